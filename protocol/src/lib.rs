@@ -1,0 +1,11 @@
+//! What crosses a boundary in Holm: types and constants only, no I/O, no threads.
+//!
+//! - [`vm_config`]: host -> VMM, one JSON document on a file descriptor.
+//! - [`vm_exit`]: VMM -> host, how a VM ended.
+//! - [`agent`]: host <-> guest agent, ttrpc over vsock (`proto/agent.proto` is the contract).
+//! - [`stream`]: the header line that names a stdio stream on its own vsock connection.
+
+pub mod agent;
+pub mod stream;
+pub mod vm_config;
+pub mod vm_exit;
