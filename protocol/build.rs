@@ -1,4 +1,4 @@
-//! Generates the ttrpc client and server from `proto/agent.proto` (in Rust: no protoc needed).
+//! Generates the blocking ttrpc client (host) and the async server (guest) from `proto/agent.proto` (in Rust: no protoc needed).
 
 use std::error::Error;
 use std::fs;
@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .inputs(["proto/agent.proto"])
         .include("proto")
         .rust_protobuf()
-        .customize(ttrpc_codegen::Customize { async_all: true, ..Default::default() })
+        .customize(ttrpc_codegen::Customize { async_server: true, ..Default::default() })
         .run()?;
     // The generated files carry inner attributes, so they must be modules and not textual includes.
     fs::write(out.join("mod.rs"), "pub mod agent;\npub mod agent_ttrpc;\n")?;
