@@ -1,0 +1,89 @@
+//! One image of the store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use holm_protocol::vm_config::SegmentConfig;
+use oci_spec::image::ImageConfiguration;
+use time::OffsetDateTime;
+
+use super::{Digest, ImageError, Reference};
+
+/// An image as it was when it was looked up; a later removal does not change the handle.
+#[derive(Clone, Debug)]
+pub struct Image {
+    pub(super) root: Arc<PathBuf>,
+    pub(super) id: Digest,
+    pub(super) names: Vec<Reference>,
+    pub(super) manifest: Option<Digest>,
+    pub(super) layers: Vec<Digest>,
+    pub(super) size_bytes: u64,
+    pub(super) config: Arc<ImageConfiguration>,
+    pub(super) config_json: Arc<[u8]>,
+}
+
+/// The image's tree as a read-only disk: EROFS at offset 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootfsDisk {
+    /// Metadata first, then the layers' data, in the order of their block addresses.
+    pub segments: Vec<SegmentConfig>,
+}
+
+impl Image {
+    /// sha256 of the config.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        self.id
+    }
+
+    /// All its names, sorted; empty for an image that lost its name to another.
+    #[must_use]
+    pub fn names(&self) -> &[Reference] {
+        &self.names
+    }
+
+    /// Digest of the manifest that it came with; `None` for archives that have none.
+    #[must_use]
+    pub fn manifest(&self) -> Option<Digest> {
+        self.manifest
+    }
+
+    /// diffIDs, lowest layer first.
+    #[must_use]
+    pub fn layers(&self) -> &[Digest] {
+        &self.layers
+    }
+
+    /// Sum of all files' sizes in all layers, in bytes, as Docker counts.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// The config (image-spec config.md).
+    #[must_use]
+    pub fn config(&self) -> &ImageConfiguration {
+        &self.config
+    }
+
+    /// The config's bytes, for what image-spec does not know (Docker's Healthcheck, OnBuild, Shell).
+    #[must_use]
+    pub fn config_json(&self) -> &[u8] {
+        &self.config_json
+    }
+
+    /// When it was made, if it says so.
+    #[must_use]
+    pub fn created(&self) -> Option<OffsetDateTime> {
+        let text = self.config.created().as_deref()?;
+        OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
+    }
+
+    /// The disk with the merged tree. Writes the metadata image when it is missing (first use).
+    ///
+    /// # Errors
+    /// A layer is missing or damaged, or the metadata image cannot be written.
+    pub fn rootfs(&self) -> Result<RootfsDisk, ImageError> {
+        Err(ImageError::NotFound(format!("{} in {}", self.id, self.root.display())))
+    }
+}

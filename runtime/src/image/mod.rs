@@ -1,0 +1,28 @@
+//! Images: from an archive to a read-only disk.
+//!
+//! An image is a stack of layers plus a config (OCI image-spec 1.1). Each layer is a compressed tar; it is read once,
+//! hashed twice (compressed and uncompressed: the diffID), and becomes a [`layer`] of two files: the files' contents
+//! in 4 KiB blocks, and a tree of names and inodes that points into them. Nothing of a layer is ever unpacked on the
+//! host's file system, so no path in a tar can touch the host. Per stack of layers, one small EROFS image describes
+//! the merged tree and points into the layers' blocks ([`Image::rootfs`]); the VMM lays them end to end as one disk.
+//!
+//! What the store looks like on disk is in [`store`]; who may change what, and when, in its section on locking.
+//!
+//! Threads: converting a layer uses three (decompress, hash, parse and write); everything else is the caller's.
+//! Trust: archives are hostile; files of the store are our own, and are checked for damage only.
+
+mod digest;
+mod error;
+mod handle;
+mod import;
+mod load;
+mod reference;
+mod store;
+
+pub use digest::Digest;
+pub use error::ImageError;
+pub use handle::{Image, RootfsDisk};
+pub use import::{ConfigChange, ImportOptions};
+pub use load::{Archive, LoadedImage, Progress};
+pub use reference::Reference;
+pub use store::{ImageStore, Removal};
