@@ -1,0 +1,119 @@
+# The virtual machine: started, stopped, asked whether it lives.
+
+lab_memory_mib=${HOLM_LAB_MEMORY_MIB:-8192}
+lab_cpus=${HOLM_LAB_CPUS:-2}
+boot_limit_s=180
+
+# Is the QEMU that we recorded alive? Pids are reused, so its command line must be ours too.
+machine_alive() {
+	local pid
+	[[ -r $lab_machine/pid ]] && read -r pid <"$lab_machine/pid" || return 1
+	grep -qsF "$lab_machine/disk.qcow2" "/proc/$pid/cmdline"
+}
+
+machine_up() {
+	local key
+	if machine_alive; then
+		if lab_ssh_alive || lab_ssh_master; then
+			machine_set_clock
+			return 0
+		fi
+		machine_stop # alive but deaf: a boot that was cut short, or a hung kernel
+	fi
+	need_tools
+	key=$(recipe_key)
+	ensure_base "$key"
+	mkdir -p "$lab_machine"
+	machine_disk "$key"
+	machine_boot "$lab_cache/base/$key"
+}
+
+# The machine's disk is an overlay of the base: kept from boot to boot, renewed when the recipe changed.
+machine_disk() {
+	local key=$1
+	if [[ -e $lab_machine/disk.qcow2 && $(cat "$lab_machine/base" 2>/dev/null) == "$key" ]]; then
+		return 0
+	fi
+	[[ -e $lab_machine/disk.qcow2 ]] && step "the recipe changed: starting from a clean disk"
+	machine_clean
+	qemu-img create -q -f qcow2 -F raw -b "$lab_cache/base/$key/disk.img" \
+		-o cluster_size=64k,lazy_refcounts=on "$lab_machine/disk.qcow2"
+	echo "$key" >"$lab_machine/base"
+}
+
+# Forgets the disk and what was on it.
+machine_clean() {
+	rm -rf "$lab_machine"/{disk.qcow2,base,stage,tests}
+}
+
+machine_boot() {
+	local base=$1 begun_ns try
+	begun_ns=$(date +%s%N)
+	# What the page cache of a killed machine held is lost, so what was synced is checked anew.
+	rm -rf "$lab_machine"/{pid,port,ssh,console.log,stage,tests}
+	for try in 1 2 3 4 5; do
+		machine_qemu "$base" $((20000 + RANDOM % 12000)) && break
+		((try < 5)) || die "QEMU does not start: $(tail -n 3 "$lab_machine/qemu.log")"
+	done
+	step "booting (2 emulated CPUs with AMD-V; console: $lab_machine/console.log)"
+	machine_wait ssh
+	lab_ssh_master || die "ssh to the lab does not come up; console: $lab_machine/console.log"
+	machine_set_clock
+	machine_wait ready
+	step "up after $((($(date +%s%N) - begun_ns) / 1000000)) ms of boot"
+}
+
+machine_qemu() {
+	local base=$1 port=$2 cmdline
+	(: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return 1 # somebody listens there
+	cmdline="root=/dev/vda rw console=ttyS0 quiet loglevel=3 mitigations=off apparmor=0 selinux=0 audit=0 cgroup_no_v1=all"
+	cmdline+=" net.ifnames=0 random.trust_cpu=on panic=-1 tsc=reliable no_timer_check cryptomgr.notests"
+	cmdline+=" systemd.show_status=0 8250.nr_uarts=1"
+	echo "$port" >"$lab_machine/port"
+	qemu-system-x86_64 -name holm-lab -nodefaults -no-user-config -display none -no-reboot \
+		-machine q35,usb=off -accel tcg,thread=multi,tb-size=1024 -cpu EPYC,+svm,+npt \
+		-smp "$lab_cpus" -m "$lab_memory_mib" \
+		-kernel "$base/vmlinux" -initrd "$base/initramfs" -append "$cmdline" \
+		-drive "if=none,id=root,file=$lab_machine/disk.qcow2,format=qcow2,cache=unsafe,aio=threads,discard=unmap" \
+		-device virtio-blk-pci,drive=root,num-queues=2 \
+		-netdev "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:22" \
+		-device virtio-net-pci,netdev=net,romfile= \
+		-device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on \
+		-serial "file:$lab_machine/console.log" -rtc base=utc \
+		-pidfile "$lab_machine/pid" -daemonize 2>"$lab_machine/qemu.log" </dev/null >/dev/null {lock_fd}>&-
+}
+
+# The emulated clock chip knows whole seconds only, and the emulated time stamp counter drifts a little.
+machine_set_clock() {
+	(lab_ssh -n "date -s @$(date +%s.%N)" >/dev/null) || die "could not set the lab's clock"
+}
+
+# machine_wait MARK: until the lab's console says so
+machine_wait() {
+	local limit=$((SECONDS + boot_limit_s))
+	until grep -qs "holm-lab: $1" "$lab_machine/console.log"; do
+		machine_alive || die "the lab's kernel stopped: $(tail -n 5 "$lab_machine/console.log")"
+		((SECONDS < limit)) || die "not ready after $boot_limit_s s; console: $lab_machine/console.log"
+		sleep 0.1
+	done
+}
+
+machine_stop() {
+	local pid limit
+	machine_alive || {
+		rm -f "$lab_machine"/{pid,port,ssh}
+		return 0
+	}
+	read -r pid <"$lab_machine/pid"
+	# The disk stays for the next start: write back and stop writing; nothing else is worth a shutdown's time.
+	if [[ -S $lab_machine/ssh ]]; then
+		timeout 30 "$0" exec --no-sync -- sh -c 'sync; echo u >/proc/sysrq-trigger; sleep 0.2' </dev/null >/dev/null 2>&1 || true
+	fi
+	kill "$pid" 2>/dev/null || true
+	limit=$((SECONDS + 10))
+	while machine_alive; do
+		((SECONDS < limit)) || kill -9 "$pid" 2>/dev/null || true
+		sleep 0.05
+	done
+	rm -f "$lab_machine"/{pid,port,ssh}
+}

@@ -1,0 +1,43 @@
+# ssh to the lab: one master connection, which every command shares.
+
+# Options for a lab whose files are in the current directory (relative, since a socket's path is at most 107 bytes).
+lab_ssh_options() {
+	local port base
+	read -r port <port
+	read -r base <base
+	ssh_options=(-F /dev/null -i "../base/$base/ssh_key" -p "$port" -l root
+		-o "UserKnownHostsFile=../base/$base/known_hosts" -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias=holm-lab
+		-o IdentitiesOnly=yes -o BatchMode=yes -o ControlPath=ssh -o LogLevel=ERROR -o ConnectTimeout=20
+		-o ServerAliveInterval=15 -o ServerAliveCountMax=8 -o EscapeChar=none -o IPQoS=none)
+}
+
+# lab_ssh [OPTION...] COMMAND-LINE: runs it; through the master when there is one.
+lab_ssh() {
+	local ssh_options
+	cd "$lab_machine" 2>/dev/null && [[ -r port && -r base ]] || return 255
+	lab_ssh_options
+	ssh "${ssh_options[@]}" 127.0.0.1 "$@"
+}
+
+# Does the master answer, and does the lab behind it?
+lab_ssh_alive() (
+	cd "$lab_machine" || return
+	lab_ssh_options
+	ssh "${ssh_options[@]}" -O check 127.0.0.1 2>/dev/null && timeout 60 ssh "${ssh_options[@]}" -n 127.0.0.1 true
+) 2>/dev/null
+
+# Starts the master; it stays in the background until the machine goes. sshd says that it is up a little before it
+# listens.
+lab_ssh_master() (
+	local try
+	cd "$lab_machine" || return
+	lab_ssh_options
+	rm -f ssh
+	for ((try = 0; try < 50; try++)); do
+		ssh "${ssh_options[@]}" -o ControlMaster=yes -o ControlPersist=yes -N -f 127.0.0.1 \
+			</dev/null >/dev/null 2>ssh.log {lock_fd}>&- && return
+		machine_alive || return
+		sleep 0.2
+	done
+	return 1
+)
