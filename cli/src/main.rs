@@ -1,3 +1,44 @@
-//! Placeholder.
+//! `holm`: the command line. One verb per file under [`commands`]; each calls the engine and prints.
+//!
+//! Exit codes are Docker's: the workload's own; 125 when Holm fails; 126 for a program that cannot be executed; 127 for
+//! one that does not exist; 2 is never used (usage errors are 125 too).
 
-fn main() {}
+mod attach;
+mod commands;
+mod exit;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::Command;
+
+/// Containers that each run in a microVM of their own
+#[derive(Debug, Parser)]
+#[command(name = "holm", version, disable_version_flag = true, max_term_width = 100)]
+#[command(after_help = "Run 'holm COMMAND --help' for more information on a command.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    init_logging();
+    match cli.command.run() {
+        Ok(code) => code,
+        Err(error) => exit::failure(&error),
+    }
+}
+
+/// `HOLM_LOG=debug` logs to standard error; without it there is no logging at all.
+fn init_logging() {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("HOLM_LOG") {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+}

@@ -1,3 +1,20 @@
-//! Placeholder.
+//! The engine: images, containers, and the microVMs that they run in. The command line and the shim are faces of it.
+//!
+//! - [`image`]: the store of images and their layers.
+//! - [`container`]: what was asked of a container and what became of it.
+//! - [`bundle`]: image config and settings -> OCI runtime spec.
+//! - [`storage`]: writable layers.
+//! - [`sandbox`]: a VM and the conversation with its agent.
+//! - [`supervisor`]: the process that owns one running container.
+//! - [`host`]: directories, installed files, KVM.
+//!
+//! Blocking I/O and threads; no async.
 
+pub mod bundle;
+pub mod container;
+pub mod durable;
+pub mod host;
 pub mod image;
+pub mod sandbox;
+pub mod storage;
+pub mod supervisor;

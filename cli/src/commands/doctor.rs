@@ -1,0 +1,82 @@
+//! `holm doctor`: can containers run here, and if not, what to do.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use holm_runtime::host::{Directories, Installation, probe_kvm};
+
+use crate::exit::FAILURE;
+use crate::output;
+
+/// Check whether this machine can run containers
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code 0 when containers can run, 125 when not.")]
+pub(crate) struct Doctor {}
+
+/// What one check found.
+struct Finding {
+    what: &'static str,
+    result: Result<String, Complaint>,
+}
+
+/// What is wrong, and what to do about it.
+struct Complaint {
+    wrong: String,
+    remedy: &'static str,
+}
+
+impl Doctor {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let installation = Installation::find()?;
+        let findings = [installed(&installation), kvm(&installation), state()];
+        let mut sound = true;
+        for finding in findings {
+            match finding.result {
+                Ok(detail) => output::line(&format!("ok    {}: {detail}", finding.what)),
+                Err(complaint) => {
+                    sound = false;
+                    output::line(&format!("FAIL  {}: {}", finding.what, complaint.wrong));
+                    output::line(&format!("      {}", complaint.remedy));
+                }
+            }
+        }
+        Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
+    }
+}
+
+fn installed(installation: &Installation) -> Finding {
+    let result = match installation.check() {
+        Ok(()) => Ok(installation.kernel_release().unwrap_or_else(|| "complete".to_owned())),
+        Err(error) => Err(Complaint {
+            wrong: format!("{:#}", anyhow::Error::from(error)),
+            remedy: "Install Holm again: make install",
+        }),
+    };
+    Finding { what: "installation", result }
+}
+
+fn kvm(installation: &Installation) -> Finding {
+    let remedy = "Use bare metal, a virtual machine with nested virtualization, or the lab (make lab).";
+    let result = match probe_kvm(installation) {
+        Ok(report) if report.usable => {
+            let speed = report.instructions_per_second.unwrap_or_default() / 1e6;
+            Ok(format!("runs guests, {speed:.0} million instructions per second in ring 0"))
+        }
+        Ok(report) => Err(Complaint { wrong: report.reason, remedy }),
+        Err(error) => Err(Complaint { wrong: format!("{:#}", anyhow::Error::from(error)), remedy }),
+    };
+    Finding { what: "KVM", result }
+}
+
+fn state() -> Finding {
+    let directories = Directories::from_environment();
+    let result = match directories.create() {
+        Ok(()) => Ok(format!("{} and {}", directories.root().display(), directories.run().display())),
+        Err(error) => Err(Complaint {
+            wrong: format!("{:#}", anyhow::Error::from(error)),
+            remedy: "Run as root, or set HOLM_ROOT and HOLM_RUN to directories of your own.",
+        }),
+    };
+    Finding { what: "state", result }
+}

@@ -1,0 +1,42 @@
+//! `holm rmi`: images out of the store.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use holm_runtime::image::Digest;
+
+use crate::output;
+
+/// Remove one or more images
+#[derive(Debug, Args)]
+pub(crate) struct Rmi {
+    /// Force removal of the image
+    #[arg(short, long)]
+    force: bool,
+    /// Names or IDs
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+}
+
+impl Rmi {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let containers = super::containers()?.list()?;
+        let containers_of = |id: &Digest| -> Vec<String> {
+            let image_id = id.to_string();
+            let using = containers.iter().filter(|container| container.record.image_id == image_id);
+            using.map(|container| container.id.short().to_owned()).collect()
+        };
+        let store = super::images()?;
+        for image in &self.images {
+            let removal = store.remove(image, self.force, &containers_of)?;
+            for name in removal.untagged {
+                output::line(&format!("Untagged: {}", name.familiar()));
+            }
+            for digest in removal.deleted {
+                output::line(&format!("Deleted: {digest}"));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,36 @@
+//! How the command line ends: messages and exit codes.
+
+use std::process::ExitCode;
+
+/// Holm itself failed (Docker's 125).
+pub(crate) const FAILURE: u8 = 125;
+
+/// An error that carries its own exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// 125, 126 or 127.
+    pub(crate) code: u8,
+    /// For the user.
+    pub(crate) message: String,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Prints the error with its causes on one line and gives its exit code.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    crate::output::complain(&format!("{error:#}"));
+    ExitCode::from(error.downcast_ref::<Failure>().map_or(FAILURE, |failure| failure.code))
+}
+
+/// Help and version go to standard output and succeed; anything else is a failure of usage.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing can be done about a standard output that is gone.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(FAILURE) } else { ExitCode::SUCCESS }
+}

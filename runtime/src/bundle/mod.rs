@@ -1,0 +1,15 @@
+//! From what was asked to an OCI runtime spec: the image's config, the user's settings and Docker's defaults combined.
+//!
+//! Pure: nothing here reads the image's files (the guest resolves user names and programs in the container's own tree).
+
+mod capabilities;
+mod command;
+mod environment;
+mod files;
+mod mounts;
+mod seccomp;
+mod spec;
+
+pub use command::CommandError;
+pub use files::EngineFile;
+pub use spec::{Bundle, BundleError, build};

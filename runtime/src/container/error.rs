@@ -1,0 +1,64 @@
+//! What can go wrong with a container's files.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::name::ContainerName;
+use crate::host::DirectoriesError;
+
+/// A container's record, state or name could not be read, written or found.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// No container of this name or id.
+    #[error("no such container: {0}")]
+    NotFound(String),
+    /// Several ids begin so.
+    #[error("multiple containers found with the id prefix {0:?}")]
+    Ambiguous(String),
+    /// The name belongs to another container.
+    #[error(
+        "the container name \"/{name}\" is already in use by container \"{owner}\"; remove (or rename) that container \
+         to be able to reuse that name"
+    )]
+    NameTaken {
+        /// What was asked for.
+        name: ContainerName,
+        /// Whose it is.
+        owner: String,
+    },
+    /// It runs.
+    #[error(
+        "cannot remove container {0:?}: container is running: stop the container before removing or force remove"
+    )]
+    Running(String),
+    /// A file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be written or removed.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file holds something else.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A directory could not be made.
+    #[error(transparent)]
+    Directory(#[from] DirectoriesError),
+}

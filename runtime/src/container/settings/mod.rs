@@ -1,0 +1,69 @@
+//! What a user may ask of a container: one type per setting, serving the command line (`FromStr`) and the container's
+//! record on disk (serde) alike.
+//!
+//! Parsing is pure. Forms and messages follow Docker's command line.
+
+mod capability_name;
+mod cpus;
+mod env_var;
+mod memory_size;
+mod sysctl;
+mod tmpfs_mount;
+mod ulimit;
+
+pub use capability_name::{CapabilityName, CapabilityNameError};
+pub use cpus::{Cpus, CpusError};
+pub use env_var::{EnvFileError, EnvVar, EnvVarError};
+pub use memory_size::{MemorySize, MemorySizeError};
+pub use sysctl::{Sysctl, SysctlError};
+pub use tmpfs_mount::{TmpfsMount, TmpfsMountError};
+pub use ulimit::{Ulimit, UlimitError};
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that `holm create` and `holm run` take beside the image; what is `None` or empty comes from the image or
+/// from Docker's defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Settings {
+    /// `--entrypoint`; an empty string clears the image's.
+    pub entrypoint: Option<String>,
+    /// The words after the image.
+    pub cmd: Vec<String>,
+    /// `-e` and `--env-file`, in order; later ones win.
+    pub env: Vec<EnvVar>,
+    /// `-w`.
+    pub working_dir: Option<String>,
+    /// `-u`: `name|uid[:group|gid]`, resolved in the guest.
+    pub user: Option<String>,
+    /// `--hostname`; the short id when absent.
+    pub hostname: Option<String>,
+    /// `-t`.
+    pub tty: bool,
+    /// `-i`.
+    pub open_stdin: bool,
+    /// `--rm`.
+    pub auto_remove: bool,
+    /// `--init`.
+    pub init: bool,
+    /// `--privileged`: inside the guest only.
+    pub privileged: bool,
+    /// `--read-only`.
+    pub read_only_rootfs: bool,
+    /// `--security-opt no-new-privileges`.
+    pub no_new_privileges: bool,
+    /// `--cap-add`.
+    pub cap_add: Vec<CapabilityName>,
+    /// `--cap-drop`.
+    pub cap_drop: Vec<CapabilityName>,
+    /// `--tmpfs`.
+    pub tmpfs: Vec<TmpfsMount>,
+    /// `--ulimit`.
+    pub ulimits: Vec<Ulimit>,
+    /// `--sysctl`.
+    pub sysctls: Vec<Sysctl>,
+    /// `-m`.
+    pub memory: Option<MemorySize>,
+    /// `--cpus`.
+    pub cpus: Option<Cpus>,
+}

@@ -1,0 +1,54 @@
+//! What became of a container: rewritten whole at each change.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// Where a container is in its life (M15).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Never started.
+    #[default]
+    Created,
+    /// Its workload runs.
+    Running,
+    /// Its workload ended.
+    Exited,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Exited => "exited",
+        })
+    }
+}
+
+/// The state on disk, with Docker's field names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct State {
+    /// Where it is.
+    pub status: Status,
+    /// The VMM's process on the host while running, otherwise 0.
+    pub pid: u32,
+    /// The supervisor's process while running, otherwise 0.
+    pub supervisor_pid: u32,
+    /// Of the last run.
+    pub exit_code: i32,
+    /// Why the last run failed or its VM ended early.
+    pub error: String,
+    /// The workload was killed for memory.
+    #[serde(rename = "OOMKilled")]
+    pub oom_killed: bool,
+    /// When the last run began.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub started_at: Option<OffsetDateTime>,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub finished_at: Option<OffsetDateTime>,
+}

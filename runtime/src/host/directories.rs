@@ -1,0 +1,110 @@
+//! Where state lives: `HOLM_ROOT` (default `/var/lib/holm`, survives a reboot) and `HOLM_RUN` (default `/run/holm`, does
+//! not).
+//!
+//! ```text
+//! <root>/image/...                          the image store (crate::image)
+//! <root>/containers/<id>/record.json        what was asked; written once
+//! <root>/containers/<id>/state.json         what became of it
+//! <root>/containers/<id>/layer.ext4         the writable layer
+//! <root>/names/<name>                       holds the id that owns the name
+//! <root>/blank/<size>.ext4                  freshly made file systems, copied for each container
+//! <run>/<id>/                               sockets of the running container
+//! <run>/kvm.json                            what the KVM check found since boot
+//! ```
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The two roots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directories {
+    root: PathBuf,
+    run: PathBuf,
+}
+
+/// A directory could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot create {}", path.display())]
+pub struct DirectoriesError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl Directories {
+    /// Takes the roots from the environment.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let path = |name: &str, default: &str| {
+            std::env::var_os(name).filter(|v| !v.is_empty()).map_or_else(|| default.into(), PathBuf::from)
+        };
+        Self { root: path("HOLM_ROOT", "/var/lib/holm"), run: path("HOLM_RUN", "/run/holm") }
+    }
+
+    /// Roots of one's own, for tests.
+    #[must_use]
+    pub fn at(root: PathBuf, run: PathBuf) -> Self {
+        Self { root, run }
+    }
+
+    /// Makes both roots and what stands right below them, for the owner only.
+    ///
+    /// # Errors
+    /// Names the directory that cannot be made.
+    pub fn create(&self) -> Result<(), DirectoriesError> {
+        for path in [&self.root, &self.containers(), &self.names(), &self.blank(), &self.run] {
+            create_private(path)?;
+        }
+        Ok(())
+    }
+
+    /// The durable root.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// One directory per container.
+    #[must_use]
+    pub fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    /// One file per name.
+    #[must_use]
+    pub fn names(&self) -> PathBuf {
+        self.root.join("names")
+    }
+
+    /// Blank file systems.
+    #[must_use]
+    pub fn blank(&self) -> PathBuf {
+        self.root.join("blank")
+    }
+
+    /// The volatile root.
+    #[must_use]
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// Sockets of one container.
+    #[must_use]
+    pub fn run_of(&self, id: &str) -> PathBuf {
+        self.run.join(id)
+    }
+}
+
+/// Makes a directory, and those above it, with mode 0700; one that exists is fine.
+///
+/// # Errors
+/// Names the directory.
+pub(crate) fn create_private(path: &Path) -> Result<(), DirectoriesError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| DirectoriesError { path: path.to_owned(), source })
+}

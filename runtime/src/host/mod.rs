@@ -1,0 +1,10 @@
+//! What Holm needs of the host: its own installed files and the directories it keeps state in.
+
+mod directories;
+mod installation;
+mod kvm;
+
+pub(crate) use directories::create_private as create_private_directory;
+pub use directories::{Directories, DirectoriesError};
+pub use installation::{Installation, InstallationError};
+pub use kvm::{KvmError, KvmReport, check as check_kvm, probe as probe_kvm};

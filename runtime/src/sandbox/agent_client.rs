@@ -1,0 +1,204 @@
+//! Calls to the agent (protocol/proto/agent.proto), with the replies checked.
+
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use holm_protocol::agent::messages::{
+    CreateContainerRequest, InjectedFile, ProcessRef, ResizeTerminalRequest, Rootfs, ShutdownRequest,
+    SignalProcessRequest, Stdio,
+};
+use holm_protocol::agent::service::AgentClient as Ttrpc;
+use holm_protocol::vm_exit::printable;
+use oci_spec::runtime::Spec;
+use protobuf::MessageField;
+use ttrpc::Code;
+use ttrpc::context::Context;
+
+use crate::bundle::EngineFile;
+
+/// How long a call may take that does not wait for a workload.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A conversation with one agent. Clones share the connection and may call at the same time.
+#[derive(Clone)]
+pub struct AgentClient {
+    ttrpc: Ttrpc,
+    container_id: String,
+}
+
+/// What CreateContainer takes.
+#[derive(Clone, Debug)]
+pub struct ContainerRequest<'a> {
+    /// OCI runtime spec.
+    pub spec: &'a Spec,
+    /// Files bound over the container's own.
+    pub files: &'a [EngineFile],
+    /// Serial number of the image's disk.
+    pub image_disk: &'a str,
+    /// Serial number of the writable layer's disk.
+    pub writable_disk: &'a str,
+    /// Whether stdin will be attached.
+    pub stdin: bool,
+    /// Whether the process has a terminal.
+    pub tty: bool,
+}
+
+/// How a workload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// 0 to 255.
+    pub code: u8,
+    /// Something in the container was killed for memory.
+    pub oom_killed: bool,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The program does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// The program cannot be executed.
+    #[error("{0}")]
+    NotExecutable(String),
+    /// The agent refused or failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The agent is gone, or does not speak as it should.
+    #[error("lost the connection to the guest's agent: {0}")]
+    Lost(String),
+}
+
+impl AgentError {
+    fn of(error: &ttrpc::Error) -> Self {
+        let ttrpc::Error::RpcStatus(status) = error else {
+            return Self::Lost(printable(error.to_string().as_bytes()));
+        };
+        let message = printable(status.message().as_bytes());
+        match status.code() {
+            Code::NOT_FOUND => Self::NotFound(message),
+            Code::PERMISSION_DENIED => Self::NotExecutable(message),
+            _ => Self::Failed(message),
+        }
+    }
+
+    /// The exit code that Docker gives: 125, 126 or 127.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotFound(_) => 127,
+            Self::NotExecutable(_) => 126,
+            Self::Failed(_) | Self::Lost(_) => 125,
+        }
+    }
+}
+
+impl AgentClient {
+    /// Speaks over the connection that the agent opened, about one container.
+    ///
+    /// # Errors
+    /// When the connection cannot be used.
+    pub fn new(connection: UnixStream, container_id: &str) -> Result<Self, AgentError> {
+        let client = ttrpc::Client::new(connection.into_raw_fd()).map_err(|e| AgentError::of(&e))?;
+        Ok(Self { ttrpc: Ttrpc::new(client), container_id: container_id.to_owned() })
+    }
+
+    fn first_process(&self) -> ProcessRef {
+        ProcessRef { container_id: self.container_id.clone(), ..ProcessRef::default() }
+    }
+
+    /// Makes the container; its process waits before its execve.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn create_container(&self, request: &ContainerRequest<'_>) -> Result<(), AgentError> {
+        let spec =
+            serde_json::to_vec(request.spec).map_err(|e| AgentError::Failed(format!("OCI spec: {e}")))?;
+        let files = request.files.iter().map(|file| InjectedFile {
+            path: file.path.to_owned(),
+            content: file.content.clone().into_bytes(),
+            mode: 0o644,
+            ..InjectedFile::default()
+        });
+        let message = CreateContainerRequest {
+            container_id: self.container_id.clone(),
+            oci_spec_json: spec,
+            rootfs: MessageField::some(Rootfs {
+                image_disk: request.image_disk.to_owned(),
+                writable_disk: request.writable_disk.to_owned(),
+                ..Rootfs::default()
+            }),
+            stdio: MessageField::some(Stdio {
+                stdin: request.stdin,
+                stdout: true,
+                stderr: !request.tty,
+                ..Stdio::default()
+            }),
+            files: files.collect(),
+            ..CreateContainerRequest::default()
+        };
+        self.ttrpc.create_container(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+    }
+
+    /// Lets the container's process go.
+    ///
+    /// # Errors
+    /// What the agent says; a program that is missing or not executable is told apart.
+    pub fn start(&self) -> Result<(), AgentError> {
+        self.ttrpc.start_process(call(), &self.first_process()).map(|_| ()).map_err(|e| AgentError::of(&e))
+    }
+
+    /// Waits for the container's process, as long as it takes.
+    ///
+    /// # Errors
+    /// When the agent is gone.
+    pub fn wait(&self) -> Result<Exit, AgentError> {
+        let reply = self
+            .ttrpc
+            .wait_process(Context::default(), &self.first_process())
+            .map_err(|e| AgentError::of(&e))?;
+        let code = u8::try_from(reply.exit_code)
+            .map_err(|_| AgentError::Lost(format!("exit code {}", reply.exit_code)))?;
+        Ok(Exit { code, oom_killed: reply.oom_killed })
+    }
+
+    /// Sends a signal to the container's process.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn signal(&self, signal: i32) -> Result<(), AgentError> {
+        let message = SignalProcessRequest {
+            process: MessageField::some(self.first_process()),
+            signal,
+            ..SignalProcessRequest::default()
+        };
+        self.ttrpc.signal_process(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+    }
+
+    /// Sets the size of the container's terminal.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn resize(&self, columns: u16, rows: u16) -> Result<(), AgentError> {
+        let message = ResizeTerminalRequest {
+            process: MessageField::some(self.first_process()),
+            columns: columns.into(),
+            rows: rows.into(),
+            ..ResizeTerminalRequest::default()
+        };
+        self.ttrpc.resize_terminal(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+    }
+
+    /// Makes everything written durable; the VM can be ended afterwards.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn shutdown(&self) -> Result<(), AgentError> {
+        self.ttrpc.shutdown(call(), &ShutdownRequest::default()).map(|_| ()).map_err(|e| AgentError::of(&e))
+    }
+}
+
+fn call() -> Context {
+    ttrpc::context::with_duration(CALL_TIMEOUT)
+}

@@ -1,0 +1,73 @@
+//! Why a supervisor could not run its container.
+
+use crate::bundle::BundleError;
+use crate::container::ContainerError;
+use crate::host::{DirectoriesError, InstallationError};
+use crate::image::ImageError;
+use crate::sandbox::{AgentError, BootError, StreamError, VmmEnd};
+use crate::storage::WritableLayerError;
+
+/// A failure on the way to a running workload, or of the VM under it.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// The container's own files.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// A directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoriesError),
+    /// Holm's own files.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Image and settings do not fit.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The writable layer.
+    #[error(transparent)]
+    Layer(#[from] WritableLayerError),
+    /// The VM did not start.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// The VM started and ended early.
+    #[error("the VM ended: {}", .0.reason)]
+    VmEnded(VmmEnd),
+    /// The agent did not come up.
+    #[error("the guest did not answer within {0} s")]
+    BootTimeout(u64),
+    /// The agent refused, or was lost.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// A stream could not be attached.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// Every client left before the workload was started.
+    #[error("nobody asked for the container to start")]
+    Abandoned,
+}
+
+impl SupervisorError {
+    /// Exit code for the command line, as Docker's.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Agent(error) => error.exit_code(),
+            _ => 125,
+        }
+    }
+
+    /// The message with its causes, on one line.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            cause = error.source();
+        }
+        message
+    }
+}
