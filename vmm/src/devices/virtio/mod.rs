@@ -1,5 +1,14 @@
-//! Virtio 1.2 devices: what they have in common ([`device`], [`interrupt`]) and one folder per device.
+//! Virtio 1.2 devices: what they have in common ([`device`], [`interrupt`], [`ring`]), how the guest reaches them
+//! ([`mmio`]), and one folder per device.
 
+pub mod block;
 pub mod device;
+#[cfg(test)]
+mod driver;
 pub mod interrupt;
+pub mod mmio;
+pub mod ring;
+pub mod rng;
+pub mod saved_queue;
+pub mod serve;
 pub mod vsock;

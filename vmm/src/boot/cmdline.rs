@@ -1,0 +1,81 @@
+//! The kernel command line.
+//!
+//! Values from the configuration were checked to be printable words (`VmConfig::check`), so they cannot split into more
+//! arguments. They come last, where Linux lets them win.
+
+use holm_protocol::vm_config::{ConsoleConfig, VmConfig};
+
+use crate::devices::virtio::mmio::Place;
+
+/// What every guest gets.
+///
+/// - `reboot=k`: reset through the i8042 port, which the VMM watches. `panic=-1`: reset at once after a panic.
+/// - `earlyprintk`: the only console; kept, so that a panic is always heard.
+/// - `tsc=reliable no_timer_check`: no measuring of clocks that the host vouches for, no looking for a PIT.
+/// - `random.trust_cpu=on`: RDRAND is the host's, and trusted.
+/// - `nokaslr`-like switches are not needed: the kernel is built without.
+const ALWAYS: [&str; 6] = [
+    "reboot=k",
+    "panic=-1",
+    "earlyprintk=serial,ttyS0,115200,keep",
+    "tsc=reliable",
+    "no_timer_check",
+    "random.trust_cpu=on",
+];
+
+/// Emergencies only: nothing is printed in a good start, and a panic raises the level by itself.
+const QUIET: &str = "loglevel=1";
+/// Everything.
+const VERBOSE: &str = "loglevel=8";
+
+/// The command line for this configuration and the devices at `places`.
+#[must_use]
+pub fn assemble(config: &VmConfig, places: &[Place]) -> String {
+    let level = if config.console == ConsoleConfig::Off { QUIET } else { VERBOSE };
+    let mut words: Vec<String> = ALWAYS.iter().chain([&level]).map(ToString::to_string).collect();
+    words.extend(places.iter().map(|p| format!("virtio_mmio.device=4K@{:#x}:{}", p.address, p.gsi)));
+    words.extend(config.boot.cmdline.iter().cloned());
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use holm_protocol::vm_config::{BootConfig, MAX_DISKS};
+
+    use super::*;
+    use crate::layout;
+
+    fn config(console: ConsoleConfig) -> VmConfig {
+        VmConfig {
+            vcpus: 1,
+            memory_mib: 128,
+            boot: BootConfig {
+                kernel: "/k".into(),
+                initramfs: "/i".into(),
+                cmdline: vec!["holm.x=1".into(), "quiet".into()],
+            },
+            disks: vec![],
+            vsock: None,
+            console,
+        }
+    }
+
+    #[test]
+    fn devices_come_in_order_and_the_configs_words_last() {
+        let line = assemble(&config(ConsoleConfig::Off), &[Place::nth(0), Place::nth(1)]);
+        assert!(line.ends_with(
+            "loglevel=1 virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0001000:6 holm.x=1 quiet"
+        ));
+    }
+
+    #[test]
+    fn a_console_shows_everything() {
+        assert!(assemble(&config(ConsoleConfig::Stderr), &[]).contains("loglevel=8"));
+    }
+
+    #[test]
+    fn the_largest_machine_leaves_room_for_arguments() {
+        let places: Vec<_> = (0..MAX_DISKS + 2).map(Place::nth).collect();
+        assert!(assemble(&config(ConsoleConfig::Off), &places).len() < layout::CMDLINE_MAX_BYTES / 2);
+    }
+}

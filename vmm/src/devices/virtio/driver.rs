@@ -1,0 +1,120 @@
+//! For device tests: the driver's side of one real virtqueue in guest memory.
+
+use std::sync::Arc;
+
+use virtio_queue::desc::RawDescriptor;
+use virtio_queue::desc::split::{Descriptor, VirtqUsedElem};
+use virtio_queue::mock::MockSplitQueue;
+use virtio_queue::{Queue, QueueState};
+
+use super::device::{Activation, VirtioDevice};
+use super::interrupt::Interrupt;
+use crate::memory::{self, Bytes, GuestAddress, GuestRam};
+
+pub(crate) const NEXT: u16 = 1;
+pub(crate) const WRITE: u16 = 2;
+pub(crate) const INDIRECT: u16 = 4;
+
+/// Memory of the test guests in bytes.
+pub(crate) const RAM_BYTES: u64 = 64 << 20;
+const QUEUE_SIZE: u16 = 64;
+
+/// A driver that can do anything.
+pub(crate) struct Driver {
+    pub(crate) memory: Arc<GuestRam>,
+    pub(crate) interrupt: Interrupt,
+    added: u16,
+    free: u16,
+}
+
+impl Driver {
+    pub(crate) fn new() -> Self {
+        let memory = Arc::new(memory::allocate(64).unwrap());
+        Self { memory, interrupt: Interrupt::new().unwrap(), added: 0, free: 0 }
+    }
+
+    fn ring(&self) -> MockSplitQueue<'_, GuestRam> {
+        MockSplitQueue::new(&*self.memory, QUEUE_SIZE)
+    }
+
+    /// Activates a device of one queue.
+    pub(crate) fn activate(&self, device: &mut dyn VirtioDevice, features: u64) {
+        let state = self.ring().create_queue::<Queue>().unwrap().state();
+        let queue = Queue::try_from(QueueState { max_size: 256, ..state }).unwrap();
+        let activation = Activation {
+            memory: Arc::clone(&self.memory),
+            queues: vec![queue],
+            interrupt: self.interrupt.clone(),
+            features,
+        };
+        device.activate(activation).unwrap();
+    }
+
+    /// Writes descriptors (address, length, flags, next) from the table's `at`th entry on.
+    pub(crate) fn describe(&self, at: u16, descriptors: &[(u64, u32, u16, u16)]) {
+        for (index, &(address, length, flags, next)) in (at..).zip(descriptors) {
+            let raw = RawDescriptor::from(Descriptor::new(address, length, flags, next));
+            self.memory.write_obj(raw, GuestAddress(u64::from(index) * 16)).unwrap();
+        }
+    }
+
+    /// Makes the chain at this head available.
+    pub(crate) fn offer(&mut self, head: u16) {
+        let base = u64::from(QUEUE_SIZE) * 16;
+        let slot = base + 4 + u64::from(self.added % QUEUE_SIZE) * 2;
+        self.memory.write_obj(head, GuestAddress(slot)).unwrap();
+        self.added = self.added.wrapping_add(1);
+        self.set_available_index(self.added);
+    }
+
+    pub(crate) fn set_available_index(&self, index: u16) {
+        self.memory.write_obj(index, GuestAddress(u64::from(QUEUE_SIZE) * 16 + 2)).unwrap();
+    }
+
+    /// Offers buffers (address, length, WRITE or 0) as one chain.
+    pub(crate) fn send(&mut self, buffers: &[(u64, u32, u16)]) {
+        let count = u16::try_from(buffers.len()).unwrap();
+        if self.free + count > QUEUE_SIZE {
+            self.free = 0;
+        }
+        let head = self.free;
+        let descriptors: Vec<_> = (1..)
+            .zip(buffers)
+            .map(|(place, &(address, length, write))| {
+                let more = if place < count { NEXT } else { 0 };
+                (address, length, write | more, head + place)
+            })
+            .collect();
+        self.describe(head, &descriptors);
+        self.free += count;
+        self.offer(head);
+    }
+
+    /// The used ring's entries so far, as (head, bytes written). Valid until it wraps.
+    pub(crate) fn used(&self) -> Vec<(u32, u32)> {
+        let address = self.ring_used_address();
+        let index: u16 = self.memory.read_obj(GuestAddress(address + 2)).unwrap();
+        (0..u64::from(index))
+            .map(|at| {
+                let element: VirtqUsedElem =
+                    self.memory.read_obj(GuestAddress(address + 4 + at * 8)).unwrap();
+                (element.id(), element.len())
+            })
+            .collect()
+    }
+
+    fn ring_used_address(&self) -> u64 {
+        let available_end = u64::from(QUEUE_SIZE) * 16 + 4 + u64::from(QUEUE_SIZE);
+        available_end.next_multiple_of(4)
+    }
+
+    pub(crate) fn write(&self, address: u64, bytes: &[u8]) {
+        self.memory.write_slice(bytes, GuestAddress(address)).unwrap();
+    }
+
+    pub(crate) fn read(&self, address: u64, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.memory.read_slice(&mut bytes, GuestAddress(address)).unwrap();
+        bytes
+    }
+}

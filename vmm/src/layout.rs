@@ -1,0 +1,48 @@
+//! The guest's physical address space: who lives where.
+//!
+//! ```text
+//! 0x0000_0000  RAM: start info, module list, memory map, command line, then (at 639 KiB) the MP table
+//! 0x000a_0000  nothing (reserved in the memory map)
+//! 0x0010_0000  RAM: kernel at its link address; initramfs at the top of the RAM below 3 GiB
+//! 0xc000_0000  device window: virtio-mmio from 0xd000_0000, IOAPIC, local APIC, KVM's own three pages
+//! 0x1_0000_0000  RAM that did not fit below 3 GiB
+//! ```
+
+/// `hvm_start_info` of the PVH boot protocol.
+pub const START_INFO: u64 = 0x6000;
+/// The one module entry, for the initramfs.
+pub const MODULE_LIST: u64 = 0x6800;
+/// The memory map's entries.
+pub const MEMORY_MAP: u64 = 0x7000;
+/// The kernel command line, zero-terminated.
+pub const CMDLINE: u64 = 0x2_0000;
+/// Linux takes at most this many bytes of a command line, its final zero included (COMMAND_LINE_SIZE).
+pub const CMDLINE_MAX_BYTES: usize = 2048;
+/// The Intel MP floating pointer and table: the last KiB of base memory, where Linux looks for it.
+pub const MP_TABLE: u64 = 0x9_fc00;
+/// Room for the MP table in bytes.
+pub const MP_TABLE_MAX_BYTES: usize = 0x400;
+/// RAM resumes here after the legacy hole.
+pub const HIGH_RAM_START: u64 = 0x10_0000;
+/// RAM below 4 GiB ends here at the latest; devices start.
+pub const DEVICE_WINDOW_START: u64 = 3 << 30;
+/// RAM beyond [`DEVICE_WINDOW_START`] resumes here.
+pub const DEVICE_WINDOW_END: u64 = 4 << 30;
+/// The first virtio-mmio device's registers.
+pub const VIRTIO_MMIO_BASE: u64 = 0xd000_0000;
+/// Distance from one virtio-mmio device to the next, in bytes.
+pub const VIRTIO_MMIO_STRIDE: u64 = 0x1000;
+/// The first virtio-mmio device's interrupt line. Lower lines belong to PC devices by convention.
+pub const FIRST_VIRTIO_GSI: u32 = 5;
+/// Number of the IOAPIC's lines.
+pub const IOAPIC_LINES: u32 = 24;
+/// Most virtio-mmio devices: one line each.
+pub const MAX_VIRTIO_DEVICES: usize = (IOAPIC_LINES - FIRST_VIRTIO_GSI) as usize;
+/// The IOAPIC's registers, where KVM puts them.
+pub const IOAPIC: u32 = 0xfec0_0000;
+/// Each vCPU's local APIC.
+pub const LOCAL_APIC: u32 = 0xfee0_0000;
+/// A page that KVM keeps for itself on Intel.
+pub const IDENTITY_MAP: u64 = 0xfffb_c000;
+/// Three pages that KVM keeps for itself on Intel.
+pub const TSS: usize = 0xfffb_d000;
