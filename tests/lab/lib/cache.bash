@@ -2,8 +2,8 @@
 #
 #   lab/base/KEY/   immutable: disk.img vmlinux initramfs release ssh_key[.pub] known_hosts
 #   lab/machine/    the one running lab: base (its KEY), disk.qcow2, pid, port, console.log, ssh (control socket),
-#                   stage (what was synced), tests/ (test binaries that were pushed)
-#   lab/*.lock      base.lock: building; machine.lock: starting and stopping; stage.lock: syncing
+#                   stage (what was synced), tests/ (test binaries that were pushed), exchange/ (files on their way)
+#   lab/*.lock      base.lock: building; machine.lock: starting and stopping; stage.lock, tests.lock: sending those
 
 lab_cache=${HOLM_CACHE:-$HOME/.cache/holm}/lab
 lab_machine=$lab_cache/machine
@@ -18,17 +18,26 @@ recipe_key() {
 	) | sha256sum | cut -c 1-16
 }
 
-# locked NAME CMD...: runs CMD holding lab/NAME.lock. The descriptor is closed for what outlives us by `unlocked`.
+# locked NAME CMD...: runs CMD holding lab/NAME.lock.
 locked() {
-	local name=$1 status=0
+	local name=$1 status=0 lock_fd
 	shift
 	mkdir -p "$lab_cache"
 	exec {lock_fd}>"$lab_cache/$name.lock"
 	if ! flock -n "$lock_fd"; then
-		[[ $name == stage ]] || say "waiting for another lab command ($name.lock)"
+		[[ $name == base || $name == machine ]] && say "waiting for another lab command ($name.lock)"
 		flock "$lock_fd"
 	fi
 	"$@" || status=$?
 	exec {lock_fd}>&-
 	return "$status"
+}
+
+# For what outlives us, in a subshell: keep no lock, no pipe of the caller.
+close_inherited() {
+	local fd
+	for fd in "/proc/$BASHPID/fd"/*; do
+		fd=${fd##*/}
+		((fd <= 2)) || exec {fd}>&-
+	done
 }

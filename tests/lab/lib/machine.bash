@@ -49,8 +49,9 @@ machine_clean() {
 machine_boot() {
 	local base=$1 begun_ns try
 	begun_ns=$(date +%s%N)
-	# What the page cache of a killed machine held is lost, so what was synced is checked anew.
-	rm -rf "$lab_machine"/{pid,port,ssh,console.log,stage,tests}
+	rm -rf "$lab_machine"/{pid,port,ssh,console.log,tests,exchange}
+	mkdir "$lab_machine/exchange"
+	distrust_stage
 	for try in 1 2 3 4 5; do
 		machine_qemu "$base" $((20000 + RANDOM % 12000)) && break
 		((try < 5)) || die "QEMU does not start: $(tail -n 3 "$lab_machine/qemu.log")"
@@ -70,17 +71,21 @@ machine_qemu() {
 	cmdline+=" net.ifnames=0 random.trust_cpu=on panic=-1 tsc=reliable no_timer_check cryptomgr.notests"
 	cmdline+=" systemd.show_status=0 8250.nr_uarts=1"
 	echo "$port" >"$lab_machine/port"
-	qemu-system-x86_64 -name holm-lab -nodefaults -no-user-config -display none -no-reboot \
-		-machine q35,usb=off -accel tcg,thread=multi,tb-size=1024 -cpu EPYC,+svm,+npt \
-		-smp "$lab_cpus" -m "$lab_memory_mib" \
-		-kernel "$base/vmlinux" -initrd "$base/initramfs" -append "$cmdline" \
-		-drive "if=none,id=root,file=$lab_machine/disk.qcow2,format=qcow2,cache=unsafe,aio=threads,discard=unmap" \
-		-device virtio-blk-pci,drive=root,num-queues=2 \
-		-netdev "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:22" \
-		-device virtio-net-pci,netdev=net,romfile= \
-		-device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on \
-		-serial "file:$lab_machine/console.log" -rtc base=utc \
-		-pidfile "$lab_machine/pid" -daemonize 2>"$lab_machine/qemu.log" </dev/null >/dev/null {lock_fd}>&-
+	(
+		close_inherited
+		exec qemu-system-x86_64 -name holm-lab -nodefaults -no-user-config -display none -no-reboot \
+			-machine q35,usb=off -accel tcg,thread=multi,tb-size=1024 -cpu EPYC,+svm,+npt \
+			-smp "$lab_cpus" -m "$lab_memory_mib" \
+			-kernel "$base/vmlinux" -initrd "$base/initramfs" -append "$cmdline" \
+			-drive "if=none,id=root,file=$lab_machine/disk.qcow2,format=qcow2,cache=unsafe,aio=threads,discard=unmap" \
+			-device virtio-blk-pci,drive=root,num-queues=2 \
+			-netdev "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:22" \
+			-device virtio-net-pci,netdev=net,romfile= \
+			-device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on \
+			-virtfs "local,path=$lab_machine/exchange,mount_tag=exchange,security_model=none" \
+			-serial "file:$lab_machine/console.log" -rtc base=utc \
+			-pidfile "$lab_machine/pid" -daemonize
+	) 2>"$lab_machine/qemu.log" </dev/null >/dev/null
 }
 
 # The emulated clock chip knows whole seconds only, and the emulated time stamp counter drifts a little.

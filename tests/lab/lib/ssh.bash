@@ -34,8 +34,10 @@ lab_ssh_master() (
 	lab_ssh_options
 	rm -f ssh
 	for ((try = 0; try < 50; try++)); do
-		ssh "${ssh_options[@]}" -o ControlMaster=yes -o ControlPersist=yes -N -f 127.0.0.1 \
-			</dev/null >/dev/null 2>ssh.log {lock_fd}>&- && return
+		(
+			close_inherited
+			exec ssh "${ssh_options[@]}" -o ControlMaster=yes -o ControlPersist=yes -N -f 127.0.0.1
+		) </dev/null >/dev/null 2>ssh.log && return
 		machine_alive || return
 		sleep 0.2
 	done

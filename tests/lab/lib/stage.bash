@@ -7,6 +7,12 @@ sync_stage() {
 	[[ $stage_now == "$(cat "$lab_machine/stage" 2>/dev/null)" ]] || locked stage push_stage
 }
 
+# After a boot everything is sent again, since a killed machine's page cache is lost; what was there is remembered, so
+# that what left the tree meanwhile is removed.
+distrust_stage() {
+	[[ ! -e $lab_machine/stage ]] || sed -i 's/\t.*/\t?/' "$lab_machine/stage"
+}
+
 # One line for each file: path, size, time, mode, link target.
 stage_list() {
 	stage_now=$(printf '%s\n' "# $lab_stage" && cd "$lab_stage" &&
@@ -14,24 +20,28 @@ stage_list() {
 }
 
 push_stage() {
-	local before now gone
+	local before now gone try
 	before=$(cat "$lab_machine/stage" 2>/dev/null || true)
-	stage_list
-	now=$stage_now
-	[[ $now != "$before" ]] || return 0
-	gone=$(LC_ALL=C comm -13 <(cut -f 1 <<<"$now") <(cut -f 1 <<<"$before") | grep -v '^#' || true)
-	# The new files, then the names of those that went.
-	LC_ALL=C comm -13 <(echo "$before") <(echo "$now") | grep -v '^#' | cut -f 1 |
-		tar -c -C "$lab_stage" --owner=0 --group=0 --no-recursion --verbatim-files-from -T - |
-		(lab_ssh 'set -e
-			new=$(mktemp -d /var/lib/holm-lab.XXXXXX); trap "rm -rf $new" EXIT
-			tar -x -C "$new"; cd "$new"; sync -f .
-			find . -type d | while read -r d; do [ -d "/$d" ] || mkdir -p "/$d"; done
-			find . ! -type d | while read -r f; do mv -fT "$f" "/$f"; done') >&2 ||
-		die "could not sync $lab_stage into the lab"
-	if [[ $gone ]]; then
-		(lab_ssh 'cd / && xargs -d "\n" rm -f' <<<"$gone") || die "could not remove what left $lab_stage from the lab"
-	fi
+	for try in 1 2 3 4 5; do # an installation may be going on
+		stage_list
+		now=$stage_now
+		[[ $now != "$before" ]] || return 0
+		gone=$(LC_ALL=C comm -13 <(cut -f 1 <<<"$now") <(cut -f 1 <<<"$before") | grep -v '^#' || true)
+		if (pack_for_lab "$lab_machine/exchange/stage" -C "$lab_stage" --no-recursion --verbatim-files-from -T - \
+			< <(LC_ALL=C comm -13 <(echo "$before") <(echo "$now") | grep -v '^#' | cut -f 1)); then
+			break
+		fi
+		((try < 5)) || die "could not read $lab_stage"
+		sleep 1
+	done
+	(lab_ssh "$(unpacker "$lab_machine/exchange/stage")"'
+		set -e
+		new=$(mktemp -d /var/lib/holm-lab.XXXXXX); trap "rm -rf $new" EXIT
+		unpack "$new"; cd "$new"
+		find . -type d | while read -r d; do [ -d "/$d" ] || mkdir -p "/$d"; done
+		find . ! -type d | while read -r f; do mv -fT "$f" "/$f"; done
+		cd /; xargs -r -d "\n" rm -f' <<<"$gone") || die "could not sync $lab_stage into the lab"
+	rm -f "$lab_machine/exchange/stage"
 	printf '%s\n' "$now" >"$lab_machine/stage.new"
 	mv "$lab_machine/stage.new" "$lab_machine/stage"
 }
