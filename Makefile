@@ -1,0 +1,80 @@
+# `make help` lists the targets. `make run` and `make test` do all of their own set-up; what takes long is cached in
+# $HOLM_CACHE (default ~/.cache/holm), so that the second time is quick.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+CARGO ?= cargo
+RELEASE := target/x86_64-unknown-linux-gnu/release
+STAGE := target/stage
+IMAGES := target/images/busybox.tar target/images/debian.tar
+HOST := tests/host
+HOST_DIR := /var/lib/holm-tests/images
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test bench lab install stage programs guest images host lint unit e2e deny clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: stage images ## Set up everything, then run a Debian container in a microVM
+	@$(HOST) up
+	@$(HOST) push target/images/debian.tar $(HOST_DIR)
+	@$(HOST) push tools/demo $(HOST_DIR)
+	@$(HOST) exec -- bash $(HOST_DIR)/demo $(HOST_DIR)/debian.tar
+
+test: lint deny unit e2e ## Set up everything, then run all checks and tests
+
+bench: host ## Measure against QEMU microvm, crun and runc; writes target/bench.json
+	tests/bench/run
+
+lab: stage ## A shell in the lab, the emulated host with a working KVM
+	@tests/lab/lab up
+	@tests/lab/lab exec -t -- bash -l
+
+install: guest ## Install into $(DESTDIR)$(PREFIX) what a host with real KVM needs
+	install -D -m 0755 $(RELEASE)/holm $(DESTDIR)$(PREFIX)/bin/holm
+	install -D -m 0755 $(RELEASE)/holm-vmm $(DESTDIR)$(PREFIX)/libexec/holm/holm-vmm
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/holm \
+		target/guest/vmlinux target/guest/vmlinux.version target/guest/initramfs.cpio
+
+# The installation that the lab and the tests use.
+stage: guest
+	@$(MAKE) --no-print-directory -s install DESTDIR=$(STAGE) PREFIX=/usr/local
+
+# cargo knows what is out of date.
+programs:
+	@tools/debian-packages gcc libc6-dev
+	$(CARGO) build --release --locked -p holm-cli -p holm-vmm -p holm-agent
+
+guest: programs
+	@guest-kernel/build
+	@rootfs/initramfs
+
+images: $(IMAGES)
+
+target/images/%.tar: rootfs/images/% rootfs/images/oci-archive
+	rootfs/images/$* $@
+
+# The place where Holm can run, with the test images in it.
+host: stage images
+	@$(HOST) up
+	@for image in $(IMAGES); do $(HOST) push $$image $(HOST_DIR); done
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+deny:
+	tools/cargo-deny check licenses bans sources
+
+unit:
+	tools/nextest run --workspace --exclude holm-e2e
+
+e2e: host
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/tests/lab/runner HOLM_TEST_HOST=$$($(HOST) kind) \
+		tools/nextest run -p holm-e2e --profile e2e
+
+clean: ## Remove build products (the cache stays)
+	rm -rf target
