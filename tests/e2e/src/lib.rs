@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The fixture of the end-to-end tests: they run `holm` on the host where Holm can run (the lab, or this machine when its
+//! KVM is real) and assert on what a user sees.
+//!
+//! The test binary itself runs there (tests/lab/runner), so a test is plain Rust that starts programs. Images that the
+//! Makefile put into place are loaded once into a store that all tests share; containers get names of their own and are
+//! removed when the fixture is dropped, also when a test fails.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a fixture fails by panicking")]
+
+mod holm;
+mod image;
+mod outcome;
+mod pty;
+
+pub use holm::Holm;
+pub use image::TestImage;
+pub use outcome::Outcome;
+pub use pty::Pty;

@@ -1,0 +1,209 @@
+//! A `holm` whose state the test owns, or shares with the other tests.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::image::TestImage;
+use crate::outcome::Outcome;
+
+/// The command line with its state directories.
+#[derive(Debug)]
+pub struct Holm {
+    root: PathBuf,
+    run: PathBuf,
+    /// Removed with the fixture; `None` when the state is shared.
+    _owned: Option<tempfile::TempDir>,
+    names: RefCell<Vec<String>>,
+}
+
+/// State that all tests share, so that an image is loaded once.
+const SHARED: &str = "/var/lib/holm-tests/shared";
+
+static NEXT_NAME: AtomicU32 = AtomicU32::new(0);
+
+impl Holm {
+    /// State shared with the other tests, with `image` loaded.
+    ///
+    /// # Panics
+    /// When the image cannot be loaded.
+    #[track_caller]
+    #[must_use]
+    pub fn with(image: TestImage) -> Self {
+        let shared = Path::new(SHARED);
+        fs::create_dir_all(shared).expect("directory for shared state");
+        let holm = Self {
+            root: shared.join("root"),
+            run: shared.join("run"),
+            _owned: None,
+            names: RefCell::default(),
+        };
+        holm.load_once(image, &shared.join(format!("{}.loaded", image.name())));
+        holm
+    }
+
+    /// State of the test's own: nothing in it.
+    ///
+    /// # Panics
+    /// When its directory cannot be made.
+    #[must_use]
+    pub fn empty() -> Self {
+        // Short: socket paths are limited to 107 bytes.
+        let owned = tempfile::Builder::new().prefix("h").tempdir_in("/var/tmp").expect("temporary directory");
+        Self {
+            root: owned.path().join("root"),
+            run: owned.path().join("run"),
+            _owned: Some(owned),
+            names: RefCell::default(),
+        }
+    }
+
+    #[track_caller]
+    fn load_once(&self, image: TestImage, mark: &Path) {
+        let archive = image.archive();
+        let stamp = format!("{:?}", fs::metadata(&archive).expect("the image's archive").modified());
+        let lock = File::create(mark.with_extension("lock")).expect("lock file");
+        lock.lock().expect("lock");
+        if fs::read_to_string(mark).is_ok_and(|loaded| loaded == stamp) {
+            return;
+        }
+        self.holm(["load", "-q", "-i"]).arg(&archive).outcome().ok();
+        File::create(mark).and_then(|mut file| file.write_all(stamp.as_bytes())).expect("mark");
+    }
+
+    /// `holm` with these arguments, not started yet.
+    pub fn holm<I, S>(&self, arguments: I) -> Invocation
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut command = Command::new("holm");
+        command.args(arguments).env("HOLM_ROOT", &self.root).env("HOLM_RUN", &self.run).stdin(Stdio::null());
+        Invocation(command)
+    }
+
+    /// `holm run --rm` with these arguments, run to its end.
+    pub fn run<I, S>(&self, arguments: I) -> Outcome
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        self.holm(["run", "--rm"]).args(arguments).outcome()
+    }
+
+    /// A name for a container, which is removed when the fixture is dropped.
+    pub fn name(&self) -> String {
+        let name = format!("t{}-{}", std::process::id(), NEXT_NAME.fetch_add(1, Ordering::Relaxed));
+        self.names.borrow_mut().push(name.clone());
+        name
+    }
+
+    /// The durable state.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The volatile state.
+    #[must_use]
+    pub fn run_directory(&self) -> &Path {
+        &self.run
+    }
+}
+
+impl Drop for Holm {
+    fn drop(&mut self) {
+        for name in self.names.borrow().iter() {
+            // A test that went well has removed its containers.
+            let _ = self.holm(["rm", "-f", name]).outcome();
+        }
+    }
+}
+
+/// A command that is being put together.
+#[derive(Debug)]
+pub struct Invocation(Command);
+
+impl Invocation {
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.0.arg(argument);
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn args<I, S>(mut self, arguments: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        self.0.args(arguments);
+        self
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Where its standard input comes from.
+    #[must_use]
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.0.stdin(stdin);
+        self
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[track_caller]
+    pub fn outcome(mut self) -> Outcome {
+        self.0.output().expect("start holm").into()
+    }
+
+    /// Feeds it `input` and runs it to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[track_caller]
+    pub fn outcome_with_input(mut self, input: &[u8]) -> Outcome {
+        let mut child = self
+            .0
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start holm");
+        let mut stdin = child.stdin.take().expect("stdin");
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // A command that does not read it all is no failure.
+                let _ = stdin.write_all(input);
+            });
+            child.wait_with_output().expect("wait").into()
+        })
+    }
+
+    /// Starts it with pipes.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[track_caller]
+    pub fn spawn(mut self) -> Child {
+        self.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start holm")
+    }
+
+    /// The command itself.
+    pub fn command(self) -> Command {
+        self.0
+    }
+}
