@@ -338,9 +338,10 @@ impl VirtioDevice for Vsock {
 
     fn activate(&mut self, activation: Activation) -> Result<(), ActivateError> {
         let Activation { memory, queues, interrupt, features: _ } = activation;
-        let mut rings = (0..).zip(queues.into_iter().map(Some).chain([None, None, None])).map(|(index, queue)| {
-            queue.filter(Queue::ready).map(Ring::new).ok_or(ActivateError::QueueNotReady(index))
-        });
+        let mut rings =
+            (0..).zip(queues.into_iter().map(Some).chain([None, None, None])).map(|(index, queue)| {
+                queue.filter(Queue::ready).map(Ring::new).ok_or(ActivateError::QueueNotReady(index))
+            });
         let mut next = || rings.next().unwrap_or(Err(ActivateError::QueueNotReady(0)));
         self.active = Some(Active { memory, rx: next()?, tx: next()?, event: next()?, interrupt });
         Ok(())
