@@ -2,10 +2,12 @@
 //!
 //! - [`vm_config`]: host -> VMM, one JSON document on a file descriptor.
 //! - [`vm_exit`]: VMM -> host, how a VM ended.
+//! - [`kvm_probe`]: VMM -> host, whether KVM can run guests.
 //! - [`agent`]: host <-> guest agent, ttrpc over vsock (`proto/agent.proto` is the contract).
 //! - [`stream`]: the header line that names a stdio stream on its own vsock connection.
 
 pub mod agent;
+pub mod kvm_probe;
 pub mod stream;
 pub mod vm_config;
 pub mod vm_exit;

@@ -2,9 +2,24 @@
 //!
 //! The binary is a few lines around this library; the library exists so that its parts can be tested and fuzzed
 //! without KVM. The host's runtime starts the process and reads its end ([`holm_protocol::vm_exit`]); nobody links it.
+//!
+//! - [`machine`]: a whole VM, put together and run. Start reading there.
+//! - [`boot`], [`layout`], [`memory`]: what the guest finds.
+//! - [`vcpu`], [`kvm`]: how it runs.
+//! - [`devices`]: what it can touch.
+//! - [`ending`], [`signals`], [`event_loop`]: how the process waits, and stops.
+//! - [`probe`]: whether KVM can run guests at all.
 
+pub mod arguments;
 pub mod boot;
+pub mod config_fd;
 pub mod devices;
 pub mod ending;
+pub mod event_loop;
+pub mod kvm;
 pub mod layout;
+pub mod machine;
 pub mod memory;
+pub mod probe;
+pub mod signals;
+pub mod vcpu;

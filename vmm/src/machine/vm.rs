@@ -1,0 +1,55 @@
+//! The VM as KVM sees it: memory, interrupt controllers, the pages that KVM keeps.
+#![allow(unsafe_code)] // KVM_SET_USER_MEMORY_REGION
+
+use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_userspace_memory_region};
+use kvm_ioctls::{Kvm, VmFd};
+
+use crate::layout;
+use crate::memory::{Address, GuestMemory, GuestMemoryRegion, GuestRam};
+
+/// KVM refuses.
+#[derive(Debug, thiserror::Error)]
+#[error("KVM: cannot {action}")]
+pub struct VmError {
+    /// What was tried.
+    pub action: &'static str,
+    /// What KVM said.
+    pub source: kvm_ioctls::Error,
+}
+
+pub(super) fn failed(action: &'static str) -> impl Fn(kvm_ioctls::Error) -> VmError {
+    move |source| VmError { action, source }
+}
+
+/// Makes a VM with this memory, IOAPIC and local APICs, and no PIT: Linux takes its time from kvmclock and the local
+/// APIC's TSC deadline.
+///
+/// # Errors
+/// KVM refuses.
+pub(super) fn create(kvm: &Kvm, memory: &GuestRam) -> Result<VmFd, VmError> {
+    let vm = kvm.create_vm().map_err(failed("create a VM"))?;
+    vm.set_identity_map_address(layout::IDENTITY_MAP).map_err(failed("place its identity map"))?;
+    vm.set_tss_address(layout::TSS).map_err(failed("place its TSS"))?;
+    vm.create_irq_chip().map_err(failed("create interrupt controllers"))?;
+    for (slot, region) in (0..).zip(memory.iter()) {
+        let slot = kvm_userspace_memory_region {
+            slot,
+            flags: 0,
+            guest_phys_addr: region.start_addr().raw_value(),
+            memory_size: region.len(),
+            userspace_addr: region.as_ptr() as u64,
+        };
+        // SAFETY: the mapping is as long as the slot says, and outlives the VM: both live until `machine::run` returns,
+        // the VM's vCPUs before that.
+        unsafe { vm.set_user_memory_region(slot) }.map_err(failed("give it memory"))?;
+    }
+    Ok(vm)
+}
+
+/// What KVM can offer of CPUID.
+///
+/// # Errors
+/// KVM refuses.
+pub(super) fn supported_cpuid(kvm: &Kvm) -> Result<CpuId, VmError> {
+    kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(failed("list its CPUID"))
+}

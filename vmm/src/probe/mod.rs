@@ -1,0 +1,103 @@
+//! Whether KVM runs guest kernels as hardware does.
+//!
+//! Some hosts have a `/dev/kvm` that answers every ioctl and yet interprets the guest's kernel mode, a few million
+//! instructions a second. Opening the device proves nothing, so a throwaway VM counts down in ring 0 and is timed.
+//!
+//! ```text
+//!   5,000 iterations ──► faster than 2 ms? ──► twice as many ──► … ──► the last, timed round gives the speed
+//!                            no: that is the speed
+//! ```
+//! An interpreter fails in the first round; hardware takes a dozen, together about twice [`LONG_ENOUGH`].
+
+mod report;
+mod spin;
+
+use std::arch::x86_64::{__cpuid, __cpuid_count};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use kvm_ioctls::Kvm;
+
+use crate::kvm::{self, KvmError};
+
+pub use report::report;
+
+/// A round this long is timed well enough.
+const LONG_ENOUGH: Duration = Duration::from_millis(2);
+/// The whole probe ends after this.
+const PATIENCE: Duration = Duration::from_millis(90);
+/// Hardware does a billion and more, also nested or emulated by a translator; interpreters do a few million.
+pub const ENOUGH_INSTRUCTIONS_PER_SECOND: u64 = 50_000_000;
+
+/// KVM does not run guest kernels as hardware does.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// No KVM at all.
+    #[error(transparent)]
+    Kvm(#[from] KvmError),
+    /// A call that every KVM takes is refused.
+    #[error("cannot {action} for a test VM")]
+    Setup {
+        /// What was tried.
+        action: &'static str,
+        /// What the host said.
+        source: kvm_ioctls::Error,
+    },
+    /// The test VM has no memory.
+    #[error("cannot map memory for a test VM")]
+    Memory(#[source] crate::memory::MemoryError),
+    /// The guest did something else than count down.
+    #[error("a test VM ended with {0} instead of counting down")]
+    UnexpectedExit(String),
+    /// The guest runs, but not on hardware.
+    #[error(
+        "this KVM interprets guest kernels ({instructions_per_second} instructions a second): use bare metal, a VM \
+         with nested virtualization, or the lab"
+    )]
+    Interpreted {
+        /// What was measured.
+        instructions_per_second: u64,
+    },
+    /// The test did not end.
+    #[error("a test VM did not count down within {} ms: this KVM does not run guest kernels", PATIENCE.as_millis())]
+    Stuck,
+    /// The host has no thread for the test.
+    #[error("cannot start a thread for a test VM")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Measures on a throwaway VM; ends within 100 ms. Instructions per second.
+///
+/// # Errors
+/// KVM is missing, or does not run guest kernels as hardware does.
+pub fn measure() -> Result<u64, ProbeError> {
+    let kvm = kvm::open()?;
+    let (sender, receiver) = mpsc::channel();
+    // On a thread of its own: a guest that hangs can then be left behind.
+    let body = move || drop(sender.send(spin::measure(&kvm)));
+    thread::Builder::new().name("probe".into()).spawn(body).map_err(ProbeError::Thread)?;
+    match receiver.recv_timeout(PATIENCE).map_err(|_| ProbeError::Stuck)?? {
+        speed if speed < ENOUGH_INSTRUCTIONS_PER_SECOND => {
+            Err(ProbeError::Interpreted { instructions_per_second: speed })
+        }
+        speed => Ok(speed),
+    }
+}
+
+/// Before a VM is started: measures if there is a doubt, which costs a start nothing where there is none.
+///
+/// # Errors
+/// As [`measure`].
+pub fn refuse_interpretation(_: &Kvm) -> Result<(), ProbeError> {
+    if has_hardware_virtualization() { Ok(()) } else { measure().map(drop) }
+}
+
+/// Whether this CPU shows VMX or SVM: without either, KVM must be something else.
+fn has_hardware_virtualization() -> bool {
+    const VMX: u32 = 1 << 5;
+    const SVM: u32 = 1 << 2;
+    let vmx = __cpuid(1).ecx & VMX != 0;
+    let svm = __cpuid(0x8000_0000).eax > 0x8000_0000 && __cpuid_count(0x8000_0001, 0).ecx & SVM != 0;
+    vmx || svm
+}
