@@ -67,7 +67,7 @@ lint:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 deny:
-	tools/cargo-deny check licenses bans sources
+	tools/cargo-deny check -D warnings licenses bans sources
 
 unit:
 	tools/nextest run --workspace --exclude holm-e2e

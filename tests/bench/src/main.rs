@@ -1,0 +1,64 @@
+//! `make bench`: Holm's figures beside what it is compared with, measured in one run on one machine.
+//!
+//! Every timed figure is the median of whole processes, Holm and baseline in turn (A B A B ...), so that a machine whose
+//! speed drifts does not favour one. A ratio below 1.0 means that Holm takes less. Timings never decide a test.
+
+#![allow(clippy::print_stderr, reason = "a program that reports to a terminal")]
+
+mod containers;
+mod figure;
+mod machine;
+mod memory;
+mod qemu;
+mod sample;
+mod start;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use figure::Report;
+
+/// Measure Holm against QEMU microvm, crun and runc
+#[derive(Debug, Parser)]
+struct Options {
+    /// Counted runs of each command (one more before them warms up)
+    #[arg(short = 'n', long, default_value_t = 11)]
+    runs: u32,
+    /// Where the report goes
+    #[arg(long, default_value = "bench.json")]
+    output: PathBuf,
+    /// Archive of the busybox image
+    #[arg(long, default_value = "/var/lib/holm-tests/images/busybox.tar")]
+    image: PathBuf,
+    /// Only figures whose name begins so
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let holm = containers::Holm::prepare(&options.image)?;
+    let mut report = Report::new(machine::describe());
+    for (name, measure) in FIGURES {
+        if name.starts_with(&options.only) {
+            eprintln!("measuring {name}");
+            report.add(measure(&holm, options.runs).with_context(|| format!("figure {name}"))?);
+        }
+    }
+    println!("{}", report.table());
+    let json = serde_json::to_string_pretty(&report)?;
+    fs::write(&options.output, json + "\n").with_context(|| options.output.display().to_string())
+}
+
+type Measure = fn(&containers::Holm, u32) -> Result<figure::Figure>;
+
+const FIGURES: &[(&str, Measure)] = &[
+    ("start.cold", start::cold),
+    ("start.cold.crun", start::cold_against_crun),
+    ("start.cold.runc", start::cold_against_runc),
+    ("vmm.rss_mib", memory::vmm_rss),
+    ("guest.free_mib", memory::guest_free),
+];
