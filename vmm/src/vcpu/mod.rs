@@ -68,6 +68,7 @@ impl Vcpu {
         let entries = cpuid::entries(supported, cpuid::Vcpu { id, count });
         let entries = CpuId::from_entries(&entries).map_err(|_| VcpuError::Cpuid(id))?;
         fd.set_cpuid2(&entries).map_err(failed("set its CPUID"))?;
+        registers::enable_state_components(&fd, &entries).map_err(failed("set XCR0"))?;
         Ok(Self { fd, id })
     }
 

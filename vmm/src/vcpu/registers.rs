@@ -1,6 +1,6 @@
 //! The boot vCPU's first state: 32-bit protected mode, flat segments, no paging (PVH, "x86/HVM direct boot ABI").
 
-use kvm_bindings::{kvm_regs, kvm_segment};
+use kvm_bindings::{CpuId, kvm_regs, kvm_segment, kvm_xcr, kvm_xcrs};
 use kvm_ioctls::VcpuFd;
 
 use crate::layout;
@@ -20,6 +20,21 @@ pub(super) fn set_pvh(fd: &VcpuFd, entry: GuestAddress) -> Result<(), kvm_ioctls
         rflags: RFLAGS_RESERVED,
         ..Default::default()
     })
+}
+
+/// Enables every state component that CPUID offers in XCR0, as Linux does first thing on each CPU. On hardware this changes
+/// nothing; where SVM is emulated without an XSETBV intercept (QEMU's TCG), KVM would never learn what the guest enabled
+/// and take it away again at the next entry.
+pub(super) fn enable_state_components(fd: &VcpuFd, cpuid: &CpuId) -> Result<(), kvm_ioctls::Error> {
+    const STATE_COMPONENTS: u32 = 0xd;
+    let leaf = cpuid.as_slice().iter().find(|e| (e.function, e.index) == (STATE_COMPONENTS, 0));
+    let offered = leaf.map_or(0, |e| u64::from(e.eax) | u64::from(e.edx) << 32);
+    if offered == 0 {
+        return Ok(());
+    }
+    let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..Default::default() };
+    xcrs.xcrs[0] = kvm_xcr { xcr: 0, value: offered, ..Default::default() };
+    fd.set_xcrs(&xcrs)
 }
 
 /// 32-bit ring 0 with all segments flat and paging off; general registers as they were.

@@ -196,8 +196,10 @@ impl VirtioDevice for Block {
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
         let space = config::space(self.disk.length_bytes() / SECTOR_BYTES);
-        for (byte, at) in data.iter_mut().zip(offset..) {
-            *byte = usize::try_from(at).ok().and_then(|at| space.get(at)).copied().unwrap_or(0);
+        let rest = usize::try_from(offset).ok().and_then(|offset| space.get(offset..)).unwrap_or_default();
+        data.fill(0);
+        for (to, from) in data.iter_mut().zip(rest) {
+            *to = *from;
         }
     }
 
