@@ -1,5 +1,11 @@
 //! An independent reader of what the writer made: follows the format description, shares no code with the crate.
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr
+)]
 
 use std::collections::BTreeMap;
 

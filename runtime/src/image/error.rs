@@ -1,9 +1,11 @@
 //! Why an image is refused or not found.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Digest;
+use super::layer::LayerError;
+use super::merge::MergeError;
 use super::reference::InvalidReference;
 
 /// Every way in which an operation on images fails; one line each, naming the blob or file.
@@ -19,6 +21,9 @@ pub enum ImageError {
     /// A malformed name.
     #[error(transparent)]
     Reference(#[from] InvalidReference),
+    /// A name for a new image that pins a digest.
+    #[error("{0} names a digest; a new name must be a tag")]
+    NotATag(String),
     /// Removal without force of an image in use.
     #[error("image {image} is in use by container {container}; stop and remove it, or use --force")]
     InUse {
@@ -46,9 +51,7 @@ pub enum ImageError {
         host: &'static str,
     },
     /// Content that is not what its digest says.
-    #[error(
-        "{blob}: its content has digest {actual}, not {expected}; the archive is damaged or was tampered with"
-    )]
+    #[error("{blob} has digest {actual}, not {expected}: the archive is damaged or was tampered with")]
     DigestMismatch {
         /// Which blob, as the archive names it.
         blob: String,
@@ -57,7 +60,81 @@ pub enum ImageError {
         /// What it is.
         actual: Digest,
     },
-    /// An operation on a file or the archive failed.
+    /// A blob that the manifest names is not there.
+    #[error("{0} is missing in the archive")]
+    MissingBlob(String),
+    /// A manifest or config that is larger than any real one.
+    #[error("{blob} has {bytes} bytes; at most {max} are allowed")]
+    TooLarge {
+        /// Which blob.
+        blob: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// A manifest or config that is not valid.
+    #[error("{blob} is not valid")]
+    Invalid {
+        /// Which blob.
+        blob: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A manifest or config that contradicts itself or the other.
+    #[error("{blob} is not valid: {reason}")]
+    Inconsistent {
+        /// Which blob.
+        blob: String,
+        /// Why.
+        reason: String,
+    },
+    /// Neither form of archive.
+    #[error("{0} is not an image archive: it has neither manifest.json (docker save) nor index.json (OCI)")]
+    NotAnArchive(String),
+    /// The archive itself cannot be read.
+    #[error("cannot read the archive {archive}")]
+    Archive {
+        /// Its name.
+        archive: String,
+        /// Why.
+        #[source]
+        source: LayerError,
+    },
+    /// A layer cannot be used.
+    #[error("layer {blob} cannot be used")]
+    Layer {
+        /// Which.
+        blob: String,
+        /// Why.
+        #[source]
+        source: LayerError,
+    },
+    /// The layers do not fit together.
+    #[error("the layers of image {image} cannot be merged")]
+    Merge {
+        /// The image.
+        image: String,
+        /// Why.
+        #[source]
+        source: MergeError,
+    },
+    /// A file of the store is damaged or missing.
+    #[error("{path} in the image store is damaged ({reason}); remove the image and load it again")]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A `--change` that cannot be applied.
+    #[error(transparent)]
+    Change(#[from] super::import::ChangeError),
+    /// The store's file system is full.
+    #[error("no space left in the image store {0}")]
+    NoSpace(PathBuf),
+    /// An operation on a file failed.
     #[error("cannot {action} {path}")]
     Io {
         /// A verb.
@@ -68,4 +145,15 @@ pub enum ImageError {
         #[source]
         source: io::Error,
     },
+}
+
+impl ImageError {
+    /// For `map_err` on a file operation.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace(path),
+            _ => Self::Io { action, path, source },
+        }
+    }
 }

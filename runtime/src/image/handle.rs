@@ -1,18 +1,19 @@
 //! One image of the store.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use holm_protocol::vm_config::SegmentConfig;
 use oci_spec::image::ImageConfiguration;
 use time::OffsetDateTime;
 
-use super::{Digest, ImageError, Reference};
+use super::store::staging::read_layer;
+use super::store::{ImageStore, Paths};
+use super::{Digest, ImageError, Reference, rootfs};
 
 /// An image as it was when it was looked up; a later removal does not change the handle.
 #[derive(Clone, Debug)]
 pub struct Image {
-    pub(super) root: Arc<PathBuf>,
+    pub(super) paths: Paths,
     pub(super) id: Digest,
     pub(super) names: Vec<Reference>,
     pub(super) manifest: Option<Digest>,
@@ -84,6 +85,18 @@ impl Image {
     /// # Errors
     /// A layer is missing or damaged, or the metadata image cannot be written.
     pub fn rootfs(&self) -> Result<RootfsDisk, ImageError> {
-        Err(ImageError::NotFound(format!("{} in {}", self.id, self.root.display())))
+        let stack = rootfs::stack_id(&self.layers);
+        if let Some(disk) = rootfs::open(&self.paths, &stack) {
+            return Ok(disk);
+        }
+        let tree_of = |diff_id: &Digest| {
+            let path = self.paths.layer(diff_id);
+            read_layer(&path).map_err(|error| ImageError::Damaged { path, reason: error.to_string() })
+        };
+        ImageStore::stage_merged(&self.paths, &self.layers, tree_of, &self.id.short())?;
+        rootfs::open(&self.paths, &stack).ok_or_else(|| ImageError::Damaged {
+            path: self.paths.merged_stack(&stack),
+            reason: "it vanished".to_owned(),
+        })
     }
 }

@@ -11,18 +11,28 @@
 //! Threads: converting a layer uses three (decompress, hash, parse and write); everything else is the caller's.
 //! Trust: archives are hostile; files of the store are our own, and are checked for damage only.
 
+mod config;
 mod digest;
 mod error;
 mod handle;
 mod import;
+mod layer;
 mod load;
+mod merge;
+mod platform;
 mod reference;
+mod rootfs;
 mod store;
+mod tar;
+#[cfg(test)]
+mod tests;
 
 pub use digest::Digest;
 pub use error::ImageError;
 pub use handle::{Image, RootfsDisk};
-pub use import::{ConfigChange, ImportOptions};
+pub use import::{ChangeError, ConfigChange, ImportOptions};
+pub use layer::{LayerError, LayerLimits};
 pub use load::{Archive, LoadedImage, Progress};
-pub use reference::Reference;
+pub use merge::MergeError;
+pub use reference::{InvalidReference, Reference};
 pub use store::{ImageStore, Removal};

@@ -1,10 +1,28 @@
 //! `load`: docker-archive, OCI archive, OCI directory.
+//!
+//! ```text
+//! Archive --(spool if it is a pipe or compressed)--> Contents --> Plan per image --> layers converted or adopted,
+//! merged, config and manifest put beside them: all in a staging directory
+//! ```
+//! Every blob is checked against its digest where the archive gives one, and every layer against its diffID in the
+//! config; the image's ID is the config's own digest.
+
+mod contents;
+mod docker;
+mod install;
+mod oci;
+mod plan;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
-use super::{Digest, Reference};
+pub(super) use contents::{name_of, open_stream};
+pub(super) use install::layer_error;
+
+use self::contents::Contents;
+use super::store::{NewImage, Staging};
+use super::{Digest, ImageError, LayerLimits, Reference};
 
 /// Where an archive comes from.
 pub enum Archive {
@@ -28,7 +46,7 @@ pub struct LoadedImage {
 /// How far a load is; called from the loading thread, a few times a second.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// A stream is written to a spool file: bytes so far.
+    /// A stream is read: bytes so far.
     Spooling {
         /// Bytes so far.
         bytes: u64,
@@ -51,4 +69,22 @@ pub enum Progress {
         /// Its diffID.
         diff_id: Digest,
     },
+}
+
+/// Makes all images of an archive, in a staging directory.
+pub(super) fn stage(
+    staging: &Staging,
+    archive: Archive,
+    limits: &LayerLimits,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<NewImage>, ImageError> {
+    let contents = Contents::open(archive, staging, limits, progress)?;
+    let plans = if contents.has("manifest.json") {
+        docker::plans(&contents)?
+    } else if contents.has("index.json") {
+        oci::plans(&contents)?
+    } else {
+        return Err(ImageError::NotAnArchive(contents.name().to_owned()));
+    };
+    plans.into_iter().map(|plan| install::stage(staging, &contents, plan, limits, progress)).collect()
 }

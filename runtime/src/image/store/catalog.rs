@@ -1,0 +1,119 @@
+//! `repositories.json`: which images there are, and their names. What it does not name is garbage.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::paths::Paths;
+use crate::durable;
+use crate::image::{Digest, ImageError, Reference};
+
+const VERSION: u32 = 1;
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Catalog {
+    version: u32,
+    /// By image ID.
+    pub(super) images: BTreeMap<Digest, Record>,
+    /// Full names (with the registry) to image IDs.
+    pub(super) names: BTreeMap<String, Digest>,
+}
+
+/// What the store knows about an image beside its config.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The manifest that it came with.
+    pub(super) manifest: Option<Digest>,
+    /// diffIDs, lowest first.
+    pub(super) layers: Vec<Digest>,
+    /// Sum of all files' sizes.
+    pub(super) size_bytes: u64,
+    /// Removed by force while in use: stays until it no longer is, under no name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) removed: bool,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self { version: VERSION, images: BTreeMap::new(), names: BTreeMap::new() }
+    }
+}
+
+impl Catalog {
+    /// The file, or an empty catalog where there is none yet.
+    pub(super) fn read(paths: &Paths) -> Result<Self, ImageError> {
+        let path = paths.catalog();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(ImageError::io("read", &path)(error)),
+        };
+        let damaged = |reason: String| ImageError::Damaged { path: path.clone(), reason };
+        let catalog: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if catalog.version != VERSION {
+            return Err(damaged(format!("version {}; this is for {VERSION}", catalog.version)));
+        }
+        Ok(catalog)
+    }
+
+    /// Replaces the file; durable when it returns.
+    pub(super) fn write(&self, paths: &Paths) -> Result<(), ImageError> {
+        let path = paths.catalog();
+        let json = serde_json::to_vec_pretty(self)
+            .map_err(|source| ImageError::Invalid { blob: path.display().to_string(), source })?;
+        durable::write(&path, &json).map_err(ImageError::io("write", &path))
+    }
+
+    /// An image by name, by ID, or by an unambiguous prefix of its ID; with the name if it was named so.
+    pub(super) fn find(&self, name_or_id: &str) -> Result<(Digest, Option<Reference>), ImageError> {
+        if let Ok(name) = name_or_id.parse::<Reference>()
+            && let Some(id) = self.by_name(&name)
+        {
+            return Ok((id, Some(name)));
+        }
+        let prefix = name_or_id.strip_prefix("sha256:").unwrap_or(name_or_id);
+        let not_found = || ImageError::NotFound(name_or_id.to_owned());
+        if prefix.is_empty()
+            || prefix.len() > 64
+            || !prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        {
+            return Err(not_found());
+        }
+        let mut matches =
+            self.images.iter().filter(|(id, record)| !record.removed && id.hex().starts_with(prefix));
+        let (id, _) = matches.next().ok_or_else(not_found)?;
+        match matches.next() {
+            None => Ok((*id, None)),
+            Some(_) => Err(ImageError::Ambiguous(name_or_id.to_owned())),
+        }
+    }
+
+    fn by_name(&self, name: &Reference) -> Option<Digest> {
+        if let Some(id) = self.names.get(&name.to_string()) {
+            return Some(*id);
+        }
+        // A pinned name: any tag of that repository whose image came with that manifest.
+        let digest: Digest = name.digest()?.parse().ok()?;
+        self.images
+            .iter()
+            .filter(|(_, record)| !record.removed && record.manifest == Some(digest))
+            .map(|(id, _)| *id)
+            .find(|id| {
+                self.names_of(id).iter().any(|other| {
+                    other.registry() == name.registry() && other.repository() == name.repository()
+                })
+            })
+    }
+
+    /// All names of an image, sorted.
+    pub(super) fn names_of(&self, id: &Digest) -> Vec<Reference> {
+        self.names
+            .iter()
+            .filter(|(_, other)| *other == id)
+            .filter_map(|(name, _)| name.parse().ok())
+            .collect()
+    }
+}

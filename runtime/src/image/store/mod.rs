@@ -1,0 +1,211 @@
+//! The store of images, under `<root>/image`:
+//!
+//! ```text
+//! repositories.json            the catalog: images, and names for them; what it does not name is garbage
+//! blobs/sha256/<digest>        configs and manifests
+//! layers/<diffID>/{data,tree}  one layer, shared by all images that have it
+//! merged/<stack>/              metadata image of a stack of layers, and what its disk is made of
+//! staging/op-*/                what is being made; renamed into place when complete
+//! lock                         see below
+//! ```
+//!
+//! Files appear in the store complete and synced, by rename, before the catalog names them, and the catalog is synced
+//! before they vanish. So a crash leaves garbage at most, which the next command clears.
+//!
+//! Locking: `lock` is held, exclusively and briefly, to change the catalog and to move files in and out. Reading
+//! archives and merging happens outside of it, in a staging directory. Readers take no lock: the catalog changes
+//! atomically, and an image that is removed meanwhile is not found.
+
+mod catalog;
+mod lock;
+mod lookup;
+mod paths;
+mod remove;
+pub(super) mod staging;
+
+use std::path::Path;
+
+pub(super) use paths::Paths;
+pub(super) use staging::Staging;
+
+use self::catalog::{Catalog, Record};
+use self::lock::StoreLock;
+use super::layer::tree::LayerTree;
+use super::{
+    Archive, Digest, Image, ImageError, ImportOptions, LayerLimits, LoadedImage, Progress, Reference,
+};
+use super::{import, load, rootfs};
+
+/// All images under one root directory.
+#[derive(Clone, Debug)]
+pub struct ImageStore {
+    paths: Paths,
+    limits: LayerLimits,
+}
+
+/// What a removal did, in the order of `docker rmi`'s output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// Names that are gone.
+    pub untagged: Vec<Reference>,
+    /// The image's ID, then the layers' diffIDs, that are gone from the disk.
+    pub deleted: Vec<Digest>,
+}
+
+/// An image whose files are in a staging directory.
+pub(super) struct NewImage {
+    pub(super) id: Digest,
+    pub(super) names: Vec<Reference>,
+    pub(super) manifest: Option<Digest>,
+    pub(super) layers: Vec<Digest>,
+    pub(super) size_bytes: u64,
+}
+
+impl ImageStore {
+    /// Opens the store under `root` (such as `/var/lib/holm`), makes it when missing, and clears what crashed
+    /// commands left behind.
+    ///
+    /// # Errors
+    /// Directories cannot be made or read.
+    pub fn open(root: &Path) -> Result<Self, ImageError> {
+        let store = Self { paths: Paths::open(root)?, limits: LayerLimits::default() };
+        if staging::clear_stale(&store.paths)? {
+            let lock = StoreLock::take(&store.paths)?;
+            remove::sweep(&store.paths, &Catalog::read(&store.paths)?, &lock)?;
+        }
+        Ok(store)
+    }
+
+    /// Sets other bounds on layers than the default ones.
+    #[must_use]
+    pub fn with_limits(self, limits: LayerLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Loads every image of an archive; all or none.
+    ///
+    /// # Errors
+    /// The archive is unreadable, damaged, hostile or for another platform, or there is no space. Nothing is left.
+    pub fn load(
+        &self,
+        archive: Archive,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<LoadedImage>, ImageError> {
+        let staging = Staging::new(&self.paths)?;
+        let images = load::stage(&staging, archive, &self.limits, progress)?;
+        self.commit(&staging, images)
+    }
+
+    /// Makes an image of one layer from a root file system tar, compressed or not.
+    ///
+    /// # Errors
+    /// As [`ImageStore::load`].
+    pub fn import(
+        &self,
+        tar: Archive,
+        options: &ImportOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<LoadedImage, ImageError> {
+        let staging = Staging::new(&self.paths)?;
+        let image = import::stage(&staging, tar, options, &self.limits, progress)?;
+        let id = image.id;
+        let loaded = self.commit(&staging, vec![image])?;
+        loaded.into_iter().next().ok_or_else(|| ImageError::NotFound(id.to_string()))
+    }
+
+    /// Finds an image by name, by ID (`sha256:` is optional) or by an unambiguous prefix of its ID, in this order.
+    ///
+    /// # Errors
+    /// Unknown or ambiguous.
+    pub fn resolve(&self, name_or_id: &str) -> Result<Image, ImageError> {
+        lookup::resolve(&self.paths, name_or_id)
+    }
+
+    /// All images, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn list(&self) -> Result<Vec<Image>, ImageError> {
+        lookup::list(&self.paths)
+    }
+
+    /// Gives an image one more name; the name moves if another image has it.
+    ///
+    /// # Errors
+    /// Unknown image, a name with a digest, or the store cannot be written.
+    pub fn tag(&self, name_or_id: &str, name: &Reference) -> Result<(), ImageError> {
+        let _lock = StoreLock::take(&self.paths)?;
+        let mut catalog = Catalog::read(&self.paths)?;
+        let (id, _) = catalog.find(name_or_id)?;
+        set_name(&mut catalog, name, id)?;
+        catalog.write(&self.paths)
+    }
+
+    /// Takes a name away, and with the last name the image and the layers that no other image uses.
+    ///
+    /// `containers_of` tells which containers use an image. A forced removal of an image in use takes its names away
+    /// and hides it; its files go with [`ImageStore::collect`], when no container uses them any more.
+    ///
+    /// # Errors
+    /// Unknown image, in use, several names, or the store cannot be written.
+    pub fn remove(
+        &self,
+        name_or_id: &str,
+        force: bool,
+        containers_of: &dyn Fn(&Digest) -> Vec<String>,
+    ) -> Result<Removal, ImageError> {
+        remove::remove(&self.paths, name_or_id, force, containers_of)
+    }
+
+    /// Deletes images that were removed while in use, once they no longer are. Call after removing a container.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn collect(&self, containers_of: &dyn Fn(&Digest) -> Vec<String>) -> Result<Vec<Digest>, ImageError> {
+        remove::collect(&self.paths, containers_of)
+    }
+
+    /// Makes the metadata image of layers that are in the store.
+    pub(super) fn stage_merged(
+        paths: &Paths,
+        layers: &[Digest],
+        tree_of: impl FnMut(&Digest) -> Result<LayerTree, ImageError>,
+        image: &str,
+    ) -> Result<(), ImageError> {
+        let staging = Staging::new(paths)?;
+        rootfs::stage(&staging, layers, tree_of, image)?;
+        staging.publish(&StoreLock::take(paths)?)
+    }
+
+    /// Moves a staging directory's files into the store and names the images.
+    fn commit(&self, staging: &Staging, images: Vec<NewImage>) -> Result<Vec<LoadedImage>, ImageError> {
+        let lock = StoreLock::take(&self.paths)?;
+        let mut catalog = Catalog::read(&self.paths)?;
+        let mut loaded = Vec::new();
+        for image in images {
+            for name in &image.names {
+                set_name(&mut catalog, name, image.id)?;
+            }
+            let known = catalog.images.get(&image.id).and_then(|record| record.manifest);
+            let record = Record {
+                manifest: image.manifest.or(known),
+                layers: image.layers,
+                size_bytes: image.size_bytes,
+                removed: false,
+            };
+            catalog.images.insert(image.id, record);
+            loaded.push(LoadedImage { id: image.id, names: image.names });
+        }
+        staging.publish(&lock)?;
+        catalog.write(&self.paths)?;
+        Ok(loaded)
+    }
+}
+
+fn set_name(catalog: &mut Catalog, name: &Reference, id: Digest) -> Result<(), ImageError> {
+    if name.digest().is_some() {
+        return Err(ImageError::NotATag(name.familiar()));
+    }
+    catalog.names.insert(name.to_string(), id);
+    Ok(())
+}
