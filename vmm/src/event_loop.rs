@@ -1,11 +1,11 @@
 //! Event loops: the main thread's, and one more for each device that may be slow.
 
 use std::sync::{Arc, Mutex};
-use std::thread::Builder;
 
 use event_manager::{EventManager, MutEventSubscriber, SubscriberOps};
 
 use crate::devices::virtio::mmio::SharedDevice;
+use crate::thread;
 
 /// Something that an event loop serves.
 pub type Subscriber = Arc<Mutex<dyn MutEventSubscriber + Send>>;
@@ -65,6 +65,6 @@ pub fn spawn(name: String, device: SharedDevice) -> Result<(), EventLoopError> {
         while event_loop.turn().is_ok() {}
         tracing::error!("an event loop has failed");
     };
-    let thread = Builder::new().name(name.clone()).spawn(body);
+    let thread = thread::spawn(name.clone(), body);
     thread.map(drop).map_err(|source| EventLoopError::Thread { name, source })
 }

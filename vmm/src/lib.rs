@@ -7,7 +7,7 @@
 //! - [`boot`], [`layout`], [`memory`]: what the guest finds.
 //! - [`vcpu`], [`kvm`]: how it runs.
 //! - [`devices`]: what it can touch.
-//! - [`ending`], [`signals`], [`event_loop`]: how the process waits, and stops.
+//! - [`ending`], [`signals`], [`event_loop`], [`thread`]: how the process waits, and stops.
 //! - [`probe`]: whether KVM can run guests at all.
 
 pub mod arguments;
@@ -22,4 +22,5 @@ pub mod machine;
 pub mod memory;
 pub mod probe;
 pub mod signals;
+pub mod thread;
 pub mod vcpu;

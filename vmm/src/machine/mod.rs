@@ -130,14 +130,17 @@ fn build_and_run(config: &VmConfig) -> Result<VmExit, MachineError> {
     probe::refuse_interpretation(&kvm)?;
     let memory = Arc::new(memory::allocate(config.memory_mib)?);
     let vm = vm::create(&kvm, &memory)?;
+    tracing::debug!("VM made");
 
     let kernel = boot::kernel::load(&memory, &config.boot.kernel)?;
     let initramfs = boot::initramfs::load(&memory, &config.boot.initramfs, kernel.end)?;
+    tracing::debug!(?kernel, ?initramfs, "loaded");
 
     let plugged = plug::devices(config, &vm, &memory, &mut event_loop)?;
     let cmdline = boot::cmdline::assemble(config, &plugged.places);
     boot::pvh::write(&memory, &cmdline, &initramfs)?;
     boot::mptable::write(&memory, config.vcpus)?;
+    tracing::debug!(cmdline, "devices plugged in");
 
     let supported = vm::supported_cpuid(&kvm)?;
     let vcpus = (0..config.vcpus)
@@ -148,14 +151,15 @@ fn build_and_run(config: &VmConfig) -> Result<VmExit, MachineError> {
     }
 
     let bus = Arc::new(Bus::new(Ports::new(Console::new(&config.console)?), plugged.transports));
-    tracing::debug!(cmdline, "starting");
     let threads = vcpu::start(vcpus, &bus, &ending)?;
+    tracing::debug!("vCPUs started");
     let exit = loop {
         if let Some(exit) = ending.get() {
             break exit.clone();
         }
         event_loop.turn()?;
     };
+    tracing::debug!(?exit, "ended");
     if !threads.stop(STOP_PATIENCE) {
         tracing::warn!("a vCPU is held up by a device and left behind");
     }

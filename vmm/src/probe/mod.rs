@@ -6,7 +6,7 @@
 //! ```text
 //!   10,000 instructions ──► fast, over 2 ms? ──► that is the speed
 //!             ▲                  │ no
-//!             └── twice as many ─┴─► over 20 ms? ──► that is the speed
+//!             └── twice as many ─┴─► over 50 ms? ──► that is the speed
 //! ```
 //! Short rounds are mostly entering and leaving the guest, so a slow one proves nothing; an interpreter stays slow.
 
@@ -15,23 +15,24 @@ mod spin;
 
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use kvm_ioctls::Kvm;
 
 use crate::kvm::{self, KvmError};
+use crate::thread;
 
 pub use report::report;
 
 /// A round this long is timed well enough.
 const LONG_ENOUGH: Duration = Duration::from_millis(2);
 /// A slow round this long is slow for no other reason than the guest's own speed.
-const LONG_ENOUGH_TO_BE_SLOW: Duration = Duration::from_millis(20);
-/// A guest that has not answered by then will not. An interpreter takes some 60 ms.
+const LONG_ENOUGH_TO_BE_SLOW: Duration = Duration::from_millis(50);
+/// A guest that has not answered by then will not. An interpreter takes some 120 ms.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Hardware does a billion and more, also nested or emulated by a translator; interpreters do a few million.
-pub const ENOUGH_INSTRUCTIONS_PER_SECOND: u64 = 50_000_000;
+/// Hardware does a billion and more, nested or emulated by a translator too, unless the host is badly overloaded;
+/// interpreters do one to three million.
+pub const ENOUGH_INSTRUCTIONS_PER_SECOND: u64 = 25_000_000;
 
 /// KVM does not run guest kernels as hardware does.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +80,7 @@ pub fn measure() -> Result<u64, ProbeError> {
     let (sender, receiver) = mpsc::channel();
     // On a thread of its own: a guest that hangs can then be left behind.
     let body = move || drop(sender.send(spin::measure(&kvm)));
-    thread::Builder::new().name("probe".into()).spawn(body).map_err(ProbeError::Thread)?;
+    thread::spawn("probe".into(), body).map_err(ProbeError::Thread)?;
     match receiver.recv_timeout(PATIENCE).map_err(|_| ProbeError::Stuck)?? {
         speed if speed < ENOUGH_INSTRUCTIONS_PER_SECOND => {
             Err(ProbeError::Interpreted { instructions_per_second: speed })

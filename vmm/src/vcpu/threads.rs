@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use vmm_sys_util::signal::Killable;
@@ -12,6 +12,7 @@ use super::run::run;
 use super::{Vcpu, VcpuError};
 use crate::devices::bus::Bus;
 use crate::ending::Ending;
+use crate::thread;
 
 /// All vCPU threads of a VM.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub fn start(vcpus: Vec<Vcpu>, bus: &Arc<Bus>, ending: &Arc<Ending>) -> Result<V
                 ending.report(exit);
             }
         };
-        let thread = Builder::new().name(format!("vcpu{id}")).spawn(body);
+        let thread = thread::spawn(format!("vcpu{id}"), body);
         handles.push(thread.map_err(|source| VcpuError::Thread { id, source })?);
     }
     Ok(VcpuThreads { handles, stop })

@@ -72,12 +72,11 @@ pub struct Buffers {
 /// # Errors
 /// The ring is broken.
 pub fn next_chain<'m>(queue: &mut Queue, memory: &'m GuestRam) -> Result<Option<Chain<'m>>, RingError> {
-    let before = queue.next_avail();
-    let chain = queue.iter(memory)?.next();
-    if chain.is_none() && queue.avail_idx(memory, Ordering::Relaxed)?.0 != before {
-        return Err(RingError::Unreadable);
+    // Looked at once, before: the driver may add a chain at any moment, also while this runs.
+    if queue.avail_idx(memory, Ordering::Acquire)?.0 == queue.next_avail() {
+        return Ok(None);
     }
-    Ok(chain)
+    queue.iter(memory)?.next().map(Some).ok_or(RingError::Unreadable)
 }
 
 /// All buffers of a chain of at most `max` descriptors.
@@ -147,12 +146,14 @@ pub fn total_bytes(buffers: &[Buffer]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU16;
+
     use virtio_queue::desc::RawDescriptor;
     use virtio_queue::desc::split::Descriptor;
     use virtio_queue::mock::MockSplitQueue;
 
     use super::*;
-    use crate::memory;
+    use crate::memory::{self, Bytes};
 
     const NEXT: u16 = 1;
     const WRITE: u16 = 2;
@@ -209,6 +210,29 @@ mod tests {
         assert!(matches!(check(&[(0x10_0000, 17, INDIRECT, 0)]), Err(RingError::BrokenChain)));
         assert!(matches!(check(&[(u64::MAX - 7, 16, INDIRECT, 0)]), Err(RingError::BrokenChain)));
         assert!(matches!(check(&[(0x10_0000, 0, INDIRECT, 0)]), Err(RingError::BrokenChain)));
+    }
+
+    #[test]
+    fn chains_that_are_added_meanwhile_are_no_error() {
+        let memory = ram();
+        let ring = MockSplitQueue::new(&memory, 16);
+        let mut queue: Queue = ring.create_queue().unwrap();
+        let index = GuestAddress(queue.avail_ring() + 2);
+        let taken = AtomicU16::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for added in 1..=50_000_u16 {
+                    while added.wrapping_sub(taken.load(Ordering::Acquire)) > 1 {
+                        std::hint::spin_loop();
+                    }
+                    memory.store(added, index, Ordering::Release).unwrap();
+                }
+            });
+            while queue.next_avail() < 50_000 {
+                next_chain(&mut queue, &memory).unwrap();
+                taken.store(queue.next_avail(), Ordering::Release);
+            }
+        });
     }
 
     #[test]

@@ -116,7 +116,7 @@ fn request(
 fn span(sector: u64, length_bytes: u64, shape: Shape) -> Result<u64, Status> {
     let offset_bytes = sector.checked_mul(SECTOR_BYTES).ok_or(Status::IoError)?;
     let end_bytes = offset_bytes.checked_add(length_bytes).ok_or(Status::IoError)?;
-    if length_bytes % SECTOR_BYTES != 0 || end_bytes > shape.length_bytes {
+    if !length_bytes.is_multiple_of(SECTOR_BYTES) || end_bytes > shape.length_bytes {
         return Err(Status::IoError);
     }
     Ok(offset_bytes)
@@ -130,7 +130,7 @@ fn ranges(
     allowed_flags: u32,
 ) -> Result<Vec<Range>, Status> {
     let bytes = total_bytes(&from);
-    if bytes == 0 || bytes % RANGE_BYTES as u64 != 0 || bytes > (MAX_RANGES * RANGE_BYTES) as u64 {
+    if bytes == 0 || !bytes.is_multiple_of(RANGE_BYTES as u64) || bytes > (MAX_RANGES * RANGE_BYTES) as u64 {
         return Err(Status::IoError);
     }
     let mut ranges = Vec::new();
