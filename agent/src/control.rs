@@ -1,0 +1,110 @@
+//! The control connection: the agent dials the host and serves ttrpc on what it dialled.
+//!
+//! The host is there before the guest boots, so the first try succeeds. When the connection is lost (a VM restored from
+//! a template finds its connections reset) the agent dials again.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use holm_protocol::agent::CONTROL_PORT;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+use tokio_vsock::{VMADDR_CID_HOST, VsockAddr, VsockStream};
+use ttrpc::r#async::transport::Listener;
+use ttrpc::r#async::{Server, Service};
+
+use crate::fault::{At, Fault};
+
+/// Pause between tries: doubled each time up to the second value.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves the host, for ever.
+pub(crate) async fn serve(services: HashMap<String, Service>) -> Result<(), Fault> {
+    let (connections, incoming) = mpsc::channel(1);
+    let mut server = Server::new().add_listener(Listener::new(Incoming(incoming))).register_service(services);
+    server.start().await.at("starting the ttrpc server")?;
+    loop {
+        let (connection, lost) = Connection::new(dial().await);
+        if connections.send(Ok(connection)).await.is_err() {
+            return Err(Fault::internal("the ttrpc server has ended"));
+        }
+        lost.await.unwrap_or_default();
+        tracing::warn!("the control connection is lost");
+    }
+}
+
+async fn dial() -> VsockStream {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match VsockStream::connect(VsockAddr::new(VMADDR_CID_HOST, CONTROL_PORT)).await {
+            Ok(connection) => return connection,
+            Err(error) => tracing::warn!("dialling the host: {error}"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// What the ttrpc server accepts from: the connections that were dialled.
+struct Incoming(mpsc::Receiver<io::Result<Connection>>);
+
+impl Stream for Incoming {
+    type Item = io::Result<Connection>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
+}
+
+/// A connection that tells when it is lost: at the first end of file or error, not when the server drops it, which
+/// waits for the replies that are still due.
+struct Connection {
+    stream: VsockStream,
+    lost: Option<oneshot::Sender<()>>,
+}
+
+impl Connection {
+    fn new(stream: VsockStream) -> (Self, oneshot::Receiver<()>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self { stream, lost: Some(sender) }, receiver)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        if result.is_err() || buffer.filled().len() == before {
+            self.lost.take();
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,125 @@
+//! A container's root file system: the image below, what the container writes above.
+//!
+//! ```text
+//! /run/<container id>/image      EROFS disk, read-only
+//!                    /writable   ext4 disk or tmpfs: upper/ and work/
+//!                    /root       overlay of the two; the container's /
+//! ```
+
+use std::fs::{self, File, FileTimes};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::boot::RUN;
+use crate::disk;
+use crate::fault::{At, Fault};
+
+/// ext4's options. `discard` gives deleted blocks back to the host's sparse file; the inode tables of that file are
+/// zero already, so nothing needs to write them.
+const EXT4_OPTIONS: &str = "discard,noinit_itable";
+
+/// The mounts of one container; unmounted by [`Rootfs::unmount`], not on drop.
+pub(crate) struct Rootfs {
+    directory: PathBuf,
+    /// In the order of mounting.
+    mounted: Vec<PathBuf>,
+}
+
+impl Rootfs {
+    /// Mounts the disks of these serial numbers (empty: see `protocol/proto/agent.proto`) and the overlay.
+    pub(crate) fn mount(container_id: &str, image: &str, writable: &str) -> Result<Self, Fault> {
+        let directory = Path::new(RUN).join(container_id);
+        fs::DirBuilder::new().mode(0o700).create(&directory).at("making the container's directory")?;
+        let mut rootfs = Self { directory, mounted: Vec::new() };
+        if let Err(fault) = rootfs.mount_layers(image, writable) {
+            rootfs.unmount();
+            return Err(fault);
+        }
+        Ok(rootfs)
+    }
+
+    /// The container's future `/`.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.join("root")
+    }
+
+    fn mount_layers(&mut self, image: &str, writable: &str) -> Result<(), Fault> {
+        let image_dir = self.directory.join("image");
+        if !image.is_empty() {
+            self.mount_one(&disk::find(image)?, "image", "erofs", MsFlags::MS_RDONLY, "")?;
+        }
+        if writable.is_empty() {
+            self.mount_one(Path::new("tmpfs"), "writable", "tmpfs", MsFlags::empty(), "mode=0700")?;
+        } else {
+            self.mount_one(&disk::find(writable)?, "writable", "ext4", MsFlags::empty(), EXT4_OPTIONS)?;
+        }
+        let (upper, work) = (self.directory.join("writable/upper"), self.directory.join("writable/work"));
+        if !upper.exists() {
+            make_upper(&upper, image_dir.exists().then_some(&image_dir))?;
+        }
+        if !work.exists() {
+            fs::DirBuilder::new().mode(0o700).create(&work).at("making the overlay's work directory")?;
+        }
+        if image.is_empty() {
+            return self.mount_one(&upper, "root", "", MsFlags::MS_BIND, "");
+        }
+        // As Docker: no index, no metacopy, no redirected directories. xino gives all files one device number though
+        // they lie on two, as programs that stay on one file system (find -xdev, tar) expect.
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={},index=off,metacopy=off,redirect_dir=off,xino=on",
+            image_dir.display(),
+            upper.display(),
+            work.display()
+        );
+        self.mount_one(Path::new("overlay"), "root", "overlay", MsFlags::empty(), &options)
+    }
+
+    fn mount_one(
+        &mut self,
+        source: &Path,
+        name: &str,
+        kind: &str,
+        flags: MsFlags,
+        options: &str,
+    ) -> Result<(), Fault> {
+        let target = self.directory.join(name);
+        fs::create_dir(&target).at(format_args!("making {}", target.display()))?;
+        mount(Some(source), &target, Some(kind), flags, Some(options))
+            .at(format_args!("mounting the {name} of the container ({} on {})", kind, source.display()))?;
+        self.mounted.push(target);
+        Ok(())
+    }
+
+    /// Unmounts everything, last first, and writes back what was written. Processes that still hold on to a mount keep
+    /// it until they end, but its data is on disk.
+    pub(crate) fn unmount(&mut self) {
+        while let Some(target) = self.mounted.pop() {
+            if umount2(&target, MntFlags::empty()).is_ok() {
+                continue;
+            }
+            if let Ok(directory) = File::open(&target) {
+                nix::unistd::syncfs(&directory).unwrap_or_default();
+            }
+            if let Err(error) = umount2(&target, MntFlags::MNT_DETACH) {
+                tracing::warn!("cannot unmount {}: {error}", target.display());
+            }
+        }
+        if let Err(error) = fs::remove_dir_all(&self.directory) {
+            tracing::warn!("cannot remove {}: {error}", self.directory.display());
+        }
+    }
+}
+
+/// Makes the upper directory. It is what is seen of `/` itself, so it takes over mode, owner and time of the image's.
+fn make_upper(upper: &Path, image: Option<&PathBuf>) -> Result<(), Fault> {
+    let what = "making the overlay's upper directory";
+    fs::DirBuilder::new().mode(0o755).create(upper).at(what)?;
+    let Some(image) = image else { return Ok(()) };
+    let like = fs::metadata(image).at(what)?;
+    chown(upper, Some(like.uid()), Some(like.gid())).at(what)?;
+    fs::set_permissions(upper, fs::Permissions::from_mode(like.mode() & 0o7777)).at(what)?;
+    let modified = like.modified().at(what)?;
+    File::open(upper).and_then(|upper| upper.set_times(FileTimes::new().set_modified(modified))).at(what)
+}

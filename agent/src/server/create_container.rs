@@ -1,0 +1,115 @@
+//! `CreateContainer`.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use holm_protocol::agent::messages::{CreateContainerRequest, CreateContainerResponse, Stdio};
+use nix::unistd::Pid;
+
+use crate::child;
+use crate::child::channel::{self, AgentEnd};
+use crate::container::cgroup::Cgroup;
+use crate::container::{ContainerPlan, ProcessPlan, TerminalSize};
+use crate::fault::{At, Fault};
+use crate::reaper::Reaper;
+use crate::registry::{Container, Process, Registry, Sandbox, check_id};
+use crate::rootfs::Rootfs;
+use crate::stdio::{self, AgentPipes, Streams, Tty};
+use crate::sys::clone::{Cloned, clone_process};
+
+/// Makes a container whose first process waits to be started.
+pub(super) async fn create_container(
+    registry: &Registry,
+    reaper: &Reaper,
+    request: CreateContainerRequest,
+) -> Result<CreateContainerResponse, Fault> {
+    check_id(&request.container_id)?;
+    if registry.container(&request.container_id).is_ok() {
+        return Err(Fault::precondition(format!("container {:?} exists already", request.container_id)));
+    }
+    let size = TerminalSize::new(request.stdio.columns, request.stdio.rows)?;
+    let plan = ContainerPlan::parse(&request.oci_spec_json, size)?;
+    let sandbox = Arc::new(make_sandbox(&request, &plan)?);
+    match create_process(&plan, reaper, &request.stdio, &sandbox).await {
+        Ok(first) => {
+            let pid = first.pid().as_raw();
+            let ContainerPlan { namespaces, process: ProcessPlan { seccomp, personality, .. }, .. } = plan;
+            let container = Container::new(sandbox, namespaces, seccomp, personality, first);
+            registry.add(request.container_id, Arc::new(container));
+            Ok(CreateContainerResponse { pid, ..Default::default() })
+        }
+        Err(fault) => {
+            sandbox.tear_down();
+            Err(fault)
+        }
+    }
+}
+
+fn make_sandbox(request: &CreateContainerRequest, plan: &ContainerPlan) -> Result<Sandbox, Fault> {
+    let mut rootfs =
+        Rootfs::mount(&request.container_id, &request.rootfs.image_disk, &request.rootfs.writable_disk)?;
+    match Cgroup::create(&request.container_id, &plan.resources) {
+        Ok(cgroup) => Ok(Sandbox { cgroup, rootfs: Mutex::new(rootfs) }),
+        Err(fault) => {
+            rootfs.unmount();
+            Err(fault)
+        }
+    }
+}
+
+async fn create_process(
+    plan: &ContainerPlan,
+    reaper: &Reaper,
+    stdio: &Stdio,
+    sandbox: &Arc<Sandbox>,
+) -> Result<Arc<Process>, Fault> {
+    let rootfs = sandbox.rootfs.lock().map(|rootfs| rootfs.path()).at("finding the root")?;
+    let (child_stdio, pipes) = stdio::make(stdio, plan.process.terminal.is_some())?;
+    let (agent_end, child_end) = channel::pair()?;
+    let cloned = clone_process(plan.namespaces.at_clone(), Some(sandbox.cgroup.directory()));
+    let (pid, pidfd) = match cloned.at("making the container's process")? {
+        Cloned::Child => child::container::run(plan, Path::new(&rootfs), &child_stdio, child_end),
+        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    let ended = reaper.watch(pid);
+    drop((child_stdio, child_end));
+    let ready = async {
+        set_oom_score(pid, &plan.process)?;
+        ready(agent_end, pipes, stdio).await
+    };
+    match ready.await {
+        Ok((channel, streams, unheard)) => {
+            let process = Process::new((pid, pidfd), channel, streams, ended, Arc::clone(sandbox), true);
+            super::create_process::discard(unheard, &process);
+            Ok(process)
+        }
+        Err(fault) => {
+            sandbox.cgroup.kill().unwrap_or_default();
+            ended.await.map(drop).unwrap_or_default();
+            Err(fault)
+        }
+    }
+}
+
+/// Waits until the process waits; the streams are then complete.
+pub(super) async fn ready(
+    mut channel: AgentEnd,
+    pipes: AgentPipes,
+    stdio: &Stdio,
+) -> Result<(AgentEnd, Streams, Option<stdio::Endpoint>), Fault> {
+    match channel.ready().await? {
+        Some(master) => {
+            let tty = Tty::new(master).at("taking over the terminal")?;
+            let (streams, unheard) = Streams::with_tty(tty, stdio);
+            Ok((channel, streams, unheard))
+        }
+        None => Ok((channel, Streams::new(pipes), None)),
+    }
+}
+
+/// Tells the kernel how gladly to kill the process for memory. The agent itself, as PID 1, is never chosen.
+pub(super) fn set_oom_score(pid: Pid, plan: &ProcessPlan) -> Result<(), Fault> {
+    let Some(score) = plan.oom_score_adj else { return Ok(()) };
+    std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()).refuse("setting oom_score_adj")
+}
+

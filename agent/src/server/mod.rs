@@ -1,0 +1,79 @@
+//! The RPCs of `protocol/proto/agent.proto`, one file each.
+
+mod create_container;
+mod create_process;
+mod resize_terminal;
+mod shutdown;
+mod signal_process;
+mod start_process;
+mod version;
+mod wait_process;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use holm_protocol::agent::messages::{
+    CreateContainerRequest, CreateContainerResponse, CreateProcessRequest, CreateProcessResponse, Empty,
+    ProcessRef, ResizeTerminalRequest, ShutdownRequest, SignalProcessRequest, StartProcessResponse,
+    VersionRequest, VersionResponse, WaitProcessResponse,
+};
+use holm_protocol::agent::service::Agent;
+use ttrpc::r#async::TtrpcContext;
+
+use crate::reaper::Reaper;
+use crate::registry::Registry;
+
+/// What all RPCs work on.
+pub(crate) struct AgentServer {
+    registry: Arc<Registry>,
+    reaper: Reaper,
+}
+
+impl AgentServer {
+    pub(crate) fn new(registry: Arc<Registry>, reaper: Reaper) -> Self {
+        Self { registry, reaper }
+    }
+}
+
+#[async_trait]
+impl Agent for AgentServer {
+    async fn version(&self, _: &TtrpcContext, _: VersionRequest) -> ttrpc::Result<VersionResponse> {
+        Ok(version::version()?)
+    }
+
+    async fn create_container(
+        &self,
+        _: &TtrpcContext,
+        request: CreateContainerRequest,
+    ) -> ttrpc::Result<CreateContainerResponse> {
+        Ok(create_container::create_container(&self.registry, &self.reaper, request).await?)
+    }
+
+    async fn create_process(
+        &self,
+        _: &TtrpcContext,
+        request: CreateProcessRequest,
+    ) -> ttrpc::Result<CreateProcessResponse> {
+        Ok(create_process::create_process(&self.registry, &self.reaper, request).await?)
+    }
+
+    async fn start_process(&self, _: &TtrpcContext, request: ProcessRef) -> ttrpc::Result<StartProcessResponse> {
+        Ok(start_process::start_process(&self.registry, &request).await?)
+    }
+
+    async fn wait_process(&self, _: &TtrpcContext, request: ProcessRef) -> ttrpc::Result<WaitProcessResponse> {
+        Ok(wait_process::wait_process(&self.registry, &request).await?)
+    }
+
+    async fn signal_process(&self, _: &TtrpcContext, request: SignalProcessRequest) -> ttrpc::Result<Empty> {
+        Ok(signal_process::signal_process(&self.registry, &request)?)
+    }
+
+    async fn resize_terminal(&self, _: &TtrpcContext, request: ResizeTerminalRequest) -> ttrpc::Result<Empty> {
+        Ok(resize_terminal::resize_terminal(&self.registry, &request)?)
+    }
+
+    async fn shutdown(&self, _: &TtrpcContext, _: ShutdownRequest) -> ttrpc::Result<Empty> {
+        Ok(shutdown::shutdown(&self.registry).await?)
+    }
+}

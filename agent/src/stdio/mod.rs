@@ -1,0 +1,20 @@
+//! Standard streams between processes and the host.
+//!
+//! ```text
+//! process  --pipe or pty-->  agent: 64 KiB at a time  --vsock connection-->  host
+//! ```
+//!
+//! Each stream has its own vsock connection, accepted by [`listener`] and named by its first line
+//! (`holm_protocol::stream`). The agent never holds more than one buffer of a stream: who reads slowly slows down the
+//! writer, and nobody else. Output waits in the pipe until the host attaches.
+
+pub(crate) mod listener;
+mod pipes;
+mod pump;
+mod slots;
+mod tty;
+
+pub(crate) use pipes::{AgentPipes, make};
+pub(crate) use pump::pump;
+pub(crate) use slots::{Endpoint, Streams};
+pub(crate) use tty::Tty;

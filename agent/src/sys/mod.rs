@@ -1,0 +1,17 @@
+//! System calls that nix does not have, as small safe functions over owned descriptors.
+//!
+//! Nothing here decides anything. This is where the agent's `unsafe` lives; each call says why it is sound.
+
+pub(crate) mod bpf;
+pub(crate) mod capset;
+pub(crate) mod clone;
+pub(crate) mod descriptors;
+pub(crate) mod loopback;
+pub(crate) mod mount_api;
+pub(crate) mod personality;
+pub(crate) mod pid_namespace;
+pub(crate) mod pidfd;
+pub(crate) mod seccomp;
+pub(crate) mod signals;
+pub(crate) mod tty;
+pub(crate) mod uts;
