@@ -146,7 +146,7 @@ pub fn total_bytes(buffers: &[Buffer]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU16;
+    use std::sync::atomic::{AtomicBool, AtomicU16};
 
     use virtio_queue::desc::RawDescriptor;
     use virtio_queue::desc::split::Descriptor;
@@ -218,21 +218,25 @@ mod tests {
         let ring = MockSplitQueue::new(&memory, 16);
         let mut queue: Queue = ring.create_queue().unwrap();
         let index = GuestAddress(queue.avail_ring() + 2);
-        let taken = AtomicU16::new(0);
+        let (taken, failed) = (AtomicU16::new(0), AtomicBool::new(false));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for added in 1..=50_000_u16 {
                     while added.wrapping_sub(taken.load(Ordering::Acquire)) > 1 {
+                        if failed.load(Ordering::Acquire) {
+                            return;
+                        }
                         std::hint::spin_loop();
                     }
                     memory.store(added, index, Ordering::Release).unwrap();
                 }
             });
-            while queue.next_avail() < 50_000 {
-                next_chain(&mut queue, &memory).unwrap();
+            while queue.next_avail() < 50_000 && !failed.load(Ordering::Acquire) {
+                failed.store(next_chain(&mut queue, &memory).is_err(), Ordering::Release);
                 taken.store(queue.next_avail(), Ordering::Release);
             }
         });
+        assert_eq!(queue.next_avail(), 50_000);
     }
 
     #[test]
