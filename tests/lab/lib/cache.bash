@@ -1,7 +1,8 @@
 # Where the lab keeps what it builds and runs. Nothing of it is in the repository.
 #
 #   lab/base/KEY/   immutable: disk.img vmlinux initramfs release ssh_key[.pub] known_hosts
-#   lab/machine/    the one running lab: base (its KEY), disk.qcow2, pid, port, console.log, ssh (control socket),
+#   lab/machine/    the one running lab: base (its KEY), disk.qcow2, pid, port, console.log, ssh[.pid] (the
+#                   shared connection),
 #                   stage (what was synced), tests/ (test binaries that were pushed), exchange/ (files on their way)
 #   lab/*.lock      base.lock: building; machine.lock: starting and stopping; stage.lock, tests.lock: sending those
 

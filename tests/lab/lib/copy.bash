@@ -14,7 +14,7 @@ pack_for_lab() {
 
 # unpacker FILE: a shell function `unpack DIRECTORY` for the lab's side
 unpacker() {
-	echo "unpack() { tar -x -f $lab_exchange/$(basename "$1") -C \"\$1\"; sync -f \"\$1\"; };"
+	echo "unpack() { tar -x --warning=no-timestamp -f $lab_exchange/$(basename "$1") -C \"\$1\"; sync -f \"\$1\"; };"
 }
 
 # copy_target TARGET SOURCE: sets target
@@ -29,6 +29,7 @@ lab_push() {
 	(($# == 2)) || die "lab push LOCAL REMOTE"
 	[[ -e $1 ]] || die "push: no such file: $1"
 	machine_alive || die "the lab is not up (start it with: $lab_home/lab up)"
+	ensure_master
 	copy_target "$2" "$1"
 	# A regular file that is there with the same size and time is not sent again.
 	if [[ -f $1 && $(stat -Lc '%s %.9Y' "$1") == "$(quote "$target" && lab_ssh -n "stat -c '%s %.9Y' $quoted 2>/dev/null")" ]]; then
@@ -53,6 +54,7 @@ lab_pull() {
 	source=$1 target=$2
 	[[ $source == /* ]] || die "the path in the lab must be absolute: $source"
 	machine_alive || die "the lab is not up (start it with: $lab_home/lab up)"
+	ensure_master
 	[[ $target != */ ]] || target+=$(basename "$source")
 	mkdir -p "$(dirname "$target")"
 	target=$(realpath -s "$target")

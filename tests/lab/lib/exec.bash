@@ -13,11 +13,11 @@ quote() {
 }
 
 lab_exec() {
-	local tty= sync=1
+	local tty='' sync=1
 	while (($#)); do
 		case $1 in
 		-t) tty=1 ;;
-		--no-sync) sync= ;;
+		--no-sync) sync='' ;;
 		--)
 			shift
 			break
@@ -35,8 +35,8 @@ lab_exec() {
 		read -ra stat <"/proc/$$/stat"
 		((stat[4] == stat[7])) || exec </dev/null
 	fi
+	ensure_master
 	[[ -z $sync ]] || sync_stage
-	[[ -S $lab_machine/ssh ]] || locked machine lab_ssh_master_again
 	cd "$lab_machine" || die "the lab is not up"
 	lab_ssh_options
 	run_remote "$tty" "$@"
@@ -46,7 +46,9 @@ run_remote() {
 	local tty=$1 id=$$.$EPOCHREALTIME line status=0
 	shift
 	quote "$@"
-	line="export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; cd /root;$quoted; r=\$?;"
+	# The shell's own stderr is closed, since it would add "Killed" to the command's.
+	line="export LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; cd /root;"
+	line+=" exec 9>&2 2>/dev/null; (exec 2>&9 9>&-; exec$quoted); r=\$?;"
 	line+=" [ \$r != 255 ] || : >/run/holm-lab/$id; exit \$r"
 	if [[ $tty ]]; then
 		ssh "${ssh_options[@]}" -tt 127.0.0.1 "$line" || status=$?
@@ -63,7 +65,7 @@ run_remote() {
 # Signals that come to us go to the remote command; we stay until it ends, so that its exit code is told. ssh runs in a
 # session of its own, since a signal to our process group must not cut the connection.
 run_with_signals() {
-	local line=$1 pid status caught=
+	local line=$1 pid status caught='' last=''
 	exec {stdin_fd}<&0
 	setsid ssh "${ssh_options[@]}" 127.0.0.1 "$line" <&"$stdin_fd" {stdin_fd}<&- &
 	pid=$!
@@ -78,8 +80,10 @@ run_with_signals() {
 		wait "$pid" || status=$?
 		[[ $caught ]] || break
 		signal_remote "$caught" "$line"
-		caught=
+		last=$caught caught=
 	done
+	# What had to be killed has no exit code of its own.
+	[[ -z $last || $status != 255 ]] || status=$((128 + $(kill -l "$last")))
 	return "$status"
 }
 
@@ -88,17 +92,12 @@ signal_remote() {
 	# The remote line's process leads a session; its children get the signal, and a TERM or HUP that is ignored for
 	# five seconds becomes a KILL.
 	script="p=\$(grep -lz 'holm-lab-id=$id\$' /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3 | grep -vx \$\$ | head -n 1);"
-	script+=" [ \"\$p\" ] || exit 0; kill -$signal -- -\$p;"
+	script+=" [ \"\$p\" ] || exit 0; kill -$signal -\$p;"
 	case $signal in
 	HUP | TERM)
-		script+=" (for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.5; kill -0 -- -\$p || exit; done; kill -KILL -- -\$p)"
+		script+=" (for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.5; kill -0 -\$p || exit; done; kill -KILL -\$p)"
 		script+=" >/dev/null 2>&1 </dev/null &"
 		;;
 	esac
 	setsid ssh "${ssh_options[@]}" -n 127.0.0.1 "$script" >/dev/null 2>&1 || true
-}
-
-# The master was lost (killed, or the machine of the user slept): start it again, unless another did meanwhile.
-lab_ssh_master_again() {
-	[[ -S $lab_machine/ssh ]] || lab_ssh_master || die "no ssh connection to the lab (see $lab_machine/console.log)"
 }

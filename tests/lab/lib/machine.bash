@@ -14,7 +14,7 @@ machine_alive() {
 machine_up() {
 	local key
 	if machine_alive; then
-		if lab_ssh_alive || lab_ssh_master; then
+		if { master_alive || lab_ssh_master; } && lab_answers; then
 			machine_set_clock
 			return 0
 		fi
@@ -49,7 +49,7 @@ machine_clean() {
 machine_boot() {
 	local base=$1 begun_ns try
 	begun_ns=$(date +%s%N)
-	rm -rf "$lab_machine"/{pid,port,ssh,console.log,tests,exchange}
+	rm -rf "$lab_machine"/{pid,port,ssh,ssh.pid,console.log,tests,exchange}
 	mkdir "$lab_machine/exchange"
 	distrust_stage
 	for try in 1 2 3 4 5; do
@@ -90,7 +90,14 @@ machine_qemu() {
 
 # The emulated clock chip knows whole seconds only, and the emulated time stamp counter drifts a little.
 machine_set_clock() {
-	(lab_ssh -n "date -s @$(date +%s.%N)" >/dev/null) || die "could not set the lab's clock"
+	# The time is sent when the other side waits for it: starting a command takes longer than the error that we accept.
+	local pid to from
+	coproc lab_ssh 'echo now; read t; date -s "@$t"'
+	pid=$COPROC_PID from=${COPROC[0]} to=${COPROC[1]}
+	if read -r <&"$from"; then
+		echo "$EPOCHREALTIME" >&"$to"
+	fi
+	wait "$pid" || die "could not set the lab's clock"
 }
 
 # machine_wait MARK: until the lab's console says so
@@ -106,12 +113,12 @@ machine_wait() {
 machine_stop() {
 	local pid limit
 	machine_alive || {
-		rm -f "$lab_machine"/{pid,port,ssh}
+		rm -f "$lab_machine"/{pid,port,ssh,ssh.pid}
 		return 0
 	}
 	read -r pid <"$lab_machine/pid"
 	# The disk stays for the next start: write back and stop writing; nothing else is worth a shutdown's time.
-	if [[ -S $lab_machine/ssh ]]; then
+	if master_alive; then
 		timeout 30 "$0" exec --no-sync -- sh -c 'sync; echo u >/proc/sysrq-trigger; sleep 0.2' </dev/null >/dev/null 2>&1 || true
 	fi
 	kill "$pid" 2>/dev/null || true
@@ -120,5 +127,5 @@ machine_stop() {
 		((SECONDS < limit)) || kill -9 "$pid" 2>/dev/null || true
 		sleep 0.05
 	done
-	rm -f "$lab_machine"/{pid,port,ssh}
+	rm -f "$lab_machine"/{pid,port,ssh,ssh.pid}
 }

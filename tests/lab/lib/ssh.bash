@@ -19,11 +19,28 @@ lab_ssh() {
 	ssh "${ssh_options[@]}" 127.0.0.1 "$@"
 }
 
-# Does the master answer, and does the lab behind it?
-lab_ssh_alive() (
+# Is our side of the connection there? (Cheap: every command asks.)
+master_alive() {
+	local pid comm
+	[[ -S $lab_machine/ssh && -r $lab_machine/ssh.pid ]] || return 1
+	read -r pid <"$lab_machine/ssh.pid" || return 1
+	read -r comm 2>/dev/null <"/proc/$pid/comm" && [[ $comm == ssh ]]
+}
+
+# Waits for a start that is under way; starts the master again when it was lost.
+ensure_master() {
+	master_alive || locked machine start_lost_master
+}
+
+start_lost_master() {
+	master_alive || lab_ssh_master || die "no ssh connection to the lab (see $lab_machine/console.log)"
+}
+
+# Does the lab answer?
+lab_answers() (
 	cd "$lab_machine" || return
 	lab_ssh_options
-	ssh "${ssh_options[@]}" -O check 127.0.0.1 2>/dev/null && timeout 60 ssh "${ssh_options[@]}" -n 127.0.0.1 true
+	timeout 60 ssh "${ssh_options[@]}" -n 127.0.0.1 true
 ) 2>/dev/null
 
 # Starts the master; it stays in the background until the machine goes. sshd says that it is up a little before it
@@ -32,14 +49,15 @@ lab_ssh_master() (
 	local try
 	cd "$lab_machine" || return
 	lab_ssh_options
-	rm -f ssh
+	rm -f ssh ssh.pid
 	for ((try = 0; try < 50; try++)); do
 		(
 			close_inherited
 			exec ssh "${ssh_options[@]}" -o ControlMaster=yes -o ControlPersist=yes -N -f 127.0.0.1
-		) </dev/null >/dev/null 2>ssh.log && return
+		) </dev/null >/dev/null 2>ssh.log && break
 		machine_alive || return
 		sleep 0.2
 	done
-	return 1
+	ssh "${ssh_options[@]}" -O check 127.0.0.1 2>&1 | sed -n 's/.*pid=\([0-9]*\).*/\1/p' >ssh.pid
+	[[ -s ssh.pid ]]
 )
