@@ -8,6 +8,7 @@ ensure_base() {
 build_base() {
 	local base=$lab_cache/base/$1 work
 	[[ -e $base/disk.img ]] && return 0 # built while we waited for the lock
+	((EUID == 0)) || die "building the lab's disk needs root (sudo -E $lab_home/lab disk)"
 	need_tools
 	mkdir -p "$lab_cache/base"
 	rm -rf "$lab_cache"/base/*.building
@@ -24,7 +25,7 @@ build_base() {
 		die "mmdebstrap failed; its output is in $work/build.log"
 	}
 	step "packing it into a file system image"
-	as_root "$lab_home/recipe/pack" "$work/root.tar" "$work" >>"$work/build.log" 2>&1 </dev/null || {
+	"$lab_home/recipe/pack" "$work/root.tar" "$work" >>"$work/build.log" 2>&1 </dev/null || {
 		tail -n 20 "$work/build.log" >&2
 		die "packing the disk failed; its output is in $work/build.log"
 	}
@@ -46,15 +47,6 @@ debootstrap() {
 		--dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
 		--customize-hook="$lab_home/recipe/customize" \
 		bookworm "$work/root.tar"
-}
-
-# Runs a command as root, or as root of a user namespace with the caller's subordinate ids.
-as_root() {
-	if ((EUID == 0)); then
-		"$@"
-	else
-		unshare --user --map-root-user --map-auto -- "$@"
-	fi
 }
 
 # Bases of other recipes go, except the one that the machine's disk is an overlay of.
