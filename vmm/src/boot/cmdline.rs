@@ -23,7 +23,8 @@ const ALWAYS: [&str; 6] = [
     "random.trust_cpu=on",
 ];
 
-/// Emergencies only: nothing is printed in a good start, and a panic raises the level by itself.
+/// Emergencies only: nothing is printed in a good start, and a panic raises the level by itself. It has to come before
+/// the console, which otherwise prints all that was logged so far, byte by byte, each a way out of the guest and back.
 const QUIET: &str = "loglevel=1";
 /// Everything.
 const VERBOSE: &str = "loglevel=8";
@@ -32,7 +33,7 @@ const VERBOSE: &str = "loglevel=8";
 #[must_use]
 pub fn assemble(config: &VmConfig, places: &[Place]) -> String {
     let level = if config.console == ConsoleConfig::Off { QUIET } else { VERBOSE };
-    let mut words: Vec<String> = ALWAYS.iter().chain([&level]).map(ToString::to_string).collect();
+    let mut words: Vec<String> = [level].iter().chain(&ALWAYS).map(ToString::to_string).collect();
     words.extend(places.iter().map(|p| format!("virtio_mmio.device=4K@{:#x}:{}", p.address, p.gsi)));
     words.extend(config.boot.cmdline.iter().cloned());
     words.join(" ")
@@ -64,8 +65,14 @@ mod tests {
     fn devices_come_in_order_and_the_configs_words_last() {
         let line = assemble(&config(ConsoleConfig::Off), &[Place::nth(0), Place::nth(1)]);
         assert!(line.ends_with(
-            "loglevel=1 virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0001000:6 holm.x=1 quiet"
+            " virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0001000:6 holm.x=1 quiet"
         ));
+    }
+
+    #[test]
+    fn the_level_is_set_before_the_console() {
+        let line = assemble(&config(ConsoleConfig::Off), &[]);
+        assert!(line.starts_with("loglevel=1 "));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The VM as KVM sees it: memory, interrupt controllers, the pages that KVM keeps.
 #![allow(unsafe_code)] // KVM_SET_USER_MEMORY_REGION
 
-use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_userspace_memory_region};
+use kvm_bindings::{
+    CpuId, KVM_CAP_PMU_CAPABILITY, KVM_MAX_CPUID_ENTRIES, KVM_PMU_CAP_DISABLE, kvm_enable_cap,
+    kvm_userspace_memory_region,
+};
 use kvm_ioctls::{Kvm, VmFd};
 
 use crate::layout;
@@ -30,6 +33,7 @@ pub(super) fn create(kvm: &Kvm, memory: &GuestRam) -> Result<VmFd, VmError> {
     let vm = kvm.create_vm().map_err(failed("create a VM"))?;
     vm.set_identity_map_address(layout::IDENTITY_MAP).map_err(failed("place its identity map"))?;
     vm.set_tss_address(layout::TSS).map_err(failed("place its TSS"))?;
+    disable_performance_counters(&vm)?;
     vm.create_irq_chip().map_err(failed("create interrupt controllers"))?;
     for (slot, region) in (0..).zip(memory.iter()) {
         let slot = kvm_userspace_memory_region {
@@ -44,6 +48,17 @@ pub(super) fn create(kvm: &Kvm, memory: &GuestRam) -> Result<VmFd, VmError> {
         unsafe { vm.set_user_memory_region(slot) }.map_err(failed("give it memory"))?;
     }
     Ok(vm)
+}
+
+/// Less to emulate and to attack, where KVM can (Linux 5.18); CPUID does not show them either.
+fn disable_performance_counters(vm: &VmFd) -> Result<(), VmError> {
+    let offered = vm.check_extension_raw(KVM_CAP_PMU_CAPABILITY.into());
+    if u32::try_from(offered).is_ok_and(|offered| offered & KVM_PMU_CAP_DISABLE != 0) {
+        let mut capability = kvm_enable_cap { cap: KVM_CAP_PMU_CAPABILITY, ..Default::default() };
+        capability.args[0] = KVM_PMU_CAP_DISABLE.into();
+        vm.enable_cap(&capability).map_err(failed("disable performance counters"))?;
+    }
+    Ok(())
 }
 
 /// What KVM can offer of CPUID.
