@@ -24,7 +24,7 @@ use crate::durable;
 /// Counts up when the same layers would give other bytes.
 const VERSION: u32 = 1;
 /// Largest metadata image: far above what a million files need, far below what a hostile sparse file could ask for.
-const MAX_METADATA_BYTES: u64 = 4 << 30;
+const MAX_METADATA_BYTES: u64 = 1 << 30;
 const METADATA: &str = "metadata.erofs";
 const DISK: &str = "disk.json";
 

@@ -82,6 +82,12 @@ impl Catalog {
         {
             return Err(not_found());
         }
+        // A container knows its image by the whole ID, and must find it as long as it needs it.
+        if let Ok(id) = Digest::from_hex(prefix)
+            && self.images.contains_key(&id)
+        {
+            return Ok((id, None));
+        }
         let mut matches =
             self.images.iter().filter(|(id, record)| !record.removed && id.hex().starts_with(prefix));
         let (id, _) = matches.next().ok_or_else(not_found)?;

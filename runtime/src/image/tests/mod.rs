@@ -3,6 +3,10 @@
 mod archive;
 #[path = "../../../../erofs/tests/disk/mod.rs"]
 mod disk;
+mod hostile;
+mod layers;
+mod loading;
+mod removal;
 mod rootfs;
 mod tarball;
 
