@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use holm_protocol::agent::CONTROL_PORT;
+use nix::sys::time::TimeValLike;
+use nix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
@@ -31,6 +33,8 @@ pub(crate) async fn serve(services: HashMap<String, Service>) -> Result<(), Faul
     server.start().await.at("starting the ttrpc server")?;
     loop {
         let (connection, lost) = Connection::new(dial().await);
+        let uptime = clock_gettime(ClockId::CLOCK_BOOTTIME).at("reading the clock")?;
+        tracing::info!("serving the host {} ms after the boot", uptime.num_milliseconds());
         if connections.send(Ok(connection)).await.is_err() {
             return Err(Fault::internal("the ttrpc server has ended"));
         }

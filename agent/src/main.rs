@@ -44,7 +44,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Fault> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().at("starting the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().at("starting the runtime")?;
     runtime.block_on(async {
         let registry = Arc::new(Registry::default());
         let streams = stdio::listener::bind().at("listening for streams")?;

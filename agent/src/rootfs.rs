@@ -86,8 +86,11 @@ impl Rootfs {
     ) -> Result<(), Fault> {
         let target = self.directory.join(name);
         fs::create_dir(&target).at(format_args!("making {}", target.display()))?;
-        mount(Some(source), &target, Some(kind), flags, Some(options))
-            .at(format_args!("mounting the {name} of the container ({} on {})", kind, source.display()))?;
+        mount(Some(source), &target, Some(kind), flags, Some(options)).at(format_args!(
+            "mounting the {name} of the container ({} on {})",
+            kind,
+            source.display()
+        ))?;
         self.mounted.push(target);
         Ok(())
     }

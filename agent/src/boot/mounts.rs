@@ -35,7 +35,9 @@ const CLOSED: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlag
 pub(super) fn mount_all() -> Result<(), Fault> {
     umask(Mode::from_bits_truncate(0o022));
     match create_dir(NEW_ROOT) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error).at("making /root"),
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(error).at("making /root");
+        }
         _ => {}
     }
     mount(Some("holm"), NEW_ROOT, Some("tmpfs"), CLOSED, Some("mode=0755")).at("mounting the root")?;

@@ -105,7 +105,8 @@ fn set_up_root(plan: &ContainerPlan, root: &RootDir) -> Result<Option<Terminal>,
     masks::make_read_only(root, &plan.readonly_paths)?;
     masks::mask(root, &plan.masked_paths)?;
     if plan.readonly_root {
-        set_attributes(root.descriptor().as_fd(), false, attr::RDONLY, 0, 0).at("making the root read-only")?;
+        set_attributes(root.descriptor().as_fd(), false, attr::RDONLY, 0, 0)
+            .at("making the root read-only")?;
     }
     Ok(terminal)
 }

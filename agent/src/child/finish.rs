@@ -2,7 +2,9 @@
 //!
 //! The order matters and follows runc: privileges are needed in turn and given up one after another.
 
-use std::os::fd::OwnedFd;
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -14,7 +16,7 @@ use super::{ChildStdio, init, stdio, terminal::Terminal, workdir};
 use crate::container::user::{self, Identity};
 use crate::container::{ProcessPlan, environment, program, rlimits};
 use crate::fault::{At, Fault};
-use crate::sys::{clone, descriptors, signals, tty};
+use crate::sys::{capset, clone, descriptors, personality, signals, tty};
 
 const DEFAULT_UMASK: u32 = 0o022;
 
@@ -27,7 +29,7 @@ pub(crate) fn finish(
     stdio: &ChildStdio,
     terminal: Option<Terminal>,
     channel: &mut ChildEnd,
-) -> Result<std::convert::Infallible, Fault> {
+) -> Result<Infallible, Fault> {
     let identity = user::resolve(&plan.user)?;
     let mut env = plan.env.clone();
     environment::add_home(&mut env, &identity.home);
@@ -35,7 +37,7 @@ pub(crate) fn finish(
     stdio::give_to(&identity).at("giving the standard streams to the user")?;
     umask(Mode::from_bits_truncate(plan.user.umask.unwrap_or(DEFAULT_UMASK) & 0o777));
     if let Some(personality) = plan.personality {
-        set_personality(personality).at("setting the personality")?;
+        personality::set(personality).at("setting the personality")?;
     }
     rlimits::apply(&plan.rlimits)?;
     workdir::make(&plan.cwd)?;
@@ -47,12 +49,12 @@ pub(crate) fn finish(
         clone::exit_now(super::SETUP_FAILED);
     }
     if plan.init {
-        init::split(channel, plan)?;
+        init::split(plan)?;
     }
     give_up_privileges(plan)?;
     let path = program::find(&plan.program, &env)?;
     signals::reset();
-    let file = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).refuse("the program's name")?;
+    let file = CString::new(path.as_os_str().as_encoded_bytes()).refuse("the program's name")?;
     match nix::unistd::execve(&file, &plan.args, &env) {
         Ok(never) => Ok(never),
         Err(error) => Err(program::exec_failed(&path, error)),
@@ -68,7 +70,6 @@ fn install_stdio(stdio: &ChildStdio, terminal: Option<Terminal>) -> Result<Optio
     let again = || slave.try_clone().at("installing the terminal");
     let streams = ChildStdio { stdin: again()?, stdout: again()?, stderr: again()? };
     streams.install().at("installing the terminal")?;
-    use std::os::fd::AsFd;
     tty::make_controlling(slave.as_fd()).at("making the terminal the controlling one")?;
     Ok(Some(master))
 }
@@ -101,12 +102,8 @@ pub(super) fn give_up_privileges(plan: &ProcessPlan) -> Result<(), Fault> {
         install()
     } else {
         // A change of user cleared the effective set; the filter needs it once more.
-        crate::sys::capset::raise_effective().at("raising capabilities")?;
+        capset::raise_effective().at("raising capabilities")?;
         install()?;
         plan.capabilities.apply().at("setting capabilities")
     }
-}
-
-fn set_personality(personality: libc::c_ulong) -> nix::Result<()> {
-    crate::sys::personality::set(personality)
 }

@@ -3,20 +3,21 @@
 //! It stays the agent's image (there is no program of ours inside a container), not dumpable, with the user and the
 //! privileges of the workload. Its exit status is the workload's.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgid, isatty, setpgid, tcsetpgrp};
 
-use super::channel::ChildEnd;
 use super::finish;
 use crate::container::ProcessPlan;
 use crate::fault::{At, Fault};
 use crate::sys::clone::{Cloned, clone_process, exit_now};
-use crate::sys::{pidfd, signals};
+use crate::sys::{descriptors, pidfd, signals};
 
 /// Splits the process: the caller goes on in the child, the parent stays as PID 1 and never returns.
-pub(crate) fn split(channel: &ChildEnd, plan: &ProcessPlan) -> Result<(), Fault> {
+pub(crate) fn split(plan: &ProcessPlan) -> Result<(), Fault> {
     signals::reset();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).at("blocking signals")?;
     match clone_process(0, None).at("making the process below init")? {
@@ -33,23 +34,21 @@ pub(crate) fn split(channel: &ChildEnd, plan: &ProcessPlan) -> Result<(), Fault>
         Cloned::Parent { pid, pidfd } => {
             nix::sys::prctl::set_name(c"holm-init").unwrap_or_default();
             finish::give_up_privileges(plan)?;
-            let _ = channel;
             // Holding on to the channel would hide that the workload has started.
-            crate::sys::descriptors::close_all_except(&[std::os::fd::AsFd::as_fd(&pidfd)]).at("closing descriptors")?;
-            serve(pid, &pidfd)
+            descriptors::close_all_except(&[pidfd.as_fd()]).at("closing descriptors")?;
+            serve(pid, pidfd.as_fd())
         }
     }
 }
 
-fn serve(workload: Pid, pidfd: &std::os::fd::OwnedFd) -> ! {
+fn serve(workload: Pid, pidfd: BorrowedFd<'_>) -> ! {
     loop {
         match SigSet::all().wait() {
             Ok(Signal::SIGCHLD) => reap(workload),
             // The terminal stops and continues the workload's group itself.
             Ok(Signal::SIGTTIN | Signal::SIGTTOU | Signal::SIGTSTP) | Err(_) => {}
             Ok(signal) => {
-                use std::os::fd::AsFd;
-                pidfd::send_signal(pidfd.as_fd(), signal as i32).unwrap_or_default();
+                pidfd::send_signal(pidfd, signal as i32).unwrap_or_default();
             }
         }
     }

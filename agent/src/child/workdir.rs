@@ -14,7 +14,11 @@ pub(crate) fn make(cwd: &str) -> Result<(), Fault> {
     if Path::new(cwd).is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o755).create(cwd).refuse(format_args!("making working directory {cwd:?}"))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(cwd)
+        .refuse(format_args!("making working directory {cwd:?}"))
 }
 
 /// Enters the directory. Called before the change of user and, for directories that only the user may enter, after it.
@@ -26,7 +30,9 @@ pub(crate) fn enter(cwd: &str) -> nix::Result<()> {
 pub(crate) fn verify() -> Result<(), Fault> {
     match getcwd() {
         Ok(path) if path.is_absolute() => Ok(()),
-        Ok(_) | Err(Errno::ENOENT) => Err(Fault::invalid("the working directory is outside of the container")),
+        Ok(_) | Err(Errno::ENOENT) => {
+            Err(Fault::invalid("the working directory is outside of the container"))
+        }
         // Not readable on the way up is not outside.
         Err(_) => Ok(()),
     }

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn names_become_the_kernels_bits() {
-        let some = sets(r#"{"bounding": ["CAP_CHOWN", "CAP_CHECKPOINT_RESTORE"], "permitted": ["CAP_NET_RAW"]}"#);
+        let some =
+            sets(r#"{"bounding": ["CAP_CHOWN", "CAP_CHECKPOINT_RESTORE"], "permitted": ["CAP_NET_RAW"]}"#);
         assert_eq!(
             some.unwrap(),
             CapabilitySets { bounding: 1 | 1 << 40, permitted: 1 << 13, ..Default::default() }

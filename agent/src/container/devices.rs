@@ -68,7 +68,10 @@ fn check(device: &oci::Device) -> Result<DeviceNode, Fault> {
         "b" => SFlag::S_IFBLK,
         "p" => SFlag::S_IFIFO,
         other => {
-            return Err(Fault::invalid(format!("device {} has unknown type {other:?}", device.path.display())));
+            return Err(Fault::invalid(format!(
+                "device {} has unknown type {other:?}",
+                device.path.display()
+            )));
         }
     };
     Ok(DeviceNode {
@@ -124,8 +127,9 @@ pub(crate) fn make_links(root: &RootDir) -> Result<(), Fault> {
 
 /// Whether a descriptor is the character device of this number.
 pub(crate) fn is_character_device(file: impl AsFd, major: u64, minor: u64) -> bool {
-    rootdir::status(file)
-        .is_ok_and(|status| rootdir::is_type(&status, libc::S_IFCHR) && status.st_rdev == makedev(major, minor))
+    rootdir::status(file).is_ok_and(|status| {
+        rootdir::is_type(&status, libc::S_IFCHR) && status.st_rdev == makedev(major, minor)
+    })
 }
 
 #[cfg(test)]

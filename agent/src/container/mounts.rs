@@ -59,7 +59,8 @@ impl MountPlan {
     /// Mounts it.
     pub(crate) fn apply(&self, root: &RootDir) -> Result<(), Fault> {
         let what = format!("mounting {} on {}", self.source.display(), self.destination.display());
-        let (mount, target) = if self.options.bind { self.bind(root, &what)? } else { self.make(root, &what)? };
+        let (mount, target) =
+            if self.options.bind { self.bind(root, &what)? } else { self.make(root, &what)? };
         mount_api::attach(mount.as_fd(), target.as_fd()).at(&what)?;
         for propagation in &self.options.propagation {
             let recursive = propagation & libc::MS_REC != 0;
@@ -108,7 +109,8 @@ impl MountPlan {
             // What a tmpfs covers lends it its permissions, unless they are given.
             let given = self.options.parameters.iter().any(|(key, _)| key == "mode");
             if let (true, false, Some(covered)) = (self.kind == "tmpfs", given, existing) {
-                done = done.and(context.set(c"mode", &text(format!("{:o}", covered.st_mode & 0o7777).as_bytes())?));
+                done = done
+                    .and(context.set(c"mode", &text(format!("{:o}", covered.st_mode & 0o7777).as_bytes())?));
             }
             // A file system that reached here unmountable with these attributes is not mounted without them.
             Ok(done.and_then(|()| context.mount(self.options.set)))
@@ -135,9 +137,11 @@ mod tests {
     fn mounts_are_checked() {
         assert!(plan(r#"{"destination": "/", "type": "tmpfs"}"#).is_err());
         assert!(plan(r#"{"destination": "/x"}"#).is_err());
-        let cgroup = plan(r#"{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}"#).unwrap();
+        let cgroup =
+            plan(r#"{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}"#).unwrap();
         assert_eq!(cgroup.kind, "cgroup2");
-        let bind = plan(r#"{"destination": "/dev", "type": "bind", "source": "/x", "options": ["ro"]}"#).unwrap();
+        let bind =
+            plan(r#"{"destination": "/dev", "type": "bind", "source": "/x", "options": ["ro"]}"#).unwrap();
         assert!(bind.binds("/dev") && !bind.binds("/de"));
         let by_option = plan(r#"{"destination": "/x", "source": "/y", "options": ["rbind"]}"#).unwrap();
         assert!(by_option.options.bind && by_option.options.recursive_bind);

@@ -93,7 +93,11 @@ mod tests {
             {"type": "ipc"}, {"type": "cgroup"}]}"#;
         let docker = namespaces(docker).unwrap();
         assert!(docker.has(NamespaceKind::Cgroup) && !docker.has(NamespaceKind::Time));
-        assert_eq!(docker.at_clone() & bits(libc::CLONE_NEWCGROUP), 0, "it would be rooted at the agent's cgroup");
+        assert_eq!(
+            docker.at_clone() & bits(libc::CLONE_NEWCGROUP),
+            0,
+            "it would be rooted at the agent's cgroup"
+        );
         assert_eq!(docker.to_join() & libc::CLONE_NEWPID, 0);
     }
 

@@ -57,9 +57,10 @@ impl ContainerPlan {
         }
         let root_propagation = match linux.rootfs_propagation.as_str() {
             "" => None,
-            word => Some(mount_options::propagation(word).ok_or_else(|| {
-                Fault::invalid(format!("rootfsPropagation {word:?} is not known"))
-            })?),
+            word => Some(
+                mount_options::propagation(word)
+                    .ok_or_else(|| Fault::invalid(format!("rootfsPropagation {word:?} is not known")))?,
+            ),
         };
         Ok(Self {
             process,
@@ -118,7 +119,10 @@ mod tests {
             "{".to_owned(),
             format!("{{{linux}}}"),
             r#"{"process": {"args": ["a"], "cwd": "/"}}"#.to_owned(),
-            format!(r#"{{"process": {{"args": ["a"], "cwd": "/"}}, "hostname": "{}", {linux}}}"#, "x".repeat(65)),
+            format!(
+                r#"{{"process": {{"args": ["a"], "cwd": "/"}}, "hostname": "{}", {linux}}}"#,
+                "x".repeat(65)
+            ),
             format!(r#"{{"process": {{"args": "a", "cwd": "/"}}, {linux}}}"#),
         ] {
             assert!(parse(&json).is_err(), "{json}");

@@ -3,9 +3,9 @@
 use std::ffi::CString;
 
 use super::capabilities::CapabilitySets;
+use super::environment;
 use super::rlimits::{self, Limit};
 use super::seccomp::Filter;
-use super::environment;
 use crate::fault::{At, Fault};
 use crate::oci;
 

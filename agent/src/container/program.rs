@@ -123,8 +123,14 @@ mod tests {
     #[test]
     fn a_failed_execve_has_its_own_words() {
         let fault = exec_failed(Path::new("/run.sh"), Errno::ENOENT);
-        assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::NotFound, "exec /run.sh: no such file or directory"));
+        assert_eq!(
+            (fault.kind, fault.message.as_str()),
+            (FaultKind::NotFound, "exec /run.sh: no such file or directory")
+        );
         let fault = exec_failed(Path::new("/run.sh"), Errno::ENOEXEC);
-        assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::PermissionDenied, "exec /run.sh: exec format error"));
+        assert_eq!(
+            (fault.kind, fault.message.as_str()),
+            (FaultKind::PermissionDenied, "exec /run.sh: exec format error")
+        );
     }
 }

@@ -71,9 +71,18 @@ pub(crate) fn apply(parameters: &[Parameter], procfs: &OwnedFd) -> Result<(), Fa
 /// sysctl(8) takes `net.ipv4.x` and `net/ipv4/x`: whichever separator comes first is the separator.
 fn dotted(name: &str) -> String {
     match name.find(['.', '/']) {
-        Some(at) if name.as_bytes().get(at) == Some(&b'/') => {
-            name.chars().map(|c| if c == '/' { '.' } else if c == '.' { '/' } else { c }).collect()
-        }
+        Some(at) if name.as_bytes().get(at) == Some(&b'/') => name
+            .chars()
+            .map(|c| {
+                if c == '/' {
+                    '.'
+                } else if c == '.' {
+                    '/'
+                } else {
+                    c
+                }
+            })
+            .collect(),
         _ => name.to_owned(),
     }
 }

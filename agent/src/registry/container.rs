@@ -68,10 +68,9 @@ impl Container {
     pub(crate) fn add(&self, id: String, process: Arc<Process>) {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = others.iter().filter(|(_, process)| process.has_ended()).count();
-        if ended >= MAX_ENDED {
-            if let Some(oldest) = others.iter().position(|(_, process)| process.has_ended()) {
-                others.remove(oldest);
-            }
+        let oldest = others.iter().position(|(_, process)| process.has_ended());
+        if let (true, Some(oldest)) = (ended >= MAX_ENDED, oldest) {
+            others.remove(oldest);
         }
         others.push_back((id, process));
     }

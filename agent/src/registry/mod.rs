@@ -51,7 +51,8 @@ impl Registry {
 pub(crate) fn check_id(id: &str) -> Result<(), Fault> {
     const MAX_ID_BYTES: usize = 80;
     let well_formed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    if id.is_empty() || id.len() > MAX_ID_BYTES || !id.bytes().all(well_formed) || id.starts_with(['.', '-']) {
+    if id.is_empty() || id.len() > MAX_ID_BYTES || !id.bytes().all(well_formed) || id.starts_with(['.', '-'])
+    {
         return Err(Fault::invalid(format!("malformed id {id:?}")));
     }
     Ok(())

@@ -112,4 +112,3 @@ pub(super) fn set_oom_score(pid: Pid, plan: &ProcessPlan) -> Result<(), Fault> {
     let Some(score) = plan.oom_score_adj else { return Ok(()) };
     std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()).refuse("setting oom_score_adj")
 }
-

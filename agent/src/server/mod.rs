@@ -57,11 +57,19 @@ impl Agent for AgentServer {
         Ok(create_process::create_process(&self.registry, &self.reaper, request).await?)
     }
 
-    async fn start_process(&self, _: &TtrpcContext, request: ProcessRef) -> ttrpc::Result<StartProcessResponse> {
+    async fn start_process(
+        &self,
+        _: &TtrpcContext,
+        request: ProcessRef,
+    ) -> ttrpc::Result<StartProcessResponse> {
         Ok(start_process::start_process(&self.registry, &request).await?)
     }
 
-    async fn wait_process(&self, _: &TtrpcContext, request: ProcessRef) -> ttrpc::Result<WaitProcessResponse> {
+    async fn wait_process(
+        &self,
+        _: &TtrpcContext,
+        request: ProcessRef,
+    ) -> ttrpc::Result<WaitProcessResponse> {
         Ok(wait_process::wait_process(&self.registry, &request).await?)
     }
 
@@ -69,7 +77,11 @@ impl Agent for AgentServer {
         Ok(signal_process::signal_process(&self.registry, &request)?)
     }
 
-    async fn resize_terminal(&self, _: &TtrpcContext, request: ResizeTerminalRequest) -> ttrpc::Result<Empty> {
+    async fn resize_terminal(
+        &self,
+        _: &TtrpcContext,
+        request: ResizeTerminalRequest,
+    ) -> ttrpc::Result<Empty> {
         Ok(resize_terminal::resize_terminal(&self.registry, &request)?)
     }
 

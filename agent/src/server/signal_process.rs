@@ -14,7 +14,9 @@ pub(super) fn signal_process(registry: &Registry, request: &SignalProcessRequest
     if request.all {
         signal_all(&*registry.container(&request.process.container_id)?, request.signal)?;
     } else {
-        registry.process(&request.process.container_id, &request.process.process_id)?.signal(request.signal)?;
+        registry
+            .process(&request.process.container_id, &request.process.process_id)?
+            .signal(request.signal)?;
     }
     Ok(Empty::default())
 }

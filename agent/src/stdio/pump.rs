@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 use tokio_vsock::VsockStream;
 
-use super::slots::OutputGuard;
 use super::Endpoint;
+use super::slots::OutputGuard;
 
 /// One pipe's worth.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -63,10 +63,9 @@ async fn output(
         if count == 0 {
             break;
         }
-        if let Some(host) = &mut connection {
-            if host.write_all(buffer.get(..count).unwrap_or_default()).await.is_err() {
-                connection = None;
-            }
+        let Some(host) = &mut connection else { continue };
+        if host.write_all(buffer.get(..count).unwrap_or_default()).await.is_err() {
+            connection = None;
         }
     }
     drop(source);
@@ -74,7 +73,9 @@ async fn output(
     host.shutdown(Shutdown::Write).unwrap_or_default();
     drop(guard);
     // Closing at once could overtake data that the host has not taken yet.
-    timeout(LINGER, async { while matches!(host.read(&mut buffer).await, Ok(1..)) {} }).await.unwrap_or_default();
+    timeout(LINGER, async { while matches!(host.read(&mut buffer).await, Ok(1..)) {} })
+        .await
+        .unwrap_or_default();
 }
 
 /// Host to process. The end of file closes the pipe; a terminal has no end of file, it stays.

@@ -58,8 +58,7 @@ pub(crate) fn load_device_program(program: &[Instruction]) -> Result<OwnedFd> {
         ..Default::default()
     };
     // SAFETY: `attr` is a prefix of `union bpf_attr` of the size passed; program and licence outlive the call.
-    let fd =
-        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const attr, size_of::<LoadAttr>()) };
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const attr, size_of::<LoadAttr>()) };
     let fd = RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
     // SAFETY: the kernel just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -53,13 +53,7 @@ pub(crate) fn clear_ambient() -> Result<()> {
 pub(crate) fn raise_ambient(capability: u8) -> Result<()> {
     // SAFETY: takes integers only.
     Errno::result(unsafe {
-        libc::prctl(
-            libc::PR_CAP_AMBIENT,
-            libc::PR_CAP_AMBIENT_RAISE,
-            libc::c_ulong::from(capability),
-            0,
-            0,
-        )
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, libc::c_ulong::from(capability), 0, 0)
     })
     .map(drop)
 }

@@ -16,8 +16,7 @@ pub(crate) fn install(program: &[Instruction], flags: libc::c_ulong) -> Result<(
         filter: program.as_ptr().cast_mut(),
     };
     // SAFETY: `program` describes live instructions, which the kernel only reads and checks.
-    let done = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
-    };
+    let done =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     Errno::result(done).map(drop)
 }

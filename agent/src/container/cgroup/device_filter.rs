@@ -181,8 +181,10 @@ mod tests {
                 MOVE => registers[to] = i64::from(immediate),
                 AND => registers[to] &= i64::from(immediate),
                 SHIFT_RIGHT => registers[to] >>= immediate,
-                JUMP_NOT_EQUAL if registers[to] != i64::from(immediate) => pc += offset as usize,
-                JUMP_EQUAL if registers[to] == i64::from(immediate) => pc += offset as usize,
+                JUMP_NOT_EQUAL if registers[to] != i64::from(immediate) => {
+                    pc += usize::try_from(offset).unwrap()
+                }
+                JUMP_EQUAL if registers[to] == i64::from(immediate) => pc += usize::try_from(offset).unwrap(),
                 JUMP_NOT_EQUAL | JUMP_EQUAL => {}
                 EXIT => return registers[0] != 0,
                 other => panic!("instruction {other:#x}"),
@@ -229,11 +231,7 @@ mod tests {
 
     #[test]
     fn malformed_rules_are_refused() {
-        for rules in [
-            r#"[{"type": "x"}]"#,
-            r#"[{"access": "rx"}]"#,
-            r#"[{"major": 99999999999}]"#,
-        ] {
+        for rules in [r#"[{"type": "x"}]"#, r#"[{"access": "rx"}]"#, r#"[{"major": 99999999999}]"#] {
             assert!(program(&serde_json::from_str::<Vec<_>>(rules).unwrap()).is_err());
         }
     }

@@ -36,7 +36,9 @@ fn memory(memory: &Memory, settings: &mut Vec<Setting>) -> Result<(), Fault> {
         (_, Some(-1)) => settings.push(("memory.swap.max".into(), "max".into())),
         (Some(bytes), Some(both)) if bytes > 0 => {
             let swap = both.checked_sub(bytes).filter(|swap| *swap >= 0).ok_or_else(|| {
-                Fault::invalid(format!("memory and swap limit of {both} is below the memory limit of {bytes}"))
+                Fault::invalid(format!(
+                    "memory and swap limit of {both} is below the memory limit of {bytes}"
+                ))
             })?;
             settings.push(("memory.swap.max".into(), swap.to_string()));
         }
@@ -118,7 +120,9 @@ fn limit(value: i64, unlimited: bool) -> String {
 fn checked_name(name: String) -> Result<String, Fault> {
     let well_formed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     match name.split_once('.') {
-        Some((controller, _)) if !controller.is_empty() && controller != "cgroup" && name.bytes().all(well_formed) => {
+        Some((controller, _))
+            if !controller.is_empty() && controller != "cgroup" && name.bytes().all(well_formed) =>
+        {
             Ok(name)
         }
         _ => Err(Fault::invalid(format!("{name:?} is not a file of a cgroup controller"))),
@@ -153,7 +157,10 @@ mod tests {
 
     #[test]
     fn cpu_time() {
-        assert_eq!(setting(r#"{"cpu": {"quota": 150000, "period": 100000}}"#, "cpu.max").unwrap(), "150000 100000");
+        assert_eq!(
+            setting(r#"{"cpu": {"quota": 150000, "period": 100000}}"#, "cpu.max").unwrap(),
+            "150000 100000"
+        );
         assert_eq!(setting(r#"{"cpu": {"quota": 50000}}"#, "cpu.max").unwrap(), "50000 100000");
         assert_eq!(setting(r#"{"cpu": {"quota": -1}}"#, "cpu.max").unwrap(), "max 100000");
         assert_eq!(setting(r#"{"cpu": {"cpus": "0-1,3"}}"#, "cpuset.cpus").unwrap(), "0-1,3");

@@ -41,18 +41,10 @@ impl Condition {
         let [high_mask, low_mask] = halves(self.mask);
         let (eq, gt, ge) = (libc::BPF_JEQ, libc::BPF_JGT, libc::BPF_JGE);
         match self.op {
-            Op::Equal => vec![
-                load_high,
-                jump(eq, high, Next, Fail),
-                load_low,
-                jump(eq, low, Next, Fail),
-            ],
-            Op::NotEqual => vec![
-                load_high,
-                jump(eq, high, Next, Skip(2)),
-                load_low,
-                jump(eq, low, Fail, Next),
-            ],
+            Op::Equal => vec![load_high, jump(eq, high, Next, Fail), load_low, jump(eq, low, Next, Fail)],
+            Op::NotEqual => {
+                vec![load_high, jump(eq, high, Next, Skip(2)), load_low, jump(eq, low, Fail, Next)]
+            }
             Op::MaskedEqual => vec![
                 load_high,
                 mask(high_mask),

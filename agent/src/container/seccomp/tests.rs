@@ -11,8 +11,8 @@ fn run(filter: &Filter, arch: u32, number: u32, args: [u64; 6]) -> u32 {
         0 => number,
         4 => arch,
         _ => {
-            let arg = args[((offset - 16) / 8) as usize];
-            if offset % 8 == 4 { (arg >> 32) as u32 } else { arg as u32 }
+            let half = if offset % 8 == 4 { 32 } else { 0 };
+            u32::try_from(args[((offset - 16) / 8) as usize] >> half & u64::from(u32::MAX)).unwrap()
         }
     };
     let (mut pc, mut acc) = (0_usize, 0_u32);
@@ -133,7 +133,10 @@ fn every_number_gets_its_own_action_whatever_the_neighbours() {
         .step_by(3)
         .filter_map(|number| {
             let name = name_of(number)?;
-            Some(format!(r#"{{"names": ["{name}"], "action": "SCMP_ACT_ERRNO", "errnoRet": {}}}"#, number + 2))
+            Some(format!(
+                r#"{{"names": ["{name}"], "action": "SCMP_ACT_ERRNO", "errnoRet": {}}}"#,
+                number + 2
+            ))
         })
         .collect();
     let filter =

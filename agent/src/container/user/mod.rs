@@ -46,7 +46,8 @@ pub(crate) fn resolve(user: &oci::User) -> Result<Identity, Fault> {
 /// The text of a database; empty when there is none, as in images from scratch.
 fn read_database(path: &str) -> Result<String, Fault> {
     // Not blocking: the image may have put a FIFO there.
-    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path) {
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+    {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(String::new());
         }

@@ -8,12 +8,7 @@ use crate::fault::Fault;
 ///
 /// A number is always an id, even when it is somebody's name. An id needs no entry; a name does. Supplementary groups
 /// come from /etc/group for a user who has an entry, unless a group was named. The primary group is one of them.
-pub(super) fn resolve(
-    spec: &str,
-    more_groups: &[u32],
-    passwd: &str,
-    group: &str,
-) -> Result<Identity, Fault> {
+pub(super) fn resolve(spec: &str, more_groups: &[u32], passwd: &str, group: &str) -> Result<Identity, Fault> {
     let (user_part, group_part) = match spec.split_once(':') {
         Some((user, group)) => (user, group),
         None => (spec, ""),
