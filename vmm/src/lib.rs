@@ -20,6 +20,7 @@ pub mod kvm;
 pub mod layout;
 pub mod machine;
 pub mod memory;
+pub mod parent;
 pub mod probe;
 pub mod signals;
 pub mod thread;

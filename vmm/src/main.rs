@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::os::fd::RawFd;
 use std::process::ExitCode;
 
 use holm_protocol::vm_exit::{VmExit, VmExitKind};
 use holm_vmm::arguments::{self, Arguments};
-use holm_vmm::{config_fd, machine, probe};
+use holm_vmm::{config_fd, machine, parent, probe};
 
 fn main() -> ExitCode {
     if let Some(filter) = std::env::var_os("HOLM_LOG") {
@@ -14,15 +15,22 @@ fn main() -> ExitCode {
     }
     let exit = match arguments::parse(std::env::args_os().skip(1)) {
         Ok(Arguments::Probe) => return print_probe(),
-        Ok(Arguments::Run { config_fd }) => match config_fd::read(config_fd) {
-            Ok(config) => machine::run(&config),
-            Err(error) => VmExit::ConfigRefused(with_cause(&error)),
+        Ok(Arguments::Run { config_fd, parent }) => match parent.map_or(Ok(()), parent::end_with) {
+            Ok(()) => run(config_fd),
+            Err(error) => VmExit::Internal(with_cause(&error)),
         },
         Err(error) => VmExit::ConfigRefused(error.to_string()),
     };
     // Nobody may be listening any more; the status still tells.
     let _ = writeln!(io::stderr(), "holm-vmm: {exit}");
     ExitCode::from(exit.status())
+}
+
+fn run(config_fd: RawFd) -> VmExit {
+    match config_fd::read(config_fd) {
+        Ok(config) => machine::run(&config),
+        Err(error) => VmExit::ConfigRefused(with_cause(&error)),
+    }
 }
 
 fn print_probe() -> ExitCode {
@@ -40,10 +48,7 @@ fn with_cause(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
-fn log_to_stderr(filter: &str) {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .init();
+fn log_to_stderr(level: &str) {
+    let level = level.parse().unwrap_or(tracing::level_filters::LevelFilter::WARN);
+    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(false).init();
 }

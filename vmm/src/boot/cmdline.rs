@@ -7,21 +7,14 @@ use holm_protocol::vm_config::{ConsoleConfig, VmConfig};
 
 use crate::devices::virtio::mmio::Place;
 
-/// What every guest gets.
+/// What every guest gets (guest-kernel/README.md has the measurements).
 ///
 /// - `reboot=k`: reset through the i8042 port, which the VMM watches. `panic=-1`: reset at once after a panic.
 /// - `earlyprintk`: the only console; kept, so that a panic is always heard.
-/// - `tsc=reliable no_timer_check`: no measuring of clocks that the host vouches for, no looking for a PIT.
-/// - `random.trust_cpu=on`: RDRAND is the host's, and trusted.
-/// - `nokaslr`-like switches are not needed: the kernel is built without.
-const ALWAYS: [&str; 6] = [
-    "reboot=k",
-    "panic=-1",
-    "earlyprintk=serial,ttyS0,115200,keep",
-    "tsc=reliable",
-    "no_timer_check",
-    "random.trust_cpu=on",
-];
+/// - `tsc=reliable`: no watchdog over a clock that the host vouches for.
+/// - `swiotlb=noforce`: no bounce buffers, which virtio-mmio never needs.
+const ALWAYS: [&str; 5] =
+    ["earlyprintk=serial,ttyS0,115200,keep", "reboot=k", "panic=-1", "tsc=reliable", "swiotlb=noforce"];
 
 /// Emergencies only: nothing is printed in a good start, and a panic raises the level by itself. It has to come before
 /// the console, which otherwise prints all that was logged so far, byte by byte, each a way out of the guest and back.

@@ -4,7 +4,7 @@
 //! instructions a second. Opening the device proves nothing, so a throwaway VM counts down in ring 0 and is timed.
 //!
 //! ```text
-//!   10,000 instructions ──► fast, over 2 ms? ──► that is the speed
+//!  200,000 instructions ──► fast, over 2 ms? ──► that is the speed
 //!             ▲                  │ no
 //!             └── twice as many ─┴─► over 50 ms? ──► that is the speed
 //! ```
