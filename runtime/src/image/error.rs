@@ -94,7 +94,7 @@ pub enum ImageError {
     #[error("{0} is not an image archive: it has neither manifest.json (docker save) nor index.json (OCI)")]
     NotAnArchive(String),
     /// The archive itself cannot be read.
-    #[error("cannot read the archive {archive}")]
+    #[error("cannot read an image from {archive}")]
     Archive {
         /// Its name.
         archive: String,

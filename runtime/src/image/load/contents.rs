@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
 use super::{Archive, Progress};
 use crate::image::layer::{Compression, LayerError, LayerLimits, MAGIC_BYTES, spool};
@@ -114,13 +116,12 @@ impl Contents {
         let missing = || ImageError::MissingBlob(name.to_owned());
         match &self.place {
             Place::Directory(root) => {
-                // Names come from digests and constants, never with a way out.
                 let path = root.join(name);
                 let failed = |error: io::Error| match error.kind() {
                     io::ErrorKind::NotFound => missing(),
                     _ => ImageError::io("open", &path)(error),
                 };
-                let file = open_regular(&path).map_err(failed)?;
+                let file = open_beneath(root, name).map_err(failed)?;
                 let end = file.metadata().map_err(failed)?.len();
                 Ok(Blob { file, position: 0, end })
             }
@@ -180,8 +181,8 @@ pub(super) fn verify(blob: &str, expected: &Digest, actual: &Digest) -> Result<(
 pub(in crate::image) fn name_of(archive: &Archive) -> String {
     match archive {
         Archive::Path(path) => path.display().to_string(),
-        Archive::File(_) => "on standard input".to_owned(),
-        Archive::Stream(_) => "in the stream".to_owned(),
+        Archive::File(_) => "standard input".to_owned(),
+        Archive::Stream(_) => "the stream".to_owned(),
     }
 }
 
@@ -214,9 +215,14 @@ pub(in crate::image) fn open_stream(archive: Archive) -> Result<Opened, ImageErr
     Ok(if at_start { Opened::File(file) } else { Opened::Stream(Box::new(file)) })
 }
 
-/// Without waiting for a pipe's other end.
-fn open_regular(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+/// A regular file in a directory, and only there, whatever its name says and whatever is linked to where. Does not wait
+/// for a pipe's other end.
+fn open_beneath(root: &Path, name: &str) -> io::Result<File> {
+    let root = File::open(root)?;
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_BENEATH);
+    let file = File::from(openat2(&root, name, how)?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 

@@ -123,6 +123,27 @@ fn an_oci_directory() {
 }
 
 #[test]
+fn t22_a_directory_is_not_left() {
+    let fixture = Fixture::new();
+    let directory = tempfile::tempdir().unwrap();
+    let config = serde_json::to_vec(&config(&[])).unwrap();
+    let outside = directory.path().join("config.json");
+    fs::write(&outside, &config).unwrap();
+    let layout = directory.path().join("layout");
+    fs::create_dir(&layout).unwrap();
+    std::os::unix::fs::symlink(&outside, layout.join("linked")).unwrap();
+    nix::unistd::mkfifo(&layout.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for name in ["../config.json", outside.to_str().unwrap(), "linked", "fifo", "."] {
+        fs::write(layout.join("manifest.json"), json!([{ "Config": name }]).to_string()).unwrap();
+        let error = fixture.store.load(Archive::Path(layout.clone()), &mut |_| {}).unwrap_err();
+        assert!(matches!(error, ImageError::Io { .. }), "{name}: {error}");
+    }
+    fs::write(layout.join("config.json"), &config).unwrap();
+    fs::write(layout.join("manifest.json"), r#"[{ "Config": "config.json" }]"#).unwrap();
+    fixture.store.load(Archive::Path(layout), &mut |_| {}).unwrap();
+}
+
+#[test]
 fn a_bare_tag_is_no_name() {
     let fixture = Fixture::new();
     let mut layout = Layout::default();
@@ -418,5 +439,5 @@ fn a_root_file_system_is_imported() {
     assert_eq!(fixture.files().iter().filter(|file| file.ends_with("/data")).count(), 1);
     let broken = Archive::Stream(Box::new(std::io::Cursor::new(b"no tar at all".to_vec())));
     let error = fixture.store.import(broken, &ImportOptions::default(), &mut |_| {}).unwrap_err();
-    assert_eq!(error.to_string(), "cannot read the archive in the stream");
+    assert_eq!(error.to_string(), "cannot read an image from the stream");
 }
