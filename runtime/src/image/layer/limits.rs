@@ -22,7 +22,7 @@ pub struct LayerLimits {
 impl Default for LayerLimits {
     fn default() -> Self {
         Self {
-            entries: 4_000_000,
+            entries: 2_000_000,
             tar_bytes: 1 << 40,
             file_bytes: 1 << 43,
             tree_bytes: 512 << 20,

@@ -5,7 +5,7 @@
 //! merged, config and manifest put beside them: all in a staging directory
 //! ```
 //! Every blob is checked against its digest where the archive gives one, and every layer against its diffID in the
-//! config; the image's ID is the config's own digest.
+//! config; the image's ID is the config's own digest. A layer that the store has under its diffID is not read again.
 
 mod contents;
 mod docker;

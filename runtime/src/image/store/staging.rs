@@ -117,10 +117,11 @@ impl Staging {
 fn replace(from: &Path, to: &Path) -> Result<(), ImageError> {
     match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_EXCHANGE) {
         Ok(()) => Ok(()),
-        // Nothing there yet, or a file system that cannot exchange.
-        Err(Errno::ENOENT | Errno::EINVAL) => {
-            fs::rename(from, to).map_err(ImageError::io("move into place", to))
-        }
+        Err(Errno::ENOENT) => fs::rename(from, to).map_err(ImageError::io("move into place", to)),
+        // A file system that cannot exchange.
+        Err(Errno::EINVAL) => durable::remove(to)
+            .and_then(|()| fs::rename(from, to))
+            .map_err(ImageError::io("move into place", to)),
         Err(error) => Err(ImageError::io("move into place", to)(error.into())),
     }
 }
