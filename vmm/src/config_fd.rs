@@ -13,7 +13,7 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFdError {
-    /// The descriptor is not open, or one of the standard three.
+    /// The descriptor is not open, or is an output.
     #[error("descriptor {0} is not an open descriptor for a configuration")]
     Descriptor(RawFd),
     /// It cannot be read.
@@ -27,11 +27,15 @@ pub enum ConfigFdError {
     Json(#[source] serde_json::Error),
 }
 
-/// Reads the document to its end and closes the descriptor. Call it once, before anything else is opened.
+/// Reads the document to its end and closes the descriptor; standard input stays open, at its end. Call it once, before
+/// anything else is opened.
 ///
 /// # Errors
 /// [`ConfigFdError`]
 pub fn read(fd: RawFd) -> Result<VmConfig, ConfigFdError> {
+    if fd == libc::STDIN_FILENO {
+        return read_from(io::stdin().lock());
+    }
     // SAFETY: F_GETFD takes no pointer.
     if fd <= libc::STDERR_FILENO || unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
         return Err(ConfigFdError::Descriptor(fd));
@@ -64,7 +68,7 @@ mod tests {
 
     #[test]
     fn descriptors_that_cannot_be_meant_are_refused() {
-        for fd in [0, 1, 2, 1_000_000] {
+        for fd in [1, 2, 1_000_000] {
             assert!(matches!(read(fd), Err(ConfigFdError::Descriptor(_))));
         }
     }

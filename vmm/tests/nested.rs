@@ -3,6 +3,7 @@
 //!
 //! Needs a KVM that runs guests: `cargo nextest run -p holm-vmm --run-ignored=only`, or the test program in the lab with
 //! `HOLM_VMM` naming the VMM.
+#![allow(clippy::unwrap_used, clippy::panic)] // the functions that the tests share are tests, too
 
 use std::io::{Seek, Write};
 use std::os::fd::AsRawFd;

@@ -1,4 +1,5 @@
 //! The process without a VM: what is refused before KVM is asked, and how that is told.
+#![allow(clippy::unwrap_used, clippy::panic)] // the functions that the tests share are tests, too
 
 use std::io::{Seek, Write};
 use std::os::fd::AsRawFd;
