@@ -6,6 +6,7 @@ mod disk;
 mod hostile;
 mod layers;
 mod loading;
+mod mutation;
 mod removal;
 mod rootfs;
 mod tarball;
