@@ -65,9 +65,14 @@ mod tests {
         assert_eq!(parsed(&["--config-fd", "3"]), Ok(Arguments::Run { config_fd: 3, parent: None }));
         let with_parent = parsed(&["--config-fd", "0", "--parent", "7"]);
         assert_eq!(with_parent, Ok(Arguments::Run { config_fd: 0, parent: Some(7) }));
-        for wrong in
-            [&[][..], &["--config-fd"], &["--config-fd", "-1"], &["--config-fd", "x"], &["--probe", "x"], &["--config-fd", "0", "--parent"]]
-        {
+        for wrong in [
+            &[][..],
+            &["--config-fd"],
+            &["--config-fd", "-1"],
+            &["--config-fd", "x"],
+            &["--probe", "x"],
+            &["--config-fd", "0", "--parent"],
+        ] {
             assert_eq!(parsed(wrong), Err(UsageError), "{wrong:?}");
         }
     }
