@@ -65,10 +65,11 @@ impl Rootfs {
         if image.is_empty() {
             return self.mount_one(&upper, "root", "", MsFlags::MS_BIND, "");
         }
-        // As Docker: no index, no metacopy, no redirected directories. xino gives all files one device number though
-        // they lie on two, as programs that stay on one file system (find -xdev, tar) expect.
+        // As Docker: no index, no metacopy, no redirected directories. Not xino: it would give every file of the image an
+        // inode number above 2^63, which collides in programs that keep it as a double or a signed number. The price is
+        // that files of the image and new ones report different devices, as in every overlay of two file systems.
         let options = format!(
-            "lowerdir={},upperdir={},workdir={},index=off,metacopy=off,redirect_dir=off,xino=on",
+            "lowerdir={},upperdir={},workdir={},index=off,metacopy=off,redirect_dir=off,xino=off",
             image_dir.display(),
             upper.display(),
             work.display()
