@@ -12,6 +12,7 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing::level_filters::LevelFilter;
 
 use commands::Command;
 
@@ -38,7 +39,8 @@ fn main() -> ExitCode {
 
 /// `HOLM_LOG=debug` logs to standard error; without it there is no logging at all.
 fn init_logging() {
-    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("HOLM_LOG") {
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let level = std::env::var("HOLM_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok());
+    if let Some(level) = level {
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
     }
 }

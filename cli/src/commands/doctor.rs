@@ -57,13 +57,13 @@ fn installed(installation: &Installation) -> Finding {
 }
 
 fn kvm(installation: &Installation) -> Finding {
-    let remedy = "Use bare metal, a virtual machine with nested virtualization, or the lab (make lab).";
+    let remedy = "Holm needs bare metal or a virtual machine with nested virtualization; to try it elsewhere, see make lab.";
     let result = match probe_kvm(installation) {
         Ok(report) if report.usable => {
-            let speed = report.instructions_per_second.unwrap_or_default() / 1e6;
-            Ok(format!("runs guests, {speed:.0} million instructions per second in ring 0"))
+            let speed = report.instructions_per_second.unwrap_or_default() / 1_000_000;
+            Ok(format!("runs guests, {speed} million instructions a second in ring 0"))
         }
-        Ok(report) => Err(Complaint { wrong: report.reason, remedy }),
+        Ok(report) => Err(Complaint { wrong: report.reason.unwrap_or_default(), remedy }),
         Err(error) => Err(Complaint { wrong: format!("{:#}", anyhow::Error::from(error)), remedy }),
     };
     Finding { what: "KVM", result }

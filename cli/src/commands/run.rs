@@ -10,7 +10,7 @@ use holm_runtime::container::settings::{
     CapabilityName, Cpus, EnvVar, MemorySize, Settings, Sysctl, TmpfsMount, Ulimit,
 };
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
-use holm_runtime::host::{self, Installation};
+use holm_runtime::host::Installation;
 use holm_runtime::image::{Image, ImageError, ImageStore};
 use holm_runtime::supervisor::Client;
 use time::OffsetDateTime;
@@ -130,7 +130,6 @@ impl Run {
         let installation = Installation::find()?;
         installation.check()?;
         let image = self.find_image(&ImageStore::open(directories.root())?)?;
-        host::check_kvm(&installation, &directories)?;
         let store = ContainerStore::new(directories);
         let detach = self.detach;
         let container = self.create(&store, &image)?;

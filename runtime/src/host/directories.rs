@@ -9,7 +9,6 @@
 //! <root>/names/<name>                       holds the id that owns the name
 //! <root>/blank/<size>.ext4                  freshly made file systems, copied for each container
 //! <run>/<id>/                               sockets of the running container
-//! <run>/kvm.json                            what the KVM check found since boot
 //! ```
 
 use std::fs;

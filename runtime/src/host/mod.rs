@@ -7,4 +7,4 @@ mod kvm;
 pub(crate) use directories::create_private as create_private_directory;
 pub use directories::{Directories, DirectoriesError};
 pub use installation::{Installation, InstallationError};
-pub use kvm::{KvmError, KvmReport, check as check_kvm, probe as probe_kvm};
+pub use kvm::{KvmError, probe as probe_kvm};

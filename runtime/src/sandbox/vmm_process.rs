@@ -65,7 +65,7 @@ impl VmmProcess {
         ended: impl FnOnce(VmmEnd) + Send + 'static,
     ) -> Result<Self, VmmError> {
         let mut child = Command::new(vmm)
-            .args(["--config-fd", "0", "--die-with-parent"])
+            .args(["--config-fd", "0", "--parent", &std::process::id().to_string()])
             .stdin(config_file(config).map_err(VmmError::Config)?)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -1,5 +1,7 @@
 //! Why a supervisor could not run its container.
 
+use holm_protocol::vm_exit::VmExitKind;
+
 use crate::bundle::BundleError;
 use crate::container::ContainerError;
 use crate::host::{DirectoriesError, InstallationError};
@@ -32,7 +34,7 @@ pub enum SupervisorError {
     #[error(transparent)]
     Boot(#[from] BootError),
     /// The VM started and ended early.
-    #[error("the VM ended: {}", .0.reason)]
+    #[error("{}{}", if .0.kind == VmExitKind::KvmUnusable { "" } else { "the VM ended: " }, .0.reason)]
     VmEnded(VmmEnd),
     /// The agent did not come up.
     #[error("the guest did not answer within {0} s")]
