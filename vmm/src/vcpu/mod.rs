@@ -1,9 +1,9 @@
 //! Virtual CPUs.
 //!
-//! - [`registers`]: the state in which the boot vCPU starts.
-//! - [`run`]: the loop around `KVM_RUN`.
-//! - [`kick`]: how another thread gets a vCPU out of `KVM_RUN`.
-//! - [`threads`]: one thread per vCPU, started and stopped together.
+//! - `registers`: the state in which the boot vCPU starts.
+//! - `run`: the loop around `KVM_RUN`.
+//! - `kick`: how another thread gets a vCPU out of `KVM_RUN`.
+//! - `threads`: one thread per vCPU, started and stopped together.
 //!
 //! The local APICs are KVM's: vCPUs but the first wait in the kernel until the guest wakes them by INIT and SIPI.
 

@@ -1,6 +1,6 @@
 //! The console for kernel messages: the first PC UART, as far as Linux' early console uses it.
 //!
-//! What the guest writes is watched for a panic ([`PanicWatch`]) and goes to the configured sink ([`Sink`]), both line by
+//! What the guest writes is watched for a panic (`PanicWatch`) and goes to the configured sink (`Sink`), both line by
 //! line and both bounded. No interrupt line, no input.
 
 mod line;

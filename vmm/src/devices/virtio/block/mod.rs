@@ -1,11 +1,11 @@
 //! The block device (virtio 1.2 section 5.2): a disk made of file segments.
 //!
-//! - [`config`]: what the driver reads about the disk.
-//! - [`request`]: a descriptor chain to a complete, checked request. Pure.
-//! - [`segments`]: which bytes of which file are a range of the disk. Pure.
-//! - [`disk`]: the files, and what can be done to them.
-//! - [`io`]: guest memory and files, without a copy in between; the only unsafe code.
-//! - [`device`]: queue, request, disk, answer.
+//! - `config`: what the driver reads about the disk.
+//! - `request`: a descriptor chain to a complete, checked request. Pure.
+//! - `segments`: which bytes of which file are a range of the disk. Pure.
+//! - `disk`: the files, and what can be done to them.
+//! - `io`: guest memory and files, without a copy in between; the only unsafe code.
+//! - `device`: queue, request, disk, answer.
 //!
 //! Each disk has an event loop, and so a thread, of its own: a slow fdatasync delays nobody else.
 //!

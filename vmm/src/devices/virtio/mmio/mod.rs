@@ -1,10 +1,10 @@
 //! The virtio-mmio transport, version 2 (virtio 1.2 section 4.2): a window of 32-bit registers per device, and behind it
 //! the device's configuration space.
 //!
-//! - [`register`]: which register an offset is.
-//! - [`status`]: the driver's steps, and which may follow which.
-//! - [`state`]: everything the driver has written, as plain data.
-//! - [`transport`]: registers to state, state to device.
+//! - `register`: which register an offset is.
+//! - `status`: the driver's steps, and which may follow which.
+//! - `state`: everything the driver has written, as plain data.
+//! - `transport`: registers to state, state to device.
 //!
 //! No write makes this fail: what a driver may not do at that moment is ignored, as section 4.2.2 asks of a device.
 
