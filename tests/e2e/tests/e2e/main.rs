@@ -1,0 +1,11 @@
+//! The end-to-end tests, by feature. A test named after a row of the container model proves that row.
+
+mod archives;
+mod confinement;
+mod installation;
+mod layer;
+mod process;
+mod run;
+mod stdio;
+mod terminal;
+mod trees;

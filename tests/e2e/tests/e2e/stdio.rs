@@ -1,0 +1,104 @@
+//! Streams (M30) and signals.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
+
+use holm_e2e::{Holm, TestImage};
+use sha2::{Digest, Sha256};
+
+#[test]
+fn m30_streams_stay_apart_and_complete() {
+    let holm = Holm::with(TestImage::Busybox);
+    let out = holm.run(["busybox", "sh", "-c", "echo out; echo err >&2; printf 'no newline'"]);
+    assert_eq!((out.ok().as_str(), out.err().as_str()), ("out\nno newline", "err"));
+}
+
+#[test]
+fn m30_every_byte_value_survives_both_ways() {
+    let holm = Holm::with(TestImage::Busybox);
+    let bytes: Vec<u8> = (0..=255_u8).cycle().take(1_000_000).collect();
+    let out = holm.holm(["run", "--rm", "-i", "busybox", "cat"]).outcome_with_input(&bytes);
+    assert_eq!(out.code, 0, "{}", out.err());
+    assert!(out.stdout == bytes, "{} of {} bytes", out.stdout.len(), bytes.len());
+}
+
+/// What is sent through standard input and back, in MiB.
+const STREAM_MIB: usize = 1024;
+
+#[test]
+fn m30_a_gibibyte_passes_through_with_equal_hashes() {
+    let holm = Holm::with(TestImage::Busybox);
+    let mut child = holm.holm(["run", "--rm", "-i", "busybox", "cat"]).stdin(Stdio::piped()).spawn();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let sender = std::thread::spawn(move || {
+        // A pattern without period in a buffer's size, cheap to make on an emulated host.
+        let mut block: Vec<u8> =
+            (0..(1_u32 << 18)).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let mut hash = Sha256::new();
+        for number in 0..u32::try_from(STREAM_MIB).unwrap() {
+            block[..4].copy_from_slice(&number.to_le_bytes());
+            hash.update(&block);
+            stdin.write_all(&block).unwrap();
+        }
+        hash.finalize()
+    });
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    let mut received = 0;
+    loop {
+        let length = stdout.read(&mut buffer).unwrap();
+        if length == 0 {
+            break;
+        }
+        received += length;
+        hash.update(&buffer[..length]);
+    }
+    assert_eq!(received, STREAM_MIB << 20);
+    assert_eq!(hash.finalize(), sender.join().unwrap());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn m30_a_slow_reader_loses_nothing() {
+    let holm = Holm::with(TestImage::Busybox);
+    let mut child = holm.holm(["run", "--rm", "busybox", "seq", "200000"]).spawn();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    reader.read_line(&mut first).unwrap();
+    // The workload fills every buffer on the way meanwhile.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let count = reader.lines().count();
+    assert_eq!((first.trim(), count), ("1", 199_999));
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn without_i_standard_input_is_empty() {
+    let holm = Holm::with(TestImage::Busybox);
+    let out = holm.holm(["run", "--rm", "busybox", "cat"]).outcome_with_input(b"ignored");
+    assert_eq!(out.ok(), "");
+}
+
+#[test]
+fn end_of_input_reaches_the_workload() {
+    let holm = Holm::with(TestImage::Busybox);
+    let out = holm.holm(["run", "--rm", "-i", "busybox", "wc", "-l"]).outcome_with_input(b"a\nb\n");
+    assert_eq!(out.ok(), "2");
+}
+
+#[test]
+fn signals_reach_the_workload() {
+    let holm = Holm::with(TestImage::Busybox);
+    for (signal, number) in [("TERM", 15), ("INT", 2)] {
+        let script = format!("trap 'echo got it; exit 3' {signal}; echo ready; while :; do sleep 0.1; done");
+        let mut child = holm.holm(["run", "--rm", "busybox", "sh", "-c", &script]).spawn();
+        let mut reader = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Command::new("kill").arg(format!("-{number}")).arg(child.id().to_string()).status().unwrap();
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+        assert_eq!((line.as_str(), child.wait().unwrap().code()), ("got it\n", Some(3)));
+    }
+}
