@@ -83,7 +83,7 @@ machine_qemu() {
 			-device virtio-net-pci,netdev=net,romfile= \
 			-device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on \
 			-virtfs "local,path=$lab_machine/exchange,mount_tag=exchange,security_model=none" \
-			-serial "file:$lab_machine/console.log" -rtc base=utc \
+			-monitor "unix:$lab_machine/monitor,server=on,wait=off" -serial "file:$lab_machine/console.log" -rtc base=utc \
 			-pidfile "$lab_machine/pid" -daemonize
 	) 2>"$lab_machine/qemu.log" </dev/null >/dev/null
 }
