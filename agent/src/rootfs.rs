@@ -4,6 +4,7 @@
 //! /run/<container id>/image      EROFS disk, read-only
 //!                    /writable   ext4 disk or tmpfs: upper/ and work/
 //!                    /root       overlay of the two; the container's /
+//!                    /files      what the engine binds over paths of the container
 //! ```
 
 use std::fs::{self, File, FileTimes};
@@ -43,6 +44,13 @@ impl Rootfs {
     /// The container's future `/`.
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.join("root")
+    }
+
+    /// A directory in the guest's memory for files of the container's that are not in its layers.
+    pub(crate) fn make_files_directory(&self) -> Result<PathBuf, Fault> {
+        let directory = self.directory.join("files");
+        fs::DirBuilder::new().mode(0o700).create(&directory).at("making the directory for engine files")?;
+        Ok(directory)
     }
 
     fn mount_layers(&mut self, image: &str, writable: &str) -> Result<(), Fault> {

@@ -51,6 +51,12 @@ impl MountPlan {
         Ok(Self { destination, source, kind, options: MountOptions { bind, ..options } })
     }
 
+    /// A bind mount of one of the guest's own files.
+    pub(crate) fn bind_file(source: PathBuf, destination: PathBuf) -> Result<Self, Fault> {
+        let options = mount_options::parse(&["bind".to_owned()])?;
+        Ok(Self { destination, source, kind: String::new(), options })
+    }
+
     /// Whether it is a bind mount on this path.
     pub(crate) fn binds(&self, path: &str) -> bool {
         self.options.bind && self.destination == Path::new(path)

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use crate::child;
 use crate::child::channel::{self, AgentEnd};
 use crate::container::cgroup::Cgroup;
-use crate::container::{ContainerPlan, ProcessPlan, TerminalSize};
+use crate::container::{ContainerPlan, ProcessPlan, TerminalSize, injected_files};
 use crate::fault::{At, Fault};
 use crate::reaper::Reaper;
 use crate::registry::{Container, Process, Registry, Sandbox, check_id};
@@ -28,8 +28,8 @@ pub(super) async fn create_container(
         return Err(Fault::precondition(format!("container {:?} exists already", request.container_id)));
     }
     let size = TerminalSize::new(request.stdio.columns, request.stdio.rows)?;
-    let plan = ContainerPlan::parse(&request.oci_spec_json, size)?;
-    let sandbox = Arc::new(make_sandbox(&request, &plan)?);
+    let mut plan = ContainerPlan::parse(&request.oci_spec_json, size)?;
+    let sandbox = Arc::new(make_sandbox(&request, &mut plan)?);
     match create_process(&plan, reaper, &request.stdio, &sandbox).await {
         Ok(first) => {
             let pid = first.pid().as_raw();
@@ -45,10 +45,16 @@ pub(super) async fn create_container(
     }
 }
 
-fn make_sandbox(request: &CreateContainerRequest, plan: &ContainerPlan) -> Result<Sandbox, Fault> {
+fn make_sandbox(request: &CreateContainerRequest, plan: &mut ContainerPlan) -> Result<Sandbox, Fault> {
     let mut rootfs =
         Rootfs::mount(&request.container_id, &request.rootfs.image_disk, &request.rootfs.writable_disk)?;
-    match Cgroup::create(&request.container_id, &plan.resources) {
+    let files =
+        rootfs.make_files_directory().and_then(|directory| injected_files::write(&directory, &request.files));
+    let cgroup = files.and_then(|mounts| {
+        plan.mounts.extend(mounts);
+        Cgroup::create(&request.container_id, &plan.resources)
+    });
+    match cgroup {
         Ok(cgroup) => Ok(Sandbox { cgroup, rootfs: Mutex::new(rootfs) }),
         Err(fault) => {
             rootfs.unmount();

@@ -25,7 +25,8 @@ pub(crate) fn vmm_rss(holm: &Holm, runs: u32) -> Result<Figure> {
 
 fn one_vmm_rss(holm: &Holm) -> Result<f64> {
     let id = succeed(&mut holm.command(["run", "-d", "busybox", "sleep", "1000"]))?;
-    let measured = inspect_pid(holm, &id).and_then(|pid| own_rss_mib(&fs::read_to_string(format!("/proc/{pid}/smaps"))?));
+    let measured = inspect_pid(holm, &id)
+        .and_then(|pid| own_rss_mib(&fs::read_to_string(format!("/proc/{pid}/smaps"))?));
     succeed(&mut holm.command(["rm", "-f", &id]))?;
     measured
 }
@@ -55,7 +56,13 @@ fn own_rss_mib(smaps: &str) -> Result<f64> {
 /// MemAvailable in an idle guest of 128 MiB, as its workload sees it.
 pub(crate) fn guest_free(holm: &Holm, _runs: u32) -> Result<Figure> {
     let meminfo = succeed(&mut holm.command([
-        "run", "--rm", "-m", LIMIT_OF_128_MIB_VM, "busybox", "cat", "/proc/meminfo",
+        "run",
+        "--rm",
+        "-m",
+        LIMIT_OF_128_MIB_VM,
+        "busybox",
+        "cat",
+        "/proc/meminfo",
     ]))?;
     let line = meminfo.lines().find(|line| line.starts_with("MemAvailable:")).context("MemAvailable")?;
     let kib: f64 = line.split_whitespace().nth(1).context("MemAvailable")?.parse()?;

@@ -24,7 +24,8 @@ impl MicroVm {
         fs::create_dir_all(tree.join("dev"))?;
         fs::copy("/bin/busybox", tree.join("reboot")).context("busybox-static")?;
         let initramfs = directory.join("init.cpio");
-        let pack = format!("cd {} && find . | busybox cpio -o -H newc > {}", tree.display(), initramfs.display());
+        let pack =
+            format!("cd {} && find . | busybox cpio -o -H newc > {}", tree.display(), initramfs.display());
         let status = Command::new("sh").args(["-c", &pack]).stderr(Stdio::null()).status()?;
         if !status.success() {
             bail!("cannot pack {}", initramfs.display());
@@ -38,14 +39,20 @@ impl MicroVm {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("qemu-system-x86_64");
         command
-            .args(["-machine", "microvm,accel=kvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=off,x-option-roms=off"])
+            .args([
+                "-machine",
+                "microvm,accel=kvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=off,x-option-roms=off",
+            ])
             .args(["-cpu", "host", "-smp", "1", "-m", &MEMORY_MIB.to_string()])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-kernel")
             .arg(&self.kernel)
             .arg("-initrd")
             .arg(&self.initramfs)
-            .args(["-append", "loglevel=1 reboot=t panic=-1 tsc=reliable random.trust_cpu=on rdinit=/reboot -- -f"]);
+            .args([
+                "-append",
+                "loglevel=1 reboot=t panic=-1 tsc=reliable random.trust_cpu=on rdinit=/reboot -- -f",
+            ]);
         command
     }
 }

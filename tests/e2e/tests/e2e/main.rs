@@ -1,5 +1,7 @@
 //! The end-to-end tests, by feature. A test named after a row of the container model proves that row.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
 mod archives;
 mod confinement;
 mod installation;

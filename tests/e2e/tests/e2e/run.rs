@@ -14,7 +14,7 @@ fn a_container_runs_and_its_output_arrives() {
 fn m19_exit_codes_pass_through() {
     let holm = Holm::with(TestImage::Busybox);
     assert_eq!(holm.run(["busybox", "sh", "-c", "exit 7"]).code, 7);
-    assert_eq!(holm.run(["busybox", "sh", "-c", "kill -9 $$"]).code, 137);
+    assert_eq!(holm.run(["busybox", "sh", "-c", "sh -c 'kill -9 $$'; exit $?"]).code, 137);
     holm.run(["busybox", "no-such-program"]).fails(127, "executable file not found in $PATH");
     holm.run(["busybox", "/no/such/program"]).fails(127, "no such file or directory");
     holm.run(["busybox", "/etc/passwd"]).fails(126, "permission denied");

@@ -9,7 +9,7 @@ use holm_e2e::{Holm, Outcome, TestImage};
 /// for every property that tar knows, its listing says where two trees differ.
 const SCRIPT: &str = "cd / && tar --sort=name --numeric-owner --format=pax --xattrs --xattrs-include='*' \
      --pax-option=delete=atime,delete=ctime --one-file-system --exclude=./dev --exclude=./proc --exclude=./sys \
-     --exclude=./etc/hosts --exclude=./etc/hostname --exclude=./etc/resolv.conf --exclude=./run --exclude=. \
+     --exclude=./etc/hosts --exclude=./etc/hostname --exclude=./etc/resolv.conf --exclude=./run \
      -cf /dev/shm/tree.tar ./* 2>/dev/null; \
      sha256sum </dev/shm/tree.tar; tar --full-time --numeric-owner --xattrs -tvvf /dev/shm/tree.tar";
 
