@@ -86,7 +86,7 @@ impl Sandbox {
             boot: BootConfig {
                 kernel: installation.kernel.clone(),
                 initramfs: installation.initramfs.clone(),
-                cmdline: vec![],
+                cmdline: cmdline(shape),
             },
             disks,
             vsock: Some(VsockConfig {
@@ -108,6 +108,13 @@ impl Sandbox {
         });
         Ok(Self { vmm, vsock_socket })
     }
+}
+
+/// In a small guest the JIT's first allocation, 2 MiB for one seccomp filter, is better left to the workload.
+fn cmdline(shape: VmShape) -> Vec<String> {
+    const SMALL_MIB: u32 = 256;
+    let without_jit = (shape.memory_mib < SMALL_MIB).then(|| "sysctl.net.core.bpf_jit_enable=0".to_owned());
+    without_jit.into_iter().collect()
 }
 
 /// `HOLM_CONSOLE=1` keeps the guest kernel's messages in `console.log` beside the sockets.

@@ -74,14 +74,14 @@ machine_qemu() {
 	(
 		close_inherited
 		exec qemu-system-x86_64 -name holm-lab -nodefaults -no-user-config -display none -no-reboot \
-			-machine q35,usb=off -accel tcg,thread=multi,tb-size=1024 -cpu EPYC,+svm,+npt \
+			-machine q35,usb=off -accel tcg,thread=single,tb-size=1024 -cpu EPYC,+svm,+npt \
 			-smp "$lab_cpus" -m "$lab_memory_mib" \
 			-kernel "$base/vmlinux" -initrd "$base/initramfs" -append "$cmdline" \
 			-drive "if=none,id=root,file=$lab_machine/disk.qcow2,format=qcow2,cache=unsafe,aio=threads,discard=unmap" \
 			-device virtio-blk-pci,drive=root,num-queues=2 \
 			-netdev "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:22" \
 			-device virtio-net-pci,netdev=net,romfile= \
-			-device virtio-rng-pci -device virtio-balloon-pci,free-page-reporting=on \
+			-device virtio-rng-pci \
 			-virtfs "local,path=$lab_machine/exchange,mount_tag=exchange,security_model=none" \
 			-monitor "unix:$lab_machine/monitor,server=on,wait=off" -serial "file:$lab_machine/console.log" -rtc base=utc \
 			-pidfile "$lab_machine/pid" -daemonize
