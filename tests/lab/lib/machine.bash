@@ -74,7 +74,7 @@ machine_qemu() {
 	(
 		close_inherited
 		exec qemu-system-x86_64 -name holm-lab -nodefaults -no-user-config -display none -no-reboot \
-			-machine q35,usb=off -accel tcg,thread=single,tb-size=1024 -cpu EPYC,+svm,+npt \
+			-machine q35,usb=off -accel tcg,thread=multi,tb-size=1024 -cpu EPYC,+svm,+npt \
 			-smp "$lab_cpus" -m "$lab_memory_mib" \
 			-kernel "$base/vmlinux" -initrd "$base/initramfs" -append "$cmdline" \
 			-drive "if=none,id=root,file=$lab_machine/disk.qcow2,format=qcow2,cache=unsafe,aio=threads,discard=unmap" \
