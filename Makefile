@@ -74,7 +74,7 @@ unit:
 
 e2e: host
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/tests/lab/runner HOLM_TEST_HOST=$$($(HOST) kind) \
-		tools/nextest run -p holm-e2e --profile e2e
+		PATH="$(CURDIR)/$(STAGE)/usr/local/bin:$$PATH" tools/nextest run -p holm-e2e --profile e2e
 
 clean: ## Remove build products (the cache stays)
 	rm -rf target
