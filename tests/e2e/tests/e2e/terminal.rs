@@ -12,8 +12,9 @@ fn m29_a_shell_on_a_terminal() {
     pty.expect("/dev/pts/0");
     pty.expect("xterm");
     pty.expect("# ");
-    pty.type_("sleep 1000\n");
-    pty.expect("sleep 1000");
+    // Ctrl-C is a signal only once the shell has left its line editor: wait for output that the echo does not have.
+    pty.type_("echo be''gun; sleep 1000\n");
+    pty.expect("begun");
     pty.type_("\u{3}");
     pty.expect("# ");
     pty.resize(120, 40);
