@@ -9,7 +9,6 @@ build_base() {
 	local base=$lab_cache/base/$1 work
 	[[ -e $base/disk.img ]] && return 0 # built while we waited for the lock
 	((EUID == 0)) || die "building the lab's disk needs root (sudo -E $lab_home/lab disk)"
-	need_tools
 	mkdir -p "$lab_cache/base"
 	rm -rf "$lab_cache"/base/*.building
 	work=$base.building

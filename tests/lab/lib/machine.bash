@@ -3,6 +3,12 @@
 lab_memory_mib=${HOLM_LAB_MEMORY_MIB:-8192}
 lab_cpus=${HOLM_LAB_CPUS:-2}
 boot_limit_s=180
+host_packages=(mmdebstrap qemu-system-x86 qemu-utils e2fsprogs openssh-client util-linux zstd)
+
+# One CPU more than asked for, and nothing may run on the first: QEMU (7.2 to 10.0 at least) lets a floating point restore on
+# any CPU rewrite the first CPU's virtualization flags (cpu_clear_ignne), without a lock. A VMEXIT on the first CPU then
+# keeps "nested paging" or "interrupts" set, and the lab's kernel dies of a stack overflow. The isolated CPU idles.
+spare_cpus=1
 
 # Is the QEMU that we recorded alive? Pids are reused, so its command line must be ours too.
 machine_alive() {
@@ -20,7 +26,7 @@ machine_up() {
 		fi
 		machine_stop # alive but deaf: a boot that was cut short, or a hung kernel
 	fi
-	need_tools
+	"$lab_repo/tools/debian-packages" "${host_packages[@]}" || die "the lab needs these packages"
 	key=$(recipe_key)
 	ensure_base "$key"
 	mkdir -p "$lab_machine"
@@ -56,7 +62,7 @@ machine_boot() {
 		machine_qemu "$base" $((20000 + RANDOM % 12000)) && break
 		((try < 5)) || die "QEMU does not start: $(tail -n 3 "$lab_machine/qemu.log")"
 	done
-	step "booting (2 emulated CPUs with AMD-V; console: $lab_machine/console.log)"
+	step "booting ($lab_cpus emulated CPUs with AMD-V; console: $lab_machine/console.log)"
 	machine_wait ssh
 	lab_ssh_master || die "ssh to the lab does not come up; console: $lab_machine/console.log"
 	machine_set_clock
@@ -69,13 +75,15 @@ machine_qemu() {
 	(: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return 1 # somebody listens there
 	cmdline="root=/dev/vda rw console=ttyS0 quiet loglevel=3 mitigations=off apparmor=0 selinux=0 audit=0 cgroup_no_v1=all"
 	cmdline+=" net.ifnames=0 random.trust_cpu=on panic=-1 tsc=reliable no_timer_check cryptomgr.notests"
-	cmdline+=" systemd.show_status=0 8250.nr_uarts=1"
+	cmdline+=" systemd.show_status=0 8250.nr_uarts=1 isolcpus=0-$((spare_cpus - 1))"
+	# A kernel that went wrong must end (panic=-1 and -no-reboot), so that what waits for the lab ends too.
+	cmdline+=" oops=panic softlockup_panic=1"
 	echo "$port" >"$lab_machine/port"
 	(
 		close_inherited
 		exec qemu-system-x86_64 -name holm-lab -nodefaults -no-user-config -display none -no-reboot \
 			-machine q35,usb=off -accel tcg,thread=multi,tb-size=1024 -cpu EPYC,+svm,+npt \
-			-smp "$lab_cpus" -m "$lab_memory_mib" \
+			-smp "$((lab_cpus + spare_cpus))" -m "$lab_memory_mib" \
 			-kernel "$base/vmlinux" -initrd "$base/initramfs" -append "$cmdline" \
 			-drive "if=none,id=root,file=$lab_machine/disk.qcow2,format=qcow2,cache=unsafe,aio=threads,discard=unmap" \
 			-device virtio-blk-pci,drive=root,num-queues=2 \
@@ -113,7 +121,7 @@ machine_wait() {
 machine_stop() {
 	local pid limit
 	machine_alive || {
-		rm -f "$lab_machine"/{pid,port,ssh,ssh.pid}
+		machine_kill
 		return 0
 	}
 	read -r pid <"$lab_machine/pid"
@@ -123,8 +131,16 @@ machine_stop() {
 	fi
 	kill "$pid" 2>/dev/null || true
 	limit=$((SECONDS + 10))
-	while machine_alive; do
-		((SECONDS < limit)) || kill -9 "$pid" 2>/dev/null || true
+	while machine_alive && ((SECONDS < limit)); do
+		sleep 0.05
+	done
+	machine_kill
+}
+
+machine_kill() {
+	local pid
+	while machine_alive && read -r pid <"$lab_machine/pid"; do
+		kill -9 "$pid" 2>/dev/null || true
 		sleep 0.05
 	done
 	rm -f "$lab_machine"/{pid,port,ssh,ssh.pid}

@@ -1,5 +1,7 @@
 # ssh to the lab: one master connection, which every command shares.
 
+connect_limit_s=40
+
 # Options for a lab whose files are in the current directory (relative, since a socket's path is at most 107 bytes).
 lab_ssh_options() {
 	local port base
@@ -7,8 +9,8 @@ lab_ssh_options() {
 	read -r base <base
 	ssh_options=(-F /dev/null -i "../base/$base/ssh_key" -p "$port" -l root
 		-o "UserKnownHostsFile=../base/$base/known_hosts" -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias=holm-lab
-		-o IdentitiesOnly=yes -o BatchMode=yes -o ControlPath=ssh -o LogLevel=ERROR -o ConnectTimeout=20
-		-o ServerAliveInterval=15 -o ServerAliveCountMax=8 -o EscapeChar=none -o IPQoS=none)
+		-o IdentitiesOnly=yes -o BatchMode=yes -o ControlPath=ssh -o LogLevel=ERROR -o ConnectTimeout=10
+		-o ServerAliveInterval=10 -o ServerAliveCountMax=6 -o EscapeChar=none -o IPQoS=none)
 }
 
 # lab_ssh [OPTION...] COMMAND-LINE: runs it; through the master when there is one.
@@ -32,25 +34,28 @@ ensure_master() {
 	master_alive || locked machine start_lost_master
 }
 
+# A lab that cannot be reached is stopped, so that whoever comes next is told at once and does not wait as well.
 start_lost_master() {
-	master_alive || lab_ssh_master || die "no ssh connection to the lab (see $lab_machine/console.log)"
+	master_alive || lab_ssh_master && return
+	machine_kill
+	die "the lab did not answer for $connect_limit_s s and has been stopped; console: $lab_machine/console.log"
 }
 
 # Does the lab answer?
 lab_answers() (
 	cd "$lab_machine" || return
 	lab_ssh_options
-	timeout 60 ssh "${ssh_options[@]}" -n 127.0.0.1 true
+	timeout "$connect_limit_s" ssh "${ssh_options[@]}" -n 127.0.0.1 true
 ) 2>/dev/null
 
 # Starts the master; it stays in the background until the machine goes. sshd says that it is up a little before it
 # listens.
 lab_ssh_master() (
-	local try
+	local limit=$((SECONDS + connect_limit_s))
 	cd "$lab_machine" || return
 	lab_ssh_options
 	rm -f ssh ssh.pid
-	for ((try = 0; try < 50; try++)); do
+	while ((SECONDS < limit)); do
 		(
 			close_inherited
 			exec ssh "${ssh_options[@]}" -o ControlMaster=yes -o ControlPersist=yes -N -f 127.0.0.1
