@@ -13,7 +13,7 @@ HOST_DIR := /var/lib/holm-tests/images
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench lab install stage programs guest images host lint unit e2e deny clean
+.PHONY: help run test bench lab install stage packages programs guest images host lint unit e2e deny clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,9 +43,12 @@ install: guest ## Install into $(DESTDIR)$(PREFIX) what a host with real KVM nee
 stage: guest
 	@$(MAKE) --no-print-directory -s install DESTDIR=$(STAGE) PREFIX=/usr/local
 
+# What building and the unit tests need.
+packages:
+	@tools/debian-packages gcc libc6-dev erofs-utils attr
+
 # cargo knows what is out of date.
-programs:
-	@tools/debian-packages gcc libc6-dev
+programs: packages
 	$(CARGO) build --release --locked -p holm-cli -p holm-vmm -p holm-agent
 
 guest: programs
@@ -62,14 +65,14 @@ host: stage images
 	@$(HOST) up
 	@for image in $(IMAGES); do $(HOST) push $$image $(HOST_DIR); done
 
-lint:
+lint: packages
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 deny:
 	tools/cargo-deny check -D warnings licenses bans sources
 
-unit:
+unit: packages
 	tools/nextest run --workspace --exclude holm-e2e
 
 e2e: host
