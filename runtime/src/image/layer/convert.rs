@@ -205,8 +205,12 @@ fn metadata(path: &[u8], entry: &mut Entry, max_xattr_bytes: u64) -> Result<Meta
         })
     };
     let mtime = bounded(entry.mtime);
+    let permissions = match entry.kind {
+        tar::Kind::Symlink(_) => 0o777, // whatever the archive says: Linux makes no other symlinks
+        _ => u16::try_from(entry.mode & 0o7777).unwrap_or_default(),
+    };
     Ok(Metadata {
-        permissions: u16::try_from(entry.mode & 0o7777).unwrap_or_default(),
+        permissions,
         uid: id("uid", entry.uid)?,
         gid: id("gid", entry.gid)?,
         mtime_seconds: mtime.seconds,
