@@ -21,7 +21,9 @@ pub enum KvmError {
     #[error("cannot open /dev/kvm")]
     Open(#[source] io::Error),
     /// Another KVM than the one we know.
-    #[error("KVM has API version {0}, not {API_VERSION}")]
+    #[error(
+        "what is at /dev/kvm is not the KVM that Holm knows (API version {0}, not {API_VERSION}): look at `ls -l /dev/kvm`"
+    )]
     ApiVersion(i32),
     /// Something that Linux has had since 4.13 at the latest.
     #[error("KVM lacks {0}: the host's kernel is too old or restricts it")]

@@ -1,6 +1,18 @@
 //! `holm doctor`, `holm version`, and an installation with something missing.
 
-use holm_e2e::{Holm, TestImage};
+use std::process::Command;
+
+use holm_e2e::{Holm, Outcome, TestImage};
+
+/// Runs `holm` with these arguments where a shell command has changed the mounts, which nothing else sees.
+fn with_mounts(holm: &Holm, change: &str, arguments: &[&str]) -> Outcome {
+    let invocation = holm.holm(arguments).command();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-ec", &format!("{change}; exec \"$@\""), "sh"]);
+    command.arg(invocation.get_program()).args(invocation.get_args());
+    command.envs(invocation.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.output().expect("unshare").into()
+}
 
 #[test]
 fn doctor_finds_a_kvm_that_runs_guests() {
@@ -47,4 +59,31 @@ fn bad_flags_are_one_clear_message() {
         assert_eq!(out.code, 125, "{flags:?}: {}", out.err());
         assert!(out.err().contains(words), "{flags:?}: {}", out.err());
     }
+}
+
+#[test]
+fn a_missing_or_useless_kvm_is_named() {
+    let holm = Holm::with(TestImage::Busybox);
+    let run = ["run", "--rm", "busybox", "true"];
+    with_mounts(&holm, "mount --bind /dev/null /dev/kvm", &run).fails(125, "/dev/kvm");
+    let missing = "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3; mknod -m 444 /dev/urandom c 1 9";
+    with_mounts(&holm, missing, &run).fails(125, "/dev/kvm");
+    let doctor = with_mounts(&holm, missing, &["doctor"]);
+    assert_eq!(doctor.code, 125, "{}{}", doctor.out(), doctor.err());
+    assert!(doctor.out().contains("/dev/kvm"), "{}", doctor.out());
+}
+
+#[test]
+fn a_full_disk_is_named_and_nothing_is_left() {
+    let holm = Holm::empty();
+    let root = holm.root().to_str().unwrap();
+    let archive = TestImage::Debian.archive();
+    let load = ["load", "-i", archive.to_str().unwrap()];
+    let small = format!("mkdir -p {root}; mount -t tmpfs -o size=8m none {root}");
+    with_mounts(&holm, &small, &load).fails(125, "no space left");
+    let left = format!(
+        "{small}; holm load -q -i {} 2>/dev/null || find {root} -type f -size +0 >&2; set -- true",
+        load[2]
+    );
+    assert_eq!(with_mounts(&holm, &left, &[]).err(), "");
 }

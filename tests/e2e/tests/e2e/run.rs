@@ -61,16 +61,10 @@ fn m24_names_are_unique_until_rm() {
     holm.run(["--name", &name, "busybox", "true"]).ok();
 }
 
-/// How many containers run at once. The lab's emulated processors do not always survive a crowd (tests/lab/README.md), so
-/// `HOLM_TEST_CROWD=20` is for hosts with real KVM.
-fn crowd() -> usize {
-    std::env::var("HOLM_TEST_CROWD").map_or(4, |number| number.parse().unwrap())
-}
-
 #[test]
-fn containers_run_at_once() {
+fn twenty_containers_run_at_once() {
     let holm = Holm::with(TestImage::Busybox);
-    let children: Vec<_> = (0..crowd())
+    let children: Vec<_> = (0..20)
         .map(|number| {
             let word = number.to_string();
             let run = holm.holm(["run", "--rm", "-m", "32m", "busybox", "echo", &word]);

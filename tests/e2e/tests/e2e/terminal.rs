@@ -3,7 +3,6 @@
 use holm_e2e::{Holm, Pty, TestImage};
 
 #[test]
-#[ignore = "fails: Ctrl-C at a shell prompt does not come back with a new prompt"]
 fn m29_a_shell_on_a_terminal() {
     let holm = Holm::with(TestImage::Busybox);
     let mut pty = Pty::start(holm.holm(["run", "--rm", "-it", "busybox", "sh"]).command(), 93, 31);
