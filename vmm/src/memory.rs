@@ -2,33 +2,67 @@
 //!
 //! Everything in this memory is written by the guest at any moment, also while the VMM reads it: read a value once, check
 //! the copy. The types only give volatile access, never a Rust reference into it.
+#![allow(unsafe_code)] // choosing where the mapping starts
 
 use crate::layout;
+
+use std::num::NonZeroUsize;
+
+use nix::sys::mman::{self, MapFlags, ProtFlags};
+use vm_memory::mmap::{FromRangesError, MmapRegion, MmapRegionError};
+use vm_memory::{GuestMemoryMmap, GuestRegionMmap};
 
 pub use vm_memory::{
     Address, ByteValued, Bytes, GuestAddress, GuestMemory, GuestMemoryError, GuestMemoryRegion, VolatileSlice,
 };
 
 /// The memory of one guest, mapped into this process. Shared as `Arc<GuestRam>` by everything that reads or writes it.
-pub type GuestRam = vm_memory::GuestMemoryMmap<()>;
+pub type GuestRam = GuestMemoryMmap<()>;
 
 /// Guest memory could not be had.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot map {memory_mib} MiB of guest memory")]
 pub struct MemoryError {
     memory_mib: u32,
-    source: vm_memory::mmap::FromRangesError,
+    source: FromRangesError,
 }
+
+/// A transparent huge page of x86_64.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Maps `memory_mib` MiB of guest memory: private, zeroed, and taken from the host page by page when first touched.
 ///
-/// Anonymous memory, so that the host's own policy on transparent huge pages holds: with them a start took about 0.85 of
-/// the time without (measured in the lab). A template will map its file here instead.
+/// Anonymous memory, so that the host's own policy on transparent huge pages holds. KVM can use those only where guest and
+/// host addresses agree modulo their size: with both, a start takes 700 nested page faults and not 8700. A template will
+/// map its file here instead.
 ///
 /// # Errors
 /// The host refuses the mapping.
 pub fn allocate(memory_mib: u32) -> Result<GuestRam, MemoryError> {
-    GuestRam::from_ranges(&ranges(memory_mib)).map_err(|source| MemoryError { memory_mib, source })
+    let regions = ranges(memory_mib).into_iter().map(|(start, bytes)| {
+        GuestRegionMmap::new(aligned(bytes)?, start).ok_or(FromRangesError::InvalidGuestRegion)
+    });
+    regions
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(|regions| Ok(GuestRam::from_regions(regions)?))
+        .map_err(|source| MemoryError { memory_mib, source })
+}
+
+/// A mapping that starts at a multiple of a huge page, cut out of a larger one. It is never unmapped: a VMM has one guest
+/// and ends with it.
+fn aligned(bytes: usize) -> Result<MmapRegion, FromRangesError> {
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | MapFlags::MAP_ANONYMOUS;
+    let longer = NonZeroUsize::MIN.saturating_add(bytes.saturating_add(HUGE_PAGE_BYTES - 1));
+    // SAFETY: a new mapping, at an address of the kernel's choice.
+    let start = unsafe { mman::mmap_anonymous(None, longer, protection, flags) }
+        .map_err(|errno| MmapRegionError::Mmap(errno.into()))?
+        .cast::<u8>();
+    let excess = start.addr().get() % HUGE_PAGE_BYTES;
+    let offset = (HUGE_PAGE_BYTES - excess) % HUGE_PAGE_BYTES;
+    // SAFETY: `offset` is less than a huge page, by which the mapping is longer than `bytes`; nothing else knows of it.
+    unsafe { MmapRegion::build_raw(start.as_ptr().add(offset), bytes, protection.bits(), flags.bits()) }
+        .map_err(FromRangesError::from)
 }
 
 /// Start and length in bytes of each piece of RAM: one below the device window and, if that is not enough, one above.
@@ -47,6 +81,17 @@ pub fn ranges(memory_mib: u32) -> Vec<(GuestAddress, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn huge_pages_of_guest_and_host_coincide() {
+        for memory_mib in [64, 511, 5120] {
+            let memory = allocate(memory_mib).unwrap();
+            for region in memory.iter() {
+                let host = memory.get_host_address(region.start_addr()).unwrap().addr();
+                assert_eq!(host % HUGE_PAGE_BYTES, 0, "{memory_mib} MiB at {host:#x}");
+            }
+        }
+    }
 
     #[test]
     fn memory_steps_over_the_device_window() {
