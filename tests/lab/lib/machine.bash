@@ -137,6 +137,23 @@ machine_stop() {
 	machine_kill
 }
 
+# What the CPUs of a lab that hangs are doing, for whoever looks into it: hang.log (when this machine has python3).
+machine_witness() {
+	timeout 10 python3 - "$lab_machine/monitor" >"$lab_machine/hang.log" 2>/dev/null <<-'END' || true
+		import socket, sys
+		monitor = socket.socket(socket.AF_UNIX)
+		monitor.settimeout(2)
+		monitor.connect(sys.argv[1])
+		for _ in range(2):
+		    monitor.sendall(b"info registers -a\ninfo lapic 0\ninfo lapic 1\ninfo lapic 2\ninfo irq\n")
+		    try:
+		        while data := monitor.recv(65536):
+		            print(data.decode(errors="replace"), end="")
+		    except TimeoutError:
+		        pass
+	END
+}
+
 machine_kill() {
 	local pid
 	while machine_alive && read -r pid <"$lab_machine/pid"; do

@@ -1,6 +1,6 @@
 # ssh to the lab: one master connection, which every command shares.
 
-connect_limit_s=40
+connect_limit_s=20
 
 # Options for a lab whose files are in the current directory (relative, since a socket's path is at most 107 bytes).
 lab_ssh_options() {
@@ -10,7 +10,7 @@ lab_ssh_options() {
 	ssh_options=(-F /dev/null -i "../base/$base/ssh_key" -p "$port" -l root
 		-o "UserKnownHostsFile=../base/$base/known_hosts" -o GlobalKnownHostsFile=/dev/null -o HostKeyAlias=holm-lab
 		-o IdentitiesOnly=yes -o BatchMode=yes -o ControlPath=ssh -o LogLevel=ERROR -o ConnectTimeout=10
-		-o ServerAliveInterval=10 -o ServerAliveCountMax=6 -o EscapeChar=none -o IPQoS=none)
+		-o ServerAliveInterval=10 -o ServerAliveCountMax=3 -o EscapeChar=none -o IPQoS=none)
 }
 
 # lab_ssh [OPTION...] COMMAND-LINE: runs it; through the master when there is one.
@@ -37,6 +37,7 @@ ensure_master() {
 # A lab that cannot be reached is stopped, so that whoever comes next is told at once and does not wait as well.
 start_lost_master() {
 	master_alive || lab_ssh_master && return
+	machine_witness
 	machine_kill
 	die "the lab did not answer for $connect_limit_s s and has been stopped; console: $lab_machine/console.log"
 }
