@@ -69,7 +69,7 @@ lint: packages
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-deny:
+deny: packages
 	tools/cargo-deny check -D warnings licenses bans sources
 
 unit: packages

@@ -4,13 +4,13 @@
 //! the copy. The types only give volatile access, never a Rust reference into it.
 #![allow(unsafe_code)] // choosing where the mapping starts
 
-use crate::layout;
-
 use std::num::NonZeroUsize;
 
 use nix::sys::mman::{self, MapFlags, ProtFlags};
 use vm_memory::mmap::{FromRangesError, MmapRegion, MmapRegionError};
 use vm_memory::{GuestMemoryMmap, GuestRegionMmap};
+
+use crate::layout;
 
 pub use vm_memory::{
     Address, ByteValued, Bytes, GuestAddress, GuestMemory, GuestMemoryError, GuestMemoryRegion, VolatileSlice,
@@ -33,7 +33,8 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 /// Maps `memory_mib` MiB of guest memory: private, zeroed, and taken from the host page by page when first touched.
 ///
 /// Anonymous memory, so that the host's own policy on transparent huge pages holds. KVM can use those only where guest and
-/// host addresses agree modulo their size: with both, a start takes 700 nested page faults and not 8700. A template will
+/// host addresses agree modulo their size: with both, a start takes 1000 nested page faults and not 8700
+/// (docs/decisions/0009-huge-pages.md). A template will
 /// map its file here instead.
 ///
 /// # Errors

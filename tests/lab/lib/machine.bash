@@ -8,7 +8,7 @@ host_packages=(mmdebstrap qemu-system-x86 qemu-utils e2fsprogs openssh-client ut
 # One CPU more than asked for, and nothing may run on the first: QEMU (7.2 to 10.0 at least) lets a floating point restore on
 # any CPU rewrite the first CPU's virtualization flags (cpu_clear_ignne), without a lock. A VMEXIT on the first CPU then
 # keeps "nested paging" or "interrupts" set, and the lab's kernel dies of a stack overflow. The isolated CPU idles.
-spare_cpus=1
+qemu_cpus=$((lab_cpus + 1))
 
 # Is the QEMU that we recorded alive? Pids are reused, so its command line must be ours too.
 machine_alive() {
@@ -75,7 +75,7 @@ machine_qemu() {
 	(: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return 1 # somebody listens there
 	cmdline="root=/dev/vda rw console=ttyS0 quiet loglevel=3 mitigations=off apparmor=0 selinux=0 audit=0 cgroup_no_v1=all"
 	cmdline+=" net.ifnames=0 random.trust_cpu=on panic=-1 tsc=reliable no_timer_check cryptomgr.notests"
-	cmdline+=" systemd.show_status=0 8250.nr_uarts=1 isolcpus=0-$((spare_cpus - 1))"
+	cmdline+=" systemd.show_status=0 8250.nr_uarts=1 isolcpus=0"
 	# A kernel that went wrong must end (panic=-1 and -no-reboot), so that what waits for the lab ends too.
 	cmdline+=" oops=panic softlockup_panic=1"
 	echo "$port" >"$lab_machine/port"
@@ -83,7 +83,7 @@ machine_qemu() {
 		close_inherited
 		exec qemu-system-x86_64 -name holm-lab -nodefaults -no-user-config -display none -no-reboot \
 			-machine q35,usb=off -accel tcg,thread=multi,tb-size=1024 -cpu EPYC,+svm,+npt \
-			-smp "$((lab_cpus + spare_cpus))" -m "$lab_memory_mib" \
+			-smp "$qemu_cpus" -m "$lab_memory_mib" \
 			-kernel "$base/vmlinux" -initrd "$base/initramfs" -append "$cmdline" \
 			-drive "if=none,id=root,file=$lab_machine/disk.qcow2,format=qcow2,cache=unsafe,aio=threads,discard=unmap" \
 			-device virtio-blk-pci,drive=root,num-queues=2 \
@@ -139,6 +139,7 @@ machine_stop() {
 
 # What the CPUs of a lab that hangs are doing, for whoever looks into it: hang.log (when this machine has python3).
 machine_witness() {
+	machine_alive || return 0
 	timeout 10 python3 - "$lab_machine/monitor" >"$lab_machine/hang.log" 2>/dev/null <<-'END' || true
 		import socket, sys
 		monitor = socket.socket(socket.AF_UNIX)
@@ -152,6 +153,12 @@ machine_witness() {
 		    except TimeoutError:
 		        pass
 	END
+}
+
+# Gives up a lab that failed.
+machine_condemn() {
+	machine_witness
+	machine_kill
 }
 
 machine_kill() {

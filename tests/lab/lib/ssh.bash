@@ -37,8 +37,7 @@ ensure_master() {
 # A lab that cannot be reached is stopped, so that whoever comes next is told at once and does not wait as well.
 start_lost_master() {
 	master_alive || lab_ssh_master && return
-	machine_witness
-	machine_kill
+	machine_condemn
 	die "the lab did not answer for $connect_limit_s s and has been stopped; console: $lab_machine/console.log"
 }
 

@@ -24,7 +24,7 @@ fn m30_every_byte_value_survives_both_ways() {
 
 #[test]
 fn m30_a_gibibyte_passes_through_with_equal_hashes() {
-    let stream_mib = 1024;
+    const STREAM_MIB: usize = 1024;
     let holm = Holm::with(TestImage::Busybox);
     let mut child = holm.holm(["run", "--rm", "-i", "busybox", "cat"]).stdin(Stdio::piped()).spawn();
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -33,7 +33,7 @@ fn m30_a_gibibyte_passes_through_with_equal_hashes() {
         let mut block: Vec<u8> =
             (0..(1_u32 << 18)).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let mut hash = Sha256::new();
-        for number in 0..u32::try_from(stream_mib).unwrap() {
+        for number in 0..u32::try_from(STREAM_MIB).unwrap() {
             block[..4].copy_from_slice(&number.to_le_bytes());
             hash.update(&block);
             stdin.write_all(&block).unwrap();
@@ -51,7 +51,7 @@ fn m30_a_gibibyte_passes_through_with_equal_hashes() {
         received += length;
         hash.update(&buffer[..length]);
     }
-    assert_eq!(received, stream_mib << 20);
+    assert_eq!(received, STREAM_MIB << 20);
     assert_eq!(hash.finalize(), sender.join().unwrap());
     assert!(child.wait().unwrap().success());
 }

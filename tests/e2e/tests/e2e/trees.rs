@@ -90,6 +90,9 @@ fn m01_twelve_layers_with_whiteouts_look_as_under_crun() {
     )
     .ok();
     holm.holm(["load", "-i", &saved]).outcome().ok();
+    let json = holm.holm(["inspect", "localhost/layers"]).outcome().ok();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["RootFS"]["Layers"].as_array().map(Vec::len), Some(13), "{json}");
     compare(&holm, "localhost/layers", LISTING, ".", 500);
     holm.holm(["rmi", "localhost/layers"]).outcome().ok();
 }
