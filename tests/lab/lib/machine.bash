@@ -3,7 +3,9 @@
 lab_memory_mib=${HOLM_LAB_MEMORY_MIB:-8192}
 lab_cpus=${HOLM_LAB_CPUS:-2}
 boot_limit_s=60
-host_packages=(mmdebstrap qemu-system-x86 qemu-utils e2fsprogs openssh-client util-linux zstd)
+# QEMU before 8.1 reads code to translate without a lock: what a kernel patches meanwhile (static branches, at any time) may
+# stay in its cache as it was, for ever, and all CPUs then loop in the breakpoint of a patch that is long done.
+host_packages=(mmdebstrap 'qemu-system-x86>=1:8.1' qemu-utils e2fsprogs openssh-client util-linux zstd)
 
 # One CPU more than asked for, and nothing may run on the first: QEMU (7.2 to 10.0 at least) lets a floating point restore on
 # any CPU rewrite the first CPU's virtualization flags (cpu_clear_ignne), without a lock. A VMEXIT on the first CPU then
