@@ -54,6 +54,8 @@ pub(super) fn ensure(directory: &Path, size_bytes: u64) -> Result<PathBuf, Blank
 fn make(path: &Path) -> Result<(), BlankError> {
     let output = Command::new("mke2fs")
         .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-L", "holm"])
+        // No room for growing the file system: it would be MiBs of zeroes that every container copies.
+        .args(["-O", "^resize_inode"])
         .args([
             "-E",
             "nodiscard,lazy_itable_init=0,lazy_journal_init=1,assume_storage_prezeroed=1,root_owner=0:0",
