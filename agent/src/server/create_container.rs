@@ -17,7 +17,7 @@ use crate::rootfs::Rootfs;
 use crate::stdio::{self, AgentPipes, Streams, Tty};
 use crate::sys::clone::{Cloned, clone_process};
 
-/// Makes a container whose first process waits to be started.
+/// Makes a container whose first process waits to be started, or goes at once.
 pub(super) async fn create_container(
     registry: &Registry,
     reaper: &Reaper,
@@ -34,8 +34,11 @@ pub(super) async fn create_container(
         Ok(first) => {
             let pid = first.pid().as_raw();
             let ContainerPlan { namespaces, process: ProcessPlan { seccomp, personality, .. }, .. } = plan;
-            let container = Container::new(sandbox, namespaces, seccomp, personality, first);
+            let container = Container::new(sandbox, namespaces, seccomp, personality, Arc::clone(&first));
             registry.add(request.container_id, Arc::new(container));
+            if request.start {
+                first.start().await?;
+            }
             Ok(CreateContainerResponse { pid, ..Default::default() })
         }
         Err(fault) => {

@@ -42,6 +42,8 @@ pub struct ContainerRequest<'a> {
     pub stdin: bool,
     /// Whether the process has a terminal.
     pub tty: bool,
+    /// Whether the process goes at once; otherwise [`AgentClient::start`] lets it go.
+    pub start: bool,
 }
 
 /// How a workload ended.
@@ -108,10 +110,10 @@ impl AgentClient {
         ProcessRef { container_id: self.container_id.clone(), ..ProcessRef::default() }
     }
 
-    /// Makes the container; its process waits before its execve.
+    /// Makes the container; its process waits before its execve unless it is to go at once.
     ///
     /// # Errors
-    /// What the agent says.
+    /// What the agent says; where the process goes at once also those of [`AgentClient::start`].
     pub fn create_container(&self, request: &ContainerRequest<'_>) -> Result<(), AgentError> {
         let spec =
             serde_json::to_vec(request.spec).map_err(|e| AgentError::Failed(format!("OCI spec: {e}")))?;
@@ -136,6 +138,7 @@ impl AgentClient {
                 ..Stdio::default()
             }),
             files: files.collect(),
+            start: request.start,
             ..CreateContainerRequest::default()
         };
         self.ttrpc.create_container(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))

@@ -113,6 +113,8 @@ impl Supervisor {
         let agent = AgentClient::new(connection, self.container.id.as_str())?;
         self.agent = Some(agent.clone());
         let open_stdin = self.container.record.settings.open_stdin;
+        // Clients had the time of a boot to ask for the start, and those that run a container did.
+        let start = self.start_asked;
         agent.create_container(&ContainerRequest {
             spec: &bundle.spec,
             files: &bundle.files,
@@ -120,6 +122,7 @@ impl Supervisor {
             writable_disk: WRITABLE_DISK,
             stdin: open_stdin,
             tty,
+            start,
         })?;
         for kind in kinds {
             let guest = self.connect(*kind)?;
@@ -128,14 +131,16 @@ impl Supervisor {
             }
         }
         let stdin = if open_stdin { Some(self.connect(StreamKind::Stdin)?) } else { None };
-        self.await_start()?;
+        if !start {
+            self.await_start()?;
+            agent.start()?;
+        }
         match (stdin, self.stdin.take()) {
             (Some(guest), Some(client)) => output::carry_input(client, guest),
             (Some(guest), None) => drop(guest.shutdown(std::net::Shutdown::Write)),
             (None, _) => {}
         }
-        agent.start()?;
-        self.started()?;
+        self.started(agent)?;
         self.await_end()
     }
 
@@ -200,7 +205,9 @@ impl Supervisor {
         Ok(())
     }
 
-    fn started(&mut self) -> Result<(), SupervisorError> {
+    fn started(&mut self, agent: AgentClient) -> Result<(), SupervisorError> {
+        let sender = self.sender.clone();
+        thread::spawn(move || sender.send(Event::WorkloadEnded(agent.wait())));
         self.state = State {
             status: Status::Running,
             pid: self.sandbox.as_ref().map_or(0, |sandbox| sandbox.vmm.pid()),
@@ -210,10 +217,6 @@ impl Supervisor {
         };
         self.container.write_state(&self.state)?;
         self.clients.tell(&Report::Started);
-        if let Some(agent) = self.agent.clone() {
-            let sender = self.sender.clone();
-            thread::spawn(move || sender.send(Event::WorkloadEnded(agent.wait())));
-        }
         Ok(())
     }
 
@@ -312,12 +315,16 @@ impl Supervisor {
             output.finish();
         }
         self.kill();
-        self.hear_last_words();
+        if !remove {
+            // Nobody may find the container ended while its VMM can still write to its layer.
+            self.hear_last_words();
+        }
         let report = match &result {
             Ok(exit) => Report::Exited { code: exit.code },
             Err(error) => Report::Failed { code: error.exit_code(), message: error.message() },
         };
         let cleaned = self.settle(&result, remove, ran);
+        self.hear_last_words();
         self.clients.tell(&report);
         self.clients.close();
         cleaned?;
