@@ -86,7 +86,7 @@ impl Sandbox {
             boot: BootConfig {
                 kernel: installation.kernel.clone(),
                 initramfs: installation.initramfs.clone(),
-                cmdline: cmdline(shape),
+                cmdline: CMDLINE.map(str::to_owned).to_vec(),
             },
             disks,
             vsock: Some(VsockConfig {
@@ -110,12 +110,8 @@ impl Sandbox {
     }
 }
 
-/// In a small guest the JIT's first allocation, 2 MiB for one seccomp filter, is better left to the workload.
-fn cmdline(shape: VmShape) -> Vec<String> {
-    const SMALL_MIB: u32 = 256;
-    let without_jit = (shape.memory_mib < SMALL_MIB).then(|| "sysctl.net.core.bpf_jit_enable=0".to_owned());
-    without_jit.into_iter().collect()
-}
+/// Where kernel parameters are the engine's choice. The compiler of BPF programs is off (docs/decisions/0010-no-bpf-jit.md).
+const CMDLINE: [&str; 1] = ["sysctl.net.core.bpf_jit_enable=0"];
 
 /// `HOLM_CONSOLE=1` keeps the guest kernel's messages in `console.log` beside the sockets.
 fn console(run_directory: &Path) -> ConsoleConfig {
