@@ -22,10 +22,15 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// The exit code that the error carries.
+pub(crate) fn code(error: &anyhow::Error) -> u8 {
+    error.downcast_ref::<Failure>().map_or(FAILURE, |failure| failure.code)
+}
+
 /// Prints the error with its causes on one line and gives its exit code.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     crate::output::complain(&format!("{error:#}"));
-    ExitCode::from(error.downcast_ref::<Failure>().map_or(FAILURE, |failure| failure.code))
+    ExitCode::from(code(error))
 }
 
 /// Help and version go to standard output and succeed; anything else is a failure of usage.

@@ -5,7 +5,9 @@
 
 mod attach;
 mod commands;
+mod container_options;
 mod exit;
+mod nonce;
 mod output;
 mod progress;
 

@@ -10,6 +10,11 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(stdout, "{text}");
 }
 
+/// Prints a line to standard error.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Prints `holm: <text>` to standard error.
 pub(crate) fn complain(text: &str) {
     let mut stderr = io::stderr().lock();

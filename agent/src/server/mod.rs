@@ -2,6 +2,7 @@
 
 mod create_container;
 mod create_process;
+mod freeze_container;
 mod resize_terminal;
 mod shutdown;
 mod signal_process;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use holm_protocol::agent::messages::{
     CreateContainerRequest, CreateContainerResponse, CreateProcessRequest, CreateProcessResponse, Empty,
-    ProcessRef, ResizeTerminalRequest, ShutdownRequest, SignalProcessRequest, StartProcessResponse,
-    VersionRequest, VersionResponse, WaitProcessResponse,
+    FreezeContainerRequest, ProcessRef, ResizeTerminalRequest, ShutdownRequest, SignalProcessRequest,
+    StartProcessResponse, VersionRequest, VersionResponse, WaitProcessResponse,
 };
 use holm_protocol::agent::service::Agent;
 use ttrpc::r#async::TtrpcContext;
@@ -83,6 +84,14 @@ impl Agent for AgentServer {
         request: ResizeTerminalRequest,
     ) -> ttrpc::Result<Empty> {
         Ok(resize_terminal::resize_terminal(&self.registry, &request)?)
+    }
+
+    async fn freeze_container(
+        &self,
+        _: &TtrpcContext,
+        request: FreezeContainerRequest,
+    ) -> ttrpc::Result<Empty> {
+        Ok(freeze_container::freeze_container(&self.registry, &request).await?)
     }
 
     async fn shutdown(&self, _: &TtrpcContext, _: ShutdownRequest) -> ttrpc::Result<Empty> {

@@ -1,72 +1,118 @@
-//! The command line beside a running container: stdio, signals, the terminal, and the exit code.
+//! The command line beside a running process: stdio, signals, the terminal, and the exit code.
 //!
 //! Threads: the main one waits for the supervisor's reports; one carries each stream; one waits for signals.
 
+mod detach_keys;
 mod signals;
 mod streams;
 mod terminal;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
+use clap::Args;
 use holm_protocol::stream::StreamKind;
-use holm_runtime::container::Container;
 use holm_runtime::supervisor::protocol::{Report, Request};
 use holm_runtime::supervisor::{Client, ClientError};
 
-use crate::exit::{FAILURE, Failure};
-use crate::output;
+pub(crate) use detach_keys::DetachKeys;
 
-/// Starts the container, waits until its workload runs, and prints the id.
+use crate::exit::{FAILURE, Failure};
+
+/// How the command line behaves beside the process.
+#[derive(Debug, Args)]
+pub(crate) struct AttachOptions {
+    /// Override the key sequence for detaching a container
+    #[arg(long, value_name = "KEYS", default_value_t)]
+    pub(crate) detach_keys: DetachKeys,
+    /// Proxy received signals to the process
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    pub(crate) sig_proxy: bool,
+}
+
+/// What is attached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Session<'a> {
+    /// The process has a terminal.
+    pub(crate) tty: bool,
+    /// The caller's standard input goes to it.
+    pub(crate) stdin: bool,
+    /// The container is to be started once everything is connected.
+    pub(crate) start: bool,
+    pub(crate) options: &'a AttachOptions,
+}
+
+/// Starts the container and waits until its workload runs.
 ///
 /// # Errors
 /// When it does not start.
-pub(crate) fn detached(mut client: Client, container: &Container) -> Result<ExitCode> {
+pub(crate) fn detached(client: &mut Client) -> Result<()> {
     client.requests()?.send(Request::Start)?;
-    // A workload that already ended has started.
-    if let Report::Failed { code, message } = client.next_report()? {
-        return Err(Failure { code, message }.into());
+    match client.next_report()? {
+        Report::Failed { code, message } => Err(Failure { code, message }.into()),
+        // A workload that already ended has started.
+        _ => Ok(()),
     }
-    output::line(container.id.as_str());
-    Ok(ExitCode::SUCCESS)
 }
 
-/// Starts the container with the caller's stdio and passes its exit code on.
+/// Connects the caller's stdio with the process and passes its exit code on.
 ///
 /// # Errors
 /// When it does not start or its VM ends early.
-pub(crate) fn attached(mut client: Client, container: &Container) -> Result<ExitCode> {
-    let settings = &container.record.settings;
+pub(crate) fn attached(mut client: Client, session: Session<'_>) -> Result<ExitCode> {
     // Before any thread: all of them inherit the mask.
-    let signals = signals::block(settings.tty)?;
+    let signals = signals::block(session.tty, session.options.sig_proxy)?;
     let mut outputs = vec![streams::carry_out(client.attach(StreamKind::Stdout)?, std::io::stdout())];
-    if !settings.tty {
+    if !session.tty {
         outputs.push(streams::carry_out(client.attach(StreamKind::Stderr)?, std::io::stderr()));
     }
-    let stdin = if settings.open_stdin { Some(client.attach(StreamKind::Stdin)?) } else { None };
+    let stdin = if session.stdin { Some(client.attach(StreamKind::Stdin)?) } else { None };
     let requests = client.requests()?;
-    requests.send(Request::Start)?;
+    if session.start {
+        requests.send(Request::Start)?;
+    }
+    let detached = Arc::new(AtomicBool::new(false));
     let mut raw = None;
     let result = loop {
         match client.next_report() {
             Ok(Report::Started) if raw.is_none() => {
-                raw = Some(if settings.tty && std::io::stdin().is_terminal() && settings.open_stdin {
+                raw = Some(if session.tty && std::io::stdin().is_terminal() && session.stdin {
                     Some(terminal::RawMode::enter()?)
                 } else {
                     None
                 });
                 signals.forward(client.requests()?);
-                if settings.tty {
+                if session.tty {
                     terminal::report_size(&requests);
                 }
                 if let Some(stdin) = &stdin {
-                    streams::carry_in(stdin.try_clone()?);
+                    let keys = session.tty.then(|| streams::Detaching {
+                        keys: session.options.detach_keys.clone(),
+                        detached: Arc::clone(&detached),
+                        requests: requests.clone(),
+                    });
+                    streams::carry_in(stdin.try_clone()?, keys);
                 }
             }
-            Ok(Report::Started) => {}
+            Ok(Report::Started | Report::Done | Report::Refused { .. }) => {}
             Ok(Report::Exited { code }) => break Ok(code),
             Ok(Report::Failed { code, message }) => break Err(Failure { code, message }),
+            Err(ClientError::Died) if detached.load(Ordering::Acquire) => {
+                drop(raw);
+                crate::output::note("read escape sequence");
+                return Ok(ExitCode::SUCCESS);
+            }
             Err(ClientError::Died) => {
                 break Err(Failure { code: FAILURE, message: ClientError::Died.to_string() });
             }

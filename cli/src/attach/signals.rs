@@ -24,26 +24,29 @@ const FORWARDED: &[Signal] = &[
 #[derive(Debug)]
 pub(super) struct Blocked {
     set: SigSet,
-    tty: bool,
 }
 
 /// Holds the signals back until [`Blocked::forward`] takes them; to be called while there is one thread only.
-pub(super) fn block(tty: bool) -> Result<Blocked> {
-    let mut set: SigSet = FORWARDED.iter().copied().collect();
+pub(super) fn block(tty: bool, proxy: bool) -> Result<Blocked> {
+    let forwarded = if proxy { FORWARDED } else { &[] };
+    let mut set: SigSet = forwarded.iter().copied().collect();
     if tty {
         set.add(Signal::SIGWINCH);
     }
     set.thread_block().context("cannot block signals")?;
-    Ok(Blocked { set, tty })
+    Ok(Blocked { set })
 }
 
 impl Blocked {
     /// Passes them on, those included that came in the meantime.
     pub(super) fn forward(&self, requests: Requests) {
-        let (set, tty) = (self.set, self.tty);
+        let set = self.set;
+        if set.iter().next().is_none() {
+            return;
+        }
         thread::spawn(move || {
             while let Ok(signal) = set.wait() {
-                let sent = if tty && signal == Signal::SIGWINCH {
+                let sent = if signal == Signal::SIGWINCH {
                     terminal::report_size(&requests);
                     Ok(())
                 } else {

@@ -3,7 +3,13 @@
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+
+use holm_runtime::supervisor::Requests;
+
+use super::detach_keys::{DetachFilter, DetachKeys};
 
 /// Bytes carried at a time.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -30,12 +36,43 @@ pub(super) fn carry_out(mut from: UnixStream, mut to: impl Write + Send + 'stati
     })
 }
 
+/// What it takes to leave a session by its detach keys.
+pub(super) struct Detaching {
+    pub(super) keys: DetachKeys,
+    /// Set before the connection is hung up.
+    pub(super) detached: Arc<AtomicBool>,
+    pub(super) requests: Requests,
+}
+
 /// Carries the caller's standard input to the workload, end of file included. The thread may outlive its use: a read
 /// from a terminal cannot be taken back, and the program's end ends it.
-pub(super) fn carry_in(mut to: UnixStream) {
+pub(super) fn carry_in(mut to: UnixStream, detaching: Option<Detaching>) {
     thread::spawn(move || {
         // An error on either side is the end of the input.
-        let _ = io::copy(&mut io::stdin().lock(), &mut to);
+        let _ = match detaching {
+            Some(detaching) => carry_keys(&mut to, detaching),
+            None => io::copy(&mut io::stdin().lock(), &mut to).map(drop),
+        };
         let _ = to.shutdown(Shutdown::Write);
     });
+}
+
+fn carry_keys(to: &mut UnixStream, detaching: Detaching) -> io::Result<()> {
+    let mut filter = DetachFilter::new(detaching.keys);
+    let mut buffer = [0; 4096];
+    loop {
+        let length = match io::stdin().lock().read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let (passed, complete) = filter.pass(buffer.get(..length).unwrap_or_default());
+        to.write_all(&passed)?;
+        if complete {
+            detaching.detached.store(true, Ordering::Release);
+            detaching.requests.hang_up();
+            return Ok(());
+        }
+    }
 }

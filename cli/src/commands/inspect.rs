@@ -77,13 +77,14 @@ fn container(container: &Container) -> Result<Value> {
     Ok(json!({
         "Id": container.id,
         "Created": serde_json::to_value(record)?.get("Created"),
-        "Name": format!("/{}", record.name),
+        "Name": format!("/{}", container.name),
+        "RestartCount": state.restart_count,
         "Image": record.image_id,
         "State": {
             "Status": state.status,
-            "Running": is("running"),
-            "Paused": false,
-            "Restarting": false,
+            "Running": state.status.is_active(),
+            "Paused": is("paused"),
+            "Restarting": is("restarting"),
             "OOMKilled": state.oom_killed,
             "Dead": false,
             "Pid": state.pid,

@@ -1,29 +1,55 @@
 //! The verbs, one per file.
 
+mod attach;
+mod create;
 mod doctor;
+mod exec;
 mod images;
 mod import;
 mod inspect;
+mod kill;
 mod load;
+mod pause;
 mod ps;
+mod rename;
+mod restart;
 mod rm;
 mod rmi;
 mod run;
+mod start;
+mod stop;
 mod supervise;
+mod unpause;
 mod version;
+mod wait;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Subcommand;
-use holm_runtime::container::ContainerStore;
+use holm_runtime::container::{Container, ContainerStore};
 use holm_runtime::host::Directories;
 use holm_runtime::image::ImageStore;
+use holm_runtime::supervisor::Client;
+use holm_runtime::supervisor::protocol::{Report, Request};
+
+use crate::output;
 
 /// What `holm` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<run::Run>),
+    Create(Box<create::Create>),
+    Start(start::Start),
+    Stop(stop::Stop),
+    Restart(restart::Restart),
+    Kill(kill::Kill),
+    Pause(pause::Pause),
+    Unpause(unpause::Unpause),
+    Wait(wait::Wait),
+    Attach(attach::Attach),
+    Exec(Box<exec::Exec>),
+    Rename(rename::Rename),
     Ps(ps::Ps),
     Rm(rm::Rm),
     Images(images::Images),
@@ -45,6 +71,17 @@ impl Command {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self {
             Self::Run(verb) => verb.run(),
+            Self::Create(verb) => verb.run(),
+            Self::Start(verb) => verb.run(),
+            Self::Stop(verb) => verb.run(),
+            Self::Restart(verb) => verb.run(),
+            Self::Kill(verb) => verb.run(),
+            Self::Pause(verb) => verb.run(),
+            Self::Unpause(verb) => verb.run(),
+            Self::Wait(verb) => verb.run(),
+            Self::Attach(verb) => verb.run(),
+            Self::Exec(verb) => verb.run(),
+            Self::Rename(verb) => verb.run(),
             Self::Ps(verb) => verb.run(),
             Self::Rm(verb) => verb.run(),
             Self::Images(verb) => verb.run(),
@@ -72,4 +109,41 @@ fn containers() -> Result<ContainerStore> {
 
 fn images() -> Result<ImageStore> {
     Ok(ImageStore::open(directories()?.root())?)
+}
+
+/// Does something to each of `names`, prints those for which it worked, and complains about the others.
+fn each(names: &[String], mut action: impl FnMut(&str) -> Result<()>) -> Result<ExitCode> {
+    each_quietly(names, |name| {
+        action(name)?;
+        output::line(name);
+        Ok(())
+    })
+}
+
+/// As [`each`]; what worked prints for itself.
+fn each_quietly(names: &[String], mut action: impl FnMut(&str) -> Result<()>) -> Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for name in names {
+        if let Err(error) = action(name) {
+            output::complain(&format!("{error:#}"));
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}
+
+/// Asks a container's supervisor for something and waits for its answer.
+fn ask(store: &ContainerStore, container: &Container, request: Request) -> Result<()> {
+    let Ok(mut client) = Client::connect(store.directories(), container) else {
+        bail!("container {} is not running", container.name);
+    };
+    client.requests()?.send(request)?;
+    loop {
+        match client.next_report()? {
+            Report::Done => return Ok(()),
+            Report::Refused { message } | Report::Failed { message, .. } => bail!("{message}"),
+            Report::Exited { .. } => bail!("container {} is not running", container.name),
+            Report::Started => {}
+        }
+    }
 }

@@ -28,7 +28,7 @@ impl Ps {
         let mut rows = Vec::new();
         for container in super::containers()?.list()? {
             let state = container.state()?;
-            if self.all || state.status == Status::Running {
+            if self.all || state.status.is_active() {
                 rows.push(self.row(&container, &state));
             }
         }
@@ -54,7 +54,7 @@ impl Ps {
             output::ago(record.created),
             status(state),
             String::new(),
-            record.name.to_string(),
+            container.name.to_string(),
         ]
     }
 }
@@ -75,6 +75,10 @@ fn status(state: &State) -> String {
     match state.status {
         Status::Created => "Created".to_owned(),
         Status::Running => format!("Up {}", since(state.started_at)),
+        Status::Paused => format!("Up {} (Paused)", since(state.started_at)),
+        Status::Restarting => {
+            format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at))
+        }
         Status::Exited => format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at)),
     }
 }

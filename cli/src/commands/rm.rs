@@ -8,14 +8,15 @@ use holm_runtime::container::{Container, ContainerError, ContainerStore};
 use holm_runtime::supervisor::Client;
 use holm_runtime::supervisor::protocol::Request;
 
-use crate::output;
-
 /// Remove one or more containers
 #[derive(Debug, Args)]
 pub(crate) struct Rm {
     /// Force the removal of a running container
     #[arg(short, long)]
     force: bool,
+    /// Remove anonymous volumes associated with the container
+    #[arg(short, long)]
+    volumes: bool,
     /// Names or IDs
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
@@ -24,26 +25,44 @@ pub(crate) struct Rm {
 impl Rm {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let store = super::containers()?;
-        for name in &self.containers {
-            let container = store.find(name)?;
+        super::each(&self.containers, |name| {
+            let container = match store.find(name) {
+                // Forced removal is for what may be there.
+                Err(ContainerError::NotFound(_)) if self.force => return Ok(()),
+                found => found?,
+            };
             self.end(&store, &container, name)?;
-            store.remove(&container)?;
-            output::line(name);
-        }
-        Ok(ExitCode::SUCCESS)
+            remove_ended(&store, &container)
+        })
     }
 
     /// Makes sure that it does not run: a supervisor that can be reached is one that runs.
     fn end(&self, store: &ContainerStore, container: &Container, name: &str) -> Result<()> {
-        let Ok(mut client) = Client::connect(store.directories(), &container.id) else {
+        let Ok(mut client) = Client::connect(store.directories(), container) else {
             return Ok(());
         };
         if !self.force {
-            return Err(ContainerError::Running(name.to_owned()).into());
+            let status = container.state()?.status.to_string();
+            return Err(ContainerError::Running { name: name.to_owned(), status }.into());
         }
         client.requests()?.send(Request::Kill)?;
         // Reports end when the supervisor does.
         while client.next_report().is_ok() {}
         Ok(())
     }
+}
+
+/// Removes a container that does not run; fine when it is gone already.
+pub(super) fn remove_ended(store: &ContainerStore, container: &Container) -> Result<()> {
+    let lock = match super::start::lock(container) {
+        Err(error) if is_gone(&error) => return Ok(()),
+        lock => lock?,
+    };
+    store.remove(container)?;
+    drop(lock);
+    Ok(())
+}
+
+fn is_gone(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ContainerError::NotFound(_)))
 }

@@ -13,12 +13,25 @@ pub(super) fn environment(image_env: &[String], given: &[EnvVar], hostname: &str
     if tty {
         set(&mut environment, "TERM=xterm".to_owned());
     }
+    extend(&mut environment, image_env.iter().cloned(), given);
+    environment
+}
+
+/// An environment with more in it: that of a process that is executed in a container.
+pub(super) fn extended(mut environment: Vec<String>, given: &[EnvVar], tty: bool) -> Vec<String> {
+    if tty {
+        set(&mut environment, "TERM=xterm".to_owned());
+    }
+    extend(&mut environment, std::iter::empty(), given);
+    environment
+}
+
+fn extend(environment: &mut Vec<String>, image_env: impl Iterator<Item = String>, given: &[EnvVar]) {
     // Bare names were pinned to the caller's values when the settings were made.
     let given = given.iter().filter_map(|variable| variable.resolve(|_| None));
-    for variable in image_env.iter().cloned().chain(given) {
-        set(&mut environment, variable);
+    for variable in image_env.chain(given) {
+        set(environment, variable);
     }
-    environment
 }
 
 fn set(environment: &mut Vec<String>, variable: String) {

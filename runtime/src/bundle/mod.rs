@@ -5,11 +5,13 @@
 mod capabilities;
 mod command;
 mod environment;
+mod exec;
 mod files;
 mod mounts;
 mod seccomp;
 mod spec;
 
 pub use command::CommandError;
+pub use exec::{ExecRequest, exec_process};
 pub use files::EngineFile;
 pub use spec::{Bundle, BundleError, build};

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{
-    Linux, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxNamespace, LinuxNamespaceType,
-    LinuxResources, PosixRlimit, PosixRlimitBuilder, Process, Root, Spec, User,
+    Linux, LinuxCapabilities, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxNamespace,
+    LinuxNamespaceType, LinuxResources, PosixRlimit, PosixRlimitBuilder, Process, Root, Spec, User,
 };
 
 use super::command::{CommandError, arguments};
@@ -95,7 +95,7 @@ fn process(image: &ImageConfiguration, settings: &Settings, hostname: &str) -> R
             settings.tty,
         )))
         .set_cwd(working_dir(settings, config.working_dir().as_deref())?)
-        .set_capabilities(Some(capabilities::sets(&capabilities::chosen(settings), is_root(&user))))
+        .set_capabilities(Some(user_capabilities(settings, &user)))
         .set_rlimits(Some(rlimits(settings)))
         .set_no_new_privileges(Some(settings.no_new_privileges));
     Ok(process)
@@ -112,10 +112,15 @@ fn working_dir(settings: &Settings, image: Option<&str>) -> Result<PathBuf, Bund
 }
 
 /// Names are looked up by the guest, in the container's own passwd and group files.
-fn user_to_resolve(user: &str) -> User {
+pub(super) fn user_to_resolve(user: &str) -> User {
     let mut resolved = User::default();
     resolved.set_username((!user.is_empty()).then(|| user.to_owned()));
     resolved
+}
+
+/// The capabilities of a process of `user`.
+pub(super) fn user_capabilities(settings: &Settings, user: &str) -> LinuxCapabilities {
+    capabilities::sets(&capabilities::chosen(settings), is_root(user))
 }
 
 /// Whether a user is root for certain; a name that maps to 0 in the image's passwd file is only found in the guest.

@@ -28,9 +28,14 @@ pub enum ContainerError {
     },
     /// It runs.
     #[error(
-        "cannot remove container {0:?}: container is running: stop the container before removing or force remove"
+        "cannot remove container {name:?}: container is {status}: stop the container before removing or force remove"
     )]
-    Running(String),
+    Running {
+        /// As the user called it.
+        name: String,
+        /// `running`, `paused` or `restarting`.
+        status: String,
+    },
     /// A file could not be read.
     #[error("cannot read {}", path.display())]
     Read {

@@ -1,16 +1,21 @@
 //! A container: what was asked ([`Record`], immutable), what became of it ([`State`]), its id and its name.
 //!
 //! ```text
-//!            create             start               workload ends
-//!   (nothing) ───> created ──────────────> running ───────────────> exited
-//!                     │                                                │
-//!                     └──────────────── rm ────────────────────────────┘
+//!                              pause ┌────────┐
+//!                            ┌──────>│ paused │
+//!            create    start │<──────└────────┘     workload ends
+//!   (nothing) ───> created ──┴─> running ──────────────────────────> exited ──┐
+//!                     │             ^  └──> restarting (restart policy) ─┘    │
+//!                     │             └─────────────── start ───────────────────┤
+//!                     └──────────────────────── rm ───────────────────────────┘
 //! ```
 //!
-//! Only the container's supervisor writes its state while it lives.
+//! Whoever changes a container holds its [lock](ContainerLock); while it runs that is its supervisor. A state that says
+//! "running" while nobody holds the lock is one that a crash left: whoever reads it first puts it right.
 
 mod error;
 mod id;
+mod lock;
 mod name;
 mod record;
 pub mod settings;
@@ -19,6 +24,7 @@ mod store;
 
 pub use error::ContainerError;
 pub use id::ContainerId;
+pub use lock::ContainerLock;
 pub use name::{ContainerName, NameError};
 pub use record::Record;
 pub use state::{State, Status};

@@ -14,8 +14,20 @@ pub enum Status {
     Created,
     /// Its workload runs.
     Running,
+    /// Its processes are stopped (`holm pause`).
+    Paused,
+    /// Its workload ended and will be started again by the restart policy.
+    Restarting,
     /// Its workload ended.
     Exited,
+}
+
+impl Status {
+    /// Whether a supervisor stands behind it.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Restarting)
+    }
 }
 
 impl fmt::Display for Status {
@@ -23,6 +35,8 @@ impl fmt::Display for Status {
         f.write_str(match self {
             Self::Created => "created",
             Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
             Self::Exited => "exited",
         })
     }
@@ -40,6 +54,8 @@ pub struct State {
     pub supervisor_pid: u32,
     /// Of the last run.
     pub exit_code: i32,
+    /// How often the restart policy started it since a user did.
+    pub restart_count: u32,
     /// Why the last run failed or its VM ended early.
     pub error: String,
     /// The workload was killed for memory.

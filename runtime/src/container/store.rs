@@ -7,11 +7,13 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use time::OffsetDateTime;
+
 use super::error::ContainerError;
 use super::id::ContainerId;
 use super::name::ContainerName;
 use super::record::Record;
-use super::state::State;
+use super::state::{State, Status};
 use crate::durable;
 use crate::host::{Directories, create_private_directory};
 
@@ -28,11 +30,15 @@ pub struct Container {
     pub id: ContainerId,
     /// What was asked.
     pub record: Record,
+    /// What it is called now.
+    pub name: ContainerName,
     directory: PathBuf,
 }
 
 /// How many numbers are tried after a generated name before giving up.
 const NAME_ATTEMPTS: u32 = 1000;
+/// Exit code of a workload whose end nobody saw.
+const LOST_EXIT_CODE: i32 = 255;
 
 impl ContainerStore {
     /// Works on `directories`, which must have been created.
@@ -67,7 +73,7 @@ impl ContainerStore {
                 .seal()
                 .map_err(|source| ContainerError::Damaged { path: self.directories.containers(), source })?;
             let directory = self.directories.containers().join(id.as_str());
-            let container = Container { directory, id, record: record.clone() };
+            let container = Container { directory, id, record: record.clone(), name: record.name.clone() };
             // The directory comes before the name: a name without one is a leftover that others may take over.
             let made = container.write_new(&bytes).and_then(|()| self.take_name(&container));
             match made {
@@ -86,14 +92,14 @@ impl ContainerStore {
 
     fn take_name(&self, container: &Container) -> Result<(), ContainerError> {
         let names = self.directories.names();
-        let path = names.join(container.record.name.as_str());
+        let path = names.join(container.name.as_str());
         let write_error = |source| ContainerError::Write { path: path.clone(), source };
         let lock = File::create(names.join(".lock")).map_err(write_error)?;
         lock.lock().map_err(write_error)?;
         let owner = fs::read_to_string(&path).unwrap_or_default();
         // A crash may have left the name of a container that is gone.
         if !owner.is_empty() && self.directories.containers().join(&owner).is_dir() {
-            return Err(ContainerError::NameTaken { name: container.record.name.clone(), owner });
+            return Err(ContainerError::NameTaken { name: container.name.clone(), owner });
         }
         durable::write(&path, container.id.as_str().as_bytes()).map_err(write_error)
     }
@@ -158,9 +164,23 @@ impl ContainerStore {
             }
             Err(source) => return Err(ContainerError::Read { path, source }),
         };
-        let record =
+        let record: Record =
             serde_json::from_slice(&bytes).map_err(|source| ContainerError::Damaged { path, source })?;
-        Ok(Container { id, record, directory })
+        let renamed = fs::read_to_string(directory.join("name")).ok().and_then(|name| name.parse().ok());
+        let name = renamed.unwrap_or_else(|| record.name.clone());
+        Ok(Container { id, record, name, directory })
+    }
+
+    /// Gives the container another name; the old one is free afterwards. A crash in between leaves it both names.
+    ///
+    /// # Errors
+    /// The name is another container's, or a file cannot be written.
+    pub fn rename(&self, container: &Container, name: ContainerName) -> Result<(), ContainerError> {
+        let renamed = Container { name, ..container.clone() };
+        self.take_name(&renamed)?;
+        write(&renamed.directory.join("name"), renamed.name.as_str().as_bytes())?;
+        let old = self.directories.names().join(container.name.as_str());
+        durable::remove(&old).map_err(|source| ContainerError::Write { path: old, source })
     }
 
     /// Deletes the container's files and gives its name back. The caller has made sure that it does not run.
@@ -168,7 +188,7 @@ impl ContainerStore {
     /// # Errors
     /// Names what could not be removed; calling again goes on.
     pub fn remove(&self, container: &Container) -> Result<(), ContainerError> {
-        let name = self.directories.names().join(container.record.name.as_str());
+        let name = self.directories.names().join(container.name.as_str());
         let owned = fs::read_to_string(&name).is_ok_and(|owner| owner == container.id.as_str());
         let run = self.directories.run_of(container.id.as_str());
         // The directory goes last but one: until then the container can still be found and removed again.
@@ -199,11 +219,35 @@ impl Container {
         self.directory.join("layer.ext4")
     }
 
-    /// Reads the state.
+    /// The state. One that a supervisor left when it was killed is put right first: its workload is gone, and how it ended
+    /// is not known (exit code 255, as after a crash of Docker's daemon).
     ///
     /// # Errors
-    /// When it cannot be read or is damaged.
+    /// When it cannot be read, put right, or is damaged.
     pub fn state(&self) -> Result<State, ContainerError> {
+        let state = self.read_state()?;
+        if !state.status.is_active() {
+            return Ok(state);
+        }
+        let Some(_lock) = self.try_lock()? else { return Ok(state) };
+        // The supervisor may have written its last between our reading and its end.
+        let mut state = self.read_state()?;
+        if state.status.is_active() {
+            state = State {
+                status: Status::Exited,
+                exit_code: LOST_EXIT_CODE,
+                error: "the container's supervisor was killed".to_owned(),
+                finished_at: Some(OffsetDateTime::now_utc()),
+                pid: 0,
+                supervisor_pid: 0,
+                ..state
+            };
+            self.write_state(&state)?;
+        }
+        Ok(state)
+    }
+
+    fn read_state(&self) -> Result<State, ContainerError> {
         let path = self.directory.join("state.json");
         let bytes = fs::read(&path).map_err(|source| ContainerError::Read { path: path.clone(), source })?;
         serde_json::from_slice(&bytes).map_err(|source| ContainerError::Damaged { path, source })
@@ -261,6 +305,40 @@ mod tests {
         assert!(matches!(store.find("web"), Err(ContainerError::NotFound(_))));
         assert!(store.list().unwrap().is_empty());
         store.create(record("b"), Some("web".parse().unwrap())).unwrap();
+    }
+
+    #[test]
+    fn a_renamed_container_has_one_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let made = store.create(record("a"), Some("old".parse().unwrap())).unwrap();
+        let other = store.create(record("b"), Some("other".parse().unwrap())).unwrap();
+        assert!(matches!(
+            store.rename(&made, "other".parse().unwrap()),
+            Err(ContainerError::NameTaken { .. })
+        ));
+        store.rename(&made, "new".parse().unwrap()).unwrap();
+        let found = store.find("new").unwrap();
+        assert_eq!((found.id.clone(), found.name.to_string()), (made.id, "new".to_owned()));
+        assert!(matches!(store.find("old"), Err(ContainerError::NotFound(_))));
+        store.rename(&found, "newer".parse().unwrap()).unwrap();
+        store.remove(&store.find("newer").unwrap()).unwrap();
+        store.rename(&other, "new".parse().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_supervisor_left_is_put_right() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = store(dir.path()).create(record("a"), None).unwrap();
+        let running = State { status: Status::Running, pid: 7, supervisor_pid: 6, ..State::default() };
+        let lock = made.try_lock().unwrap().unwrap();
+        made.write_state(&running).unwrap();
+        assert_eq!(made.state().unwrap(), running, "its supervisor lives");
+        assert!(made.try_lock().unwrap().is_none());
+        drop(lock);
+        let state = made.state().unwrap();
+        assert_eq!((state.status, state.exit_code, state.pid), (Status::Exited, 255, 0));
+        assert_eq!(made.state().unwrap(), state);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! <root>/image/...                          the image store (crate::image)
 //! <root>/containers/<id>/record.json        what was asked; written once
 //! <root>/containers/<id>/state.json         what became of it
+//! <root>/containers/<id>/name                its name, once it was renamed
+//! <root>/containers/<id>/lock                held by whoever changes it: its supervisor, while it runs
 //! <root>/containers/<id>/layer.ext4         the writable layer
 //! <root>/names/<name>                       holds the id that owns the name
 //! <root>/blank/<size>.ext4                  freshly made file systems, copied for each container

@@ -5,12 +5,12 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use holm_protocol::agent::messages::{
-    CreateContainerRequest, InjectedFile, ProcessRef, ResizeTerminalRequest, Rootfs, ShutdownRequest,
-    SignalProcessRequest, Stdio,
+    CreateContainerRequest, CreateProcessRequest, FreezeContainerRequest, InjectedFile, ProcessRef,
+    ResizeTerminalRequest, Rootfs, ShutdownRequest, SignalProcessRequest, Stdio,
 };
 use holm_protocol::agent::service::AgentClient as Ttrpc;
 use holm_protocol::vm_exit::printable;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Process, Spec};
 use protobuf::MessageField;
 use ttrpc::Code;
 use ttrpc::context::Context;
@@ -42,11 +42,26 @@ pub struct ContainerRequest<'a> {
     pub stdin: bool,
     /// Whether the process has a terminal.
     pub tty: bool,
-    /// Whether the process goes at once; otherwise [`AgentClient::start`] lets it go.
+    /// Whether the process goes at once; otherwise [`AgentClient::start_process`] lets it go.
     pub start: bool,
 }
 
-/// How a workload ended.
+/// What CreateProcess takes.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessRequest<'a> {
+    /// Its id, not used before in this container.
+    pub id: &'a str,
+    /// OCI runtime spec's process.
+    pub process: &'a Process,
+    /// Whether stdin will be attached.
+    pub stdin: bool,
+    /// Whether the outputs will be attached.
+    pub outputs: bool,
+    /// Whether the process has a terminal.
+    pub tty: bool,
+}
+
+/// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
     /// 0 to 255.
@@ -106,14 +121,19 @@ impl AgentClient {
         Ok(Self { ttrpc: Ttrpc::new(client), container_id: container_id.to_owned() })
     }
 
-    fn first_process(&self) -> ProcessRef {
-        ProcessRef { container_id: self.container_id.clone(), ..ProcessRef::default() }
+    /// The container's own process for the empty id.
+    fn process(&self, id: &str) -> ProcessRef {
+        ProcessRef {
+            container_id: self.container_id.clone(),
+            process_id: id.to_owned(),
+            ..ProcessRef::default()
+        }
     }
 
     /// Makes the container; its process waits before its execve unless it is to go at once.
     ///
     /// # Errors
-    /// What the agent says; where the process goes at once also those of [`AgentClient::start`].
+    /// What the agent says; where the process goes at once also those of [`AgentClient::start_process`].
     pub fn create_container(&self, request: &ContainerRequest<'_>) -> Result<(), AgentError> {
         let spec =
             serde_json::to_vec(request.spec).map_err(|e| AgentError::Failed(format!("OCI spec: {e}")))?;
@@ -144,53 +164,85 @@ impl AgentClient {
         self.ttrpc.create_container(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
     }
 
-    /// Lets the container's process go.
+    /// Makes one more process in the container, which waits before its execve.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn create_process(&self, request: &ProcessRequest<'_>) -> Result<(), AgentError> {
+        let process = serde_json::to_vec(request.process)
+            .map_err(|e| AgentError::Failed(format!("OCI process: {e}")))?;
+        let message = CreateProcessRequest {
+            process: MessageField::some(self.process(request.id)),
+            oci_process_json: process,
+            stdio: MessageField::some(Stdio {
+                stdin: request.stdin,
+                stdout: request.outputs,
+                stderr: request.outputs && !request.tty,
+                ..Stdio::default()
+            }),
+            ..CreateProcessRequest::default()
+        };
+        self.ttrpc.create_process(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+    }
+
+    /// Lets a process go: the container's own for the empty id.
     ///
     /// # Errors
     /// What the agent says; a program that is missing or not executable is told apart.
-    pub fn start(&self) -> Result<(), AgentError> {
-        self.ttrpc.start_process(call(), &self.first_process()).map(|_| ()).map_err(|e| AgentError::of(&e))
+    pub fn start_process(&self, id: &str) -> Result<(), AgentError> {
+        self.ttrpc.start_process(call(), &self.process(id)).map(|_| ()).map_err(|e| AgentError::of(&e))
     }
 
-    /// Waits for the container's process, as long as it takes.
+    /// Waits for a process, as long as it takes.
     ///
     /// # Errors
     /// When the agent is gone.
-    pub fn wait(&self) -> Result<Exit, AgentError> {
-        let reply = self
-            .ttrpc
-            .wait_process(Context::default(), &self.first_process())
-            .map_err(|e| AgentError::of(&e))?;
+    pub fn wait_process(&self, id: &str) -> Result<Exit, AgentError> {
+        let reply =
+            self.ttrpc.wait_process(Context::default(), &self.process(id)).map_err(|e| AgentError::of(&e))?;
         let code = u8::try_from(reply.exit_code)
             .map_err(|_| AgentError::Lost(format!("exit code {}", reply.exit_code)))?;
         Ok(Exit { code, oom_killed: reply.oom_killed })
     }
 
-    /// Sends a signal to the container's process.
+    /// Sends a signal to a process.
     ///
     /// # Errors
     /// What the agent says.
-    pub fn signal(&self, signal: i32) -> Result<(), AgentError> {
+    pub fn signal_process(&self, id: &str, signal: i32) -> Result<(), AgentError> {
         let message = SignalProcessRequest {
-            process: MessageField::some(self.first_process()),
+            process: MessageField::some(self.process(id)),
             signal,
             ..SignalProcessRequest::default()
         };
         self.ttrpc.signal_process(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
     }
 
-    /// Sets the size of the container's terminal.
+    /// Sets the size of a process's terminal.
     ///
     /// # Errors
     /// What the agent says.
-    pub fn resize(&self, columns: u16, rows: u16) -> Result<(), AgentError> {
+    pub fn resize_process(&self, id: &str, columns: u16, rows: u16) -> Result<(), AgentError> {
         let message = ResizeTerminalRequest {
-            process: MessageField::some(self.first_process()),
+            process: MessageField::some(self.process(id)),
             columns: columns.into(),
             rows: rows.into(),
             ..ResizeTerminalRequest::default()
         };
         self.ttrpc.resize_terminal(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+    }
+
+    /// Stops every process of the container, or lets them go on.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn freeze(&self, frozen: bool) -> Result<(), AgentError> {
+        let message = FreezeContainerRequest {
+            container_id: self.container_id.clone(),
+            frozen,
+            ..FreezeContainerRequest::default()
+        };
+        self.ttrpc.freeze_container(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
     }
 
     /// Makes everything written durable; the VM can be ended afterwards.

@@ -9,7 +9,7 @@ mod shape;
 mod stream;
 mod vmm_process;
 
-pub use agent_client::{AgentClient, AgentError, ContainerRequest, Exit};
+pub use agent_client::{AgentClient, AgentError, ContainerRequest, Exit, ProcessRequest};
 pub use boot::{BootError, BootEvents, IMAGE_DISK, Sandbox, WRITABLE_DISK};
 pub use shape::VmShape;
 pub use stream::{StreamError, connect as connect_stream};

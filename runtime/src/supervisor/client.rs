@@ -1,21 +1,27 @@
 //! The command line's side: starts a supervisor, or reaches the one that runs.
 
 use std::io::{self, BufReader};
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use holm_protocol::stream::StreamKind;
 
 use super::protocol::{self, Hello, Report, Request};
-use crate::container::ContainerId;
+use crate::bundle::ExecRequest;
+use crate::container::{Container, ContainerLock};
+use crate::durable;
 use crate::host::{Directories, DirectoriesError, Installation, create_private_directory};
 
 /// A control connection to a supervisor.
 #[derive(Debug)]
 pub struct Client {
     socket: PathBuf,
+    /// Empty for the workload.
+    process: String,
     control: UnixStream,
     reports: BufReader<UnixStream>,
 }
@@ -52,29 +58,33 @@ pub enum ClientError {
 /// The hidden verb of `holm` that runs a supervisor.
 pub const SUPERVISE_VERB: &str = "supervise";
 
-fn socket_path(directories: &Directories, id: &ContainerId) -> PathBuf {
-    directories.run_of(id.as_str()).join("control")
+fn socket_path(directories: &Directories, container: &Container) -> PathBuf {
+    directories.run_of(container.id.as_str()).join("control")
 }
 
 impl Client {
-    /// Starts the supervisor of a created container and connects to it. It takes over the listening socket as its
-    /// standard input, so there is nothing to wait for.
+    /// Starts the supervisor of a container and connects to it. It takes over the listening socket as its standard input, so
+    /// there is nothing to wait for, and the container's lock as its standard output, to hold it for as long as it lives.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(
         installation: &Installation,
         directories: &Directories,
-        id: &ContainerId,
+        container: &Container,
+        lock: ContainerLock,
     ) -> Result<Self, ClientError> {
-        create_private_directory(&directories.run_of(id.as_str()))?;
-        let socket = socket_path(directories, id);
+        let directory = directories.run_of(container.id.as_str());
+        let socket = socket_path(directories, container);
         let failed = |source| ClientError::Socket { path: socket.clone(), source };
+        // What a supervisor that was killed left: with the lock in our hands there is none.
+        durable::remove(&directory).map_err(failed)?;
+        create_private_directory(&directory)?;
         let listener = UnixListener::bind(&socket).map_err(failed)?;
         let child = Command::new(&installation.holm)
-            .args([SUPERVISE_VERB, id.as_str()])
+            .args([SUPERVISE_VERB, container.id.as_str()])
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)))
-            .stdout(Stdio::null())
+            .stdout(lock.into_stdio())
             .stderr(Stdio::null())
             .current_dir("/")
             // Ctrl-C at the terminal is the command line's to hear.
@@ -83,30 +93,45 @@ impl Client {
             .map_err(|source| ClientError::Start { path: installation.holm.clone(), source })?;
         // It outlives this process; whoever adopts it reaps it.
         drop(child);
-        Self::connect_to(socket)
+        Self::connect_to(socket, &Hello::Control)
     }
 
     /// Connects to the supervisor of a running container.
     ///
     /// # Errors
     /// When there is none.
-    pub fn connect(directories: &Directories, id: &ContainerId) -> Result<Self, ClientError> {
-        Self::connect_to(socket_path(directories, id))
+    pub fn connect(directories: &Directories, container: &Container) -> Result<Self, ClientError> {
+        Self::connect_to(socket_path(directories, container), &Hello::Control)
     }
 
-    fn connect_to(socket: PathBuf) -> Result<Self, ClientError> {
-        let control = say_hello(&socket, Hello::Control)?;
+    /// Asks for one more process in a running container. It starts when the streams that it asks for are attached;
+    /// requests and reports of this connection are about it.
+    ///
+    /// # Errors
+    /// When the container does not run.
+    pub fn execute(
+        directories: &Directories,
+        container: &Container,
+        request: ExecRequest,
+    ) -> Result<Self, ClientError> {
+        let process = request.id.clone();
+        let hello = Hello::Exec(Box::new(request));
+        Ok(Self { process, ..Self::connect_to(socket_path(directories, container), &hello)? })
+    }
+
+    fn connect_to(socket: PathBuf, hello: &Hello) -> Result<Self, ClientError> {
+        let control = say_hello(&socket, hello)?;
         let reading =
             control.try_clone().map_err(|source| ClientError::Socket { path: socket.clone(), source })?;
-        Ok(Self { socket, control, reports: BufReader::new(reading) })
+        Ok(Self { socket, process: String::new(), control, reports: BufReader::new(reading) })
     }
 
-    /// Connects one of the workload's streams.
+    /// Connects one of the process's streams.
     ///
     /// # Errors
     /// When the supervisor is gone.
     pub fn attach(&self, kind: StreamKind) -> Result<UnixStream, ClientError> {
-        say_hello(&self.socket, kind.into())
+        say_hello(&self.socket, &Hello::stream(kind, &self.process))
     }
 
     /// A handle for requests, for use beside [`Client::next_report`].
@@ -115,7 +140,9 @@ impl Client {
     /// When the connection cannot be shared.
     pub fn requests(&self) -> Result<Requests, ClientError> {
         let control = self.control.try_clone();
-        control.map(Requests).map_err(|source| ClientError::Socket { path: self.socket.clone(), source })
+        control
+            .map(|control| Requests(Arc::new(control)))
+            .map_err(|source| ClientError::Socket { path: self.socket.clone(), source })
     }
 
     /// The next thing that the supervisor tells.
@@ -127,23 +154,29 @@ impl Client {
     }
 }
 
-/// Sends requests to a supervisor.
-#[derive(Debug)]
-pub struct Requests(UnixStream);
+/// Sends requests to a supervisor. Clones share the connection.
+#[derive(Clone, Debug)]
+pub struct Requests(Arc<UnixStream>);
 
 impl Requests {
+    /// Ends the connection: reports end too.
+    pub fn hang_up(&self) {
+        // A supervisor that is gone has hung up itself.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+
     /// Sends one.
     ///
     /// # Errors
     /// When the supervisor is gone.
     pub fn send(&self, request: Request) -> Result<(), ClientError> {
-        protocol::send(&self.0, &request).map_err(|_| ClientError::Died)
+        protocol::send(&*self.0, &request).map_err(|_| ClientError::Died)
     }
 }
 
-fn say_hello(socket: &Path, hello: Hello) -> Result<UnixStream, ClientError> {
+fn say_hello(socket: &Path, hello: &Hello) -> Result<UnixStream, ClientError> {
     let failed = |source| ClientError::Socket { path: socket.to_owned(), source };
     let connection = UnixStream::connect(socket).map_err(failed)?;
-    protocol::send(&connection, &hello).map_err(failed)?;
+    protocol::send(&connection, hello).map_err(failed)?;
     Ok(connection)
 }

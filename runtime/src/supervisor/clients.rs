@@ -51,7 +51,7 @@ impl ControlClients {
         thread::spawn(move || {
             let mut reader = BufReader::new(reading);
             while let Ok(Some(request)) = protocol::receive::<Request>(&mut reader) {
-                if events.send(Event::Request(request)).is_err() {
+                if events.send(Event::Request(number, request)).is_err() {
                     return;
                 }
             }
@@ -67,6 +67,11 @@ impl ControlClients {
     /// Whether nobody listens.
     pub(super) fn is_empty(&self) -> bool {
         self.clients.is_empty()
+    }
+
+    /// Tells one.
+    pub(super) fn answer(&mut self, number: u64, report: &Report) {
+        self.clients.retain(|(n, connection)| *n != number || protocol::send(connection, report).is_ok());
     }
 
     /// Tells all; one that cannot be told has gone.

@@ -6,34 +6,38 @@ use std::sync::mpsc::Sender;
 use super::protocol::{Hello, Request};
 use crate::sandbox::{AgentError, BootEvents, Exit, VmmEnd};
 
+/// Which start of the container something belongs to: what comes late from an earlier one is no news.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Life(pub(super) u32);
+
 /// Something happened.
 #[derive(Debug)]
 pub(super) enum Event {
     /// The agent can be spoken to.
-    AgentConnected(UnixStream),
+    AgentConnected(Life, UnixStream),
     /// The VM is gone.
-    VmmEnded(VmmEnd),
+    VmmEnded(Life, VmmEnd),
+    /// The workload ended, or the agent was lost.
+    WorkloadEnded(Life, Result<Exit, AgentError>),
     /// A client connected, for this purpose.
     Client(Hello, UnixStream),
-    /// A client asks.
-    Request(Request),
+    /// The control client of this number asks.
+    Request(u64, Request),
     /// A control client went away.
     ClientGone(u64),
-    /// The workload ended, or the agent was lost.
-    WorkloadEnded(Result<Exit, AgentError>),
 }
 
-/// Sends VM events into the channel.
+/// Sends the events of one VM into the channel.
 #[derive(Clone)]
-pub(super) struct EventSender(pub(super) Sender<Event>);
+pub(super) struct EventSender(pub(super) Life, pub(super) Sender<Event>);
 
 impl BootEvents for EventSender {
     fn agent_connected(&self, connection: UnixStream) {
         // A closed channel means that the supervisor is past caring.
-        let _ = self.0.send(Event::AgentConnected(connection));
+        let _ = self.1.send(Event::AgentConnected(self.0, connection));
     }
 
     fn vmm_ended(&self, end: VmmEnd) {
-        let _ = self.0.send(Event::VmmEnded(end));
+        let _ = self.1.send(Event::VmmEnded(self.0, end));
     }
 }

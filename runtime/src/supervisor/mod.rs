@@ -16,9 +16,15 @@ mod client;
 mod clients;
 mod error;
 mod event;
+mod exec;
+mod input;
+mod life;
 mod output;
 pub mod protocol;
+mod requests;
+mod restart;
 mod run;
+mod stop;
 
 pub use client::{Client, ClientError, Requests, SUPERVISE_VERB};
 pub use error::SupervisorError;

@@ -1,4 +1,4 @@
-//! Carries the workload's streams between guest and clients, complete and in order (M30).
+//! Carries the workload's output from the guest to clients, complete and in order (M30).
 //!
 //! One thread per stream. A slow client slows the workload down, as a slow reader of a pipe does; a client that goes away
 //! loses its copy and nobody else's. Without a client the output is read and dropped, so the workload never blocks.
@@ -31,12 +31,17 @@ impl Output {
         self.carrier = Some(thread::spawn(move || carry(guest, &clients)));
     }
 
-    /// Waits until the guest's end of file has reached every reader.
-    pub(super) fn finish(&mut self) {
+    /// Waits until the guest's end of file was reached and every reader has what came before it.
+    pub(super) fn drain(&mut self) {
         if let Some(carrier) = self.carrier.take() {
             // A carrier that panicked has nothing more to deliver.
             let _ = carrier.join();
         }
+    }
+
+    /// Drains, and tells every reader that this is the end.
+    pub(super) fn finish(&mut self) {
+        self.drain();
         for client in self.clients.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             let _ = client.shutdown(Shutdown::Both);
         }
@@ -60,15 +65,6 @@ fn carry(mut guest: UnixStream, clients: &Mutex<Vec<UnixStream>>) {
         writing.append(&mut list);
         *list = writing;
     }
-}
-
-/// Carries one client's bytes to the guest; its end of file becomes the workload's.
-pub(super) fn carry_input(mut client: UnixStream, mut guest: UnixStream) {
-    thread::spawn(move || {
-        // Either side may end at any time; the workload sees end of file in both cases.
-        let _ = io::copy(&mut client, &mut guest);
-        let _ = guest.shutdown(Shutdown::Write);
-    });
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a client and a supervisor say to each other: JSON, a line per message.
 //!
-//! The first line of a connection is a [`Hello`]. A stream's connection carries raw bytes after it; a control
-//! connection carries [`Request`]s to the supervisor and [`Report`]s from it.
+//! The first line of a connection is a [`Hello`]. A stream's connection carries raw bytes after it; on a control
+//! connection, and on one that executes, [`Request`]s go to the supervisor and [`Report`]s come from it.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -9,40 +9,46 @@ use holm_protocol::stream::StreamKind;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Longest line, in bytes.
-const MAX_LINE_BYTES: u64 = 16 << 10;
+use crate::bundle::ExecRequest;
+
+/// Longest line, in bytes: what execve(2) takes, and JSON's quotes.
+const MAX_LINE_BYTES: u64 = 4 << 20;
 
 /// What a connection is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hello {
-    /// Requests and reports.
+    /// Requests and reports about the container.
     Control,
-    /// Bytes for the workload.
-    Stdin,
-    /// Bytes of the workload.
-    Stdout,
-    /// Bytes of the workload.
-    Stderr,
+    /// One more process in the container, and requests and reports about it. Its streams are connected after this.
+    Exec(Box<ExecRequest>),
+    /// Bytes for a process: the workload (empty), or one that is executed beside it.
+    Stdin(String),
+    /// Bytes of a process.
+    Stdout(String),
+    /// Bytes of a process.
+    Stderr(String),
 }
 
-impl From<StreamKind> for Hello {
-    fn from(kind: StreamKind) -> Self {
+impl Hello {
+    /// The beginning of a stream's connection.
+    #[must_use]
+    pub fn stream(kind: StreamKind, process: &str) -> Self {
         match kind {
-            StreamKind::Stdin => Self::Stdin,
-            StreamKind::Stdout => Self::Stdout,
-            StreamKind::Stderr => Self::Stderr,
+            StreamKind::Stdin => Self::Stdin(process.to_owned()),
+            StreamKind::Stdout => Self::Stdout(process.to_owned()),
+            StreamKind::Stderr => Self::Stderr(process.to_owned()),
         }
     }
 }
 
-/// What a client asks.
+/// What a client asks. On a connection that executes, only signals and sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Let the workload run; streams that belong to it were connected before.
     Start,
-    /// Signal the workload.
+    /// Signal the process. Answered.
     Signal(i32),
     /// The terminal's size.
     Resize {
@@ -51,7 +57,18 @@ pub enum Request {
         /// Height in characters.
         rows: u16,
     },
-    /// End the VM without ado.
+    /// Signal the workload, and kill it if it still runs after a while. It is not started again.
+    Stop {
+        /// The number of the signal.
+        signal: i32,
+        /// How long to wait; `None` for ever.
+        grace_s: Option<u32>,
+    },
+    /// Stop every process of the container. Answered.
+    Pause,
+    /// Let them go on. Answered.
+    Unpause,
+    /// End the VM without ado; the container is not started again.
     Kill,
 }
 
@@ -59,17 +76,25 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
-    /// The workload runs.
+    /// The process runs.
     Started,
-    /// It ended, all of its output was delivered, and the container is in its final state.
+    /// It ended and all of its output was delivered; the container, if it is the container's, is in its final state unless
+    /// its restart policy starts it again.
     Exited {
         /// 0 to 255.
         code: u8,
     },
-    /// The container did not start, or its VM ended early.
+    /// It did not start, or its VM ended early.
     Failed {
         /// 125, 126 or 127.
         code: u8,
+        /// For the user.
+        message: String,
+    },
+    /// What this client asked for was done.
+    Done,
+    /// It was not.
+    Refused {
         /// For the user.
         message: String,
     },
@@ -117,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_refused() {
-        let endless = vec![b'['; 1 << 20];
+        let endless = vec![b'['; 8 << 20];
         assert!(receive::<Hello>(&mut endless.as_slice()).is_err());
     }
 }

@@ -65,6 +65,16 @@ impl Cgroup {
         fs::write(self.path.join("cgroup.kill"), "1")
     }
 
+    /// Asks the kernel to stop every process in it and below, or to let them go on.
+    pub(crate) fn freeze(&self, frozen: bool) -> io::Result<()> {
+        fs::write(self.path.join("cgroup.freeze"), if frozen { "1" } else { "0" })
+    }
+
+    /// Whether all of them have stopped.
+    pub(crate) fn frozen(&self) -> io::Result<bool> {
+        Ok(fs::read_to_string(self.path.join("cgroup.events"))?.lines().any(|line| line == "frozen 1"))
+    }
+
     /// Processes in it and below, in the agent's pid namespace.
     pub(crate) fn pids(&self) -> Vec<i32> {
         let mut pids = Vec::new();

@@ -7,6 +7,8 @@ mod capability_name;
 mod cpus;
 mod env_var;
 mod memory_size;
+mod restart_policy;
+mod signal_name;
 mod sysctl;
 mod tmpfs_mount;
 mod ulimit;
@@ -15,6 +17,8 @@ pub use capability_name::{CapabilityName, CapabilityNameError};
 pub use cpus::{Cpus, CpusError};
 pub use env_var::{EnvFileError, EnvVar, EnvVarError};
 pub use memory_size::{MemorySize, MemorySizeError};
+pub use restart_policy::{RestartPolicy, RestartPolicyError};
+pub use signal_name::{SignalName, SignalNameError};
 pub use sysctl::{Sysctl, SysctlError};
 pub use tmpfs_mount::{TmpfsMount, TmpfsMountError};
 pub use ulimit::{Ulimit, UlimitError};
@@ -66,4 +70,10 @@ pub struct Settings {
     pub memory: Option<MemorySize>,
     /// `--cpus`.
     pub cpus: Option<Cpus>,
+    /// `--restart`.
+    pub restart: RestartPolicy,
+    /// `--stop-signal`; the image's or SIGTERM when absent.
+    pub stop_signal: Option<SignalName>,
+    /// `--stop-timeout` in seconds; 10 when absent, -1 waits for ever.
+    pub stop_timeout_s: Option<i32>,
 }

@@ -4,8 +4,10 @@
 
 mod archives;
 mod confinement;
+mod exec;
 mod installation;
 mod layer;
+mod lifecycle;
 mod process;
 mod run;
 mod stdio;

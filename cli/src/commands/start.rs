@@ -1,0 +1,93 @@
+//! `holm start`: run containers that were created or have ended.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use holm_runtime::container::{Container, ContainerLock, ContainerStore, Status};
+use holm_runtime::host::Installation;
+use holm_runtime::supervisor::Client;
+
+use crate::attach::{self, AttachOptions, Session};
+
+/// Start one or more stopped containers
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  holm start web\n  holm start -ai shell")]
+pub(crate) struct Start {
+    /// Attach stdout, stderr and signals
+    #[arg(short, long)]
+    attach: bool,
+    /// Attach the container's stdin
+    #[arg(short, long)]
+    interactive: bool,
+    #[command(flatten)]
+    options: AttachOptions,
+    /// Names or IDs
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+impl Start {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let store = super::containers()?;
+        match self.containers.as_slice() {
+            [name] if self.attach || self.interactive => self.start_attached(&store, name),
+            _ if self.attach || self.interactive => {
+                bail!("you cannot start and attach multiple containers at once")
+            }
+            names => super::each(names, |name| start(&store, &store.find(name)?)),
+        }
+    }
+
+    fn start_attached(&self, store: &ContainerStore, name: &str) -> Result<ExitCode> {
+        let container = store.find(name)?;
+        let settings = &container.record.settings;
+        let running = container.state()?.status.is_active();
+        let client = if running {
+            Client::connect(store.directories(), &container)?
+        } else {
+            spawn(store, &container)?
+        };
+        let stdin = self.interactive && settings.open_stdin;
+        let session = Session { tty: settings.tty, stdin, start: !running, options: &self.options };
+        attach::attached(client, session)
+    }
+}
+
+/// Starts a container and waits until its workload runs; fine when it does already.
+pub(super) fn start(store: &ContainerStore, container: &Container) -> Result<()> {
+    match container.state()?.status {
+        Status::Paused => bail!("cannot start a paused container, try unpause instead"),
+        Status::Running | Status::Restarting => Ok(()),
+        Status::Created | Status::Exited => attach::detached(&mut spawn(store, container)?),
+    }
+}
+
+/// Starts a supervisor for a container that does not run.
+pub(super) fn spawn(store: &ContainerStore, container: &Container) -> Result<Client> {
+    let installation = Installation::find()?;
+    installation.check()?;
+    let lock = lock(container)?;
+    Ok(Client::spawn(&installation, store.directories(), container, lock)?)
+}
+
+/// Takes the lock of a container that does not run. A supervisor at its end holds it for a moment longer than its
+/// container's state says.
+pub(super) fn lock(container: &Container) -> Result<ContainerLock> {
+    const LIMIT: Duration = Duration::from_secs(5);
+    const PAUSE: Duration = Duration::from_millis(2);
+    let begun = Instant::now();
+    loop {
+        if let Some(lock) = container.try_lock()? {
+            return Ok(lock);
+        }
+        if container.state()?.status.is_active() {
+            bail!("container {} is running", container.name);
+        }
+        if begun.elapsed() > LIMIT {
+            bail!("container {} is being started or removed by another command", container.name);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}

@@ -1,0 +1,200 @@
+//! What `holm create` and `holm run` take: the settings of a container, its image and its command.
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use holm_runtime::bundle;
+use holm_runtime::container::settings::{
+    CapabilityName, Cpus, EnvVar, MemorySize, RestartPolicy, Settings, SignalName, Sysctl, TmpfsMount, Ulimit,
+};
+use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
+use holm_runtime::image::{Image, ImageError, ImageStore};
+use time::OffsetDateTime;
+
+use crate::nonce::nonce;
+
+/// The flags and words that make a container.
+#[derive(Debug, Args)]
+pub(crate) struct ContainerOptions {
+    /// Add Linux capabilities
+    #[arg(long, value_name = "CAP")]
+    cap_add: Vec<CapabilityName>,
+    /// Drop Linux capabilities
+    #[arg(long, value_name = "CAP")]
+    cap_drop: Vec<CapabilityName>,
+    /// Number of CPUs
+    #[arg(long, value_name = "NUMBER")]
+    cpus: Option<Cpus>,
+    /// Overwrite the default entrypoint of the image
+    #[arg(long, value_name = "PROGRAM")]
+    entrypoint: Option<String>,
+    /// Set environment variables
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    env: Vec<EnvVar>,
+    /// Read in a file of environment variables
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<std::path::PathBuf>,
+    /// Container host name
+    #[arg(short = 'h', long, value_name = "NAME", value_parser = hostname)]
+    hostname: Option<String>,
+    /// Run an init inside the container that forwards signals and reaps processes
+    #[arg(long)]
+    init: bool,
+    /// Keep standard input open
+    #[arg(short, long)]
+    interactive: bool,
+    /// Memory limit (b, k, m or g); the VM is sized from it
+    #[arg(short, long, value_name = "BYTES")]
+    memory: Option<MemorySize>,
+    /// Assign a name to the container
+    #[arg(long)]
+    name: Option<ContainerName>,
+    /// Give extended privileges inside the VM (never on the host)
+    #[arg(long)]
+    privileged: bool,
+    /// Pull the image before running
+    #[arg(long, value_enum, default_value_t = Pull::Missing)]
+    pull: Pull,
+    /// Mount the container's root filesystem as read only
+    #[arg(long)]
+    read_only: bool,
+    /// Restart policy to apply when a container exits (no, always, on-failure[:max-retries], unless-stopped)
+    #[arg(long, value_name = "POLICY", default_value_t, conflicts_with = "rm")]
+    restart: RestartPolicy,
+    /// Automatically remove the container when it exits
+    #[arg(long)]
+    rm: bool,
+    /// Security options (no-new-privileges)
+    #[arg(long, value_name = "OPTION", value_parser = ["no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"])]
+    security_opt: Vec<String>,
+    /// Signal to stop the container
+    #[arg(long, value_name = "SIGNAL")]
+    stop_signal: Option<SignalName>,
+    /// Timeout (in seconds) to stop a container; -1 waits for ever
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1..))]
+    stop_timeout: Option<i32>,
+    /// Kernel parameters of the container's namespaces
+    #[arg(long, value_name = "NAME=VALUE")]
+    sysctl: Vec<Sysctl>,
+    /// Mount a tmpfs directory
+    #[arg(long, value_name = "PATH[:OPTIONS]")]
+    tmpfs: Vec<TmpfsMount>,
+    /// Allocate a pseudo-terminal
+    #[arg(short, long)]
+    tty: bool,
+    /// Ulimit options
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    ulimit: Vec<Ulimit>,
+    /// Username or UID (format: <name|uid>[:<group|gid>])
+    #[arg(short, long)]
+    user: Option<String>,
+    /// Working directory inside the container
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+    /// The image to make the container from
+    image: String,
+    /// Command and arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// When to pull.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Pull {
+    Always,
+    Missing,
+    Never,
+}
+
+/// A host name as sethostname(2) and Docker take it.
+fn hostname(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    if text.is_empty() || text.len() > 63 || !text.bytes().all(plain) {
+        return Err(format!("invalid hostname {text:?}: 1 to 63 characters of A-Z a-z 0-9 - . _"));
+    }
+    Ok(text.to_owned())
+}
+
+impl ContainerOptions {
+    /// Whether the workload has a terminal.
+    pub(crate) const fn tty(&self) -> bool {
+        self.tty
+    }
+
+    /// Whether its standard input stays open.
+    pub(crate) const fn interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// Makes the container; nothing of it runs.
+    ///
+    /// # Errors
+    /// When image or settings make no container; nothing is left then.
+    pub(crate) fn create(self, store: &ContainerStore) -> Result<Container> {
+        let image = self.find_image(&ImageStore::open(store.directories().root())?)?;
+        self.create_from(store, &image)
+    }
+
+    fn find_image(&self, store: &ImageStore) -> Result<Image> {
+        if self.pull == Pull::Always {
+            bail!("cannot pull {:?}: this version of Holm does not pull yet; use 'holm load'", self.image);
+        }
+        match store.resolve(&self.image) {
+            Err(ImageError::NotFound(_)) if self.pull == Pull::Missing => bail!(
+                "unable to find image {:?} locally, and this version of Holm does not pull yet; use 'holm load'",
+                self.image
+            ),
+            other => Ok(other?),
+        }
+    }
+
+    fn create_from(self, store: &ContainerStore, image: &Image) -> Result<Container> {
+        let nonce = nonce()?;
+        let name = self.name.clone();
+        let generated = u64::from_str_radix(nonce.get(..15).unwrap_or("0"), 16).unwrap_or(0);
+        let record = Record {
+            created: OffsetDateTime::now_utc(),
+            image_id: image.id().to_string(),
+            image: self.image.clone(),
+            name: ContainerName::generated(generated),
+            settings: self.settings()?,
+            nonce,
+        };
+        // What the image and the settings make impossible is told before anything is made.
+        bundle::build(image.config(), &record.settings, "check")?;
+        Ok(store.create(record, name)?)
+    }
+
+    fn settings(self) -> Result<Settings> {
+        let from_caller = |name: &str| std::env::var(name).ok();
+        let mut env = Vec::new();
+        for file in &self.env_file {
+            env.extend(EnvVar::read_file(file)?);
+        }
+        env.extend(self.env);
+        Ok(Settings {
+            entrypoint: self.entrypoint,
+            cmd: self.command,
+            env: env.iter().filter_map(|variable| variable.pinned(from_caller)).collect(),
+            working_dir: self.workdir,
+            user: self.user,
+            hostname: self.hostname,
+            tty: self.tty,
+            open_stdin: self.interactive,
+            auto_remove: self.rm,
+            init: self.init,
+            privileged: self.privileged,
+            read_only_rootfs: self.read_only,
+            no_new_privileges: !self.security_opt.is_empty(),
+            cap_add: self.cap_add,
+            cap_drop: self.cap_drop,
+            tmpfs: self.tmpfs,
+            ulimits: self.ulimit,
+            sysctls: self.sysctl,
+            memory: self.memory,
+            cpus: self.cpus,
+            restart: self.restart,
+            stop_signal: self.stop_signal,
+            stop_timeout_s: self.stop_timeout,
+        })
+    }
+}

@@ -1,0 +1,225 @@
+//! One life of a container: its VM from boot to the end of the workload.
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use holm_protocol::stream::{StreamHeader, StreamKind};
+use holm_protocol::vm_config::SegmentConfig;
+use oci_spec::runtime::Process;
+use time::OffsetDateTime;
+
+use super::error::SupervisorError;
+use super::event::{Event, EventSender};
+use super::protocol::Report;
+use super::run::Supervisor;
+use super::stop::Escalation;
+use crate::bundle;
+use crate::container::settings::SignalName;
+use crate::container::{State, Status};
+use crate::host::Installation;
+use crate::image::ImageStore;
+use crate::sandbox::{
+    AgentClient, AgentError, ContainerRequest, Exit, IMAGE_DISK, Sandbox, VmShape, VmmEnd, WRITABLE_DISK,
+    connect_stream,
+};
+use crate::storage;
+
+/// How long a guest may take from power-on to its agent's call. Generous: hosts under load and emulated ones are slow.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long to wait for the VMM's own words after the agent was lost.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(2);
+/// What belongs to one life.
+#[derive(Default)]
+pub(super) struct Vm {
+    pub(super) sandbox: Option<Sandbox>,
+    pub(super) agent: Option<AgentClient>,
+    /// What the workload is, for those that run beside it.
+    pub(super) process: Option<Process>,
+    /// How the VMM ended.
+    pub(super) end: Option<VmmEnd>,
+    /// How the workload ended.
+    pub(super) exit: Option<Result<Exit, AgentError>>,
+    /// When the workload started to run.
+    pub(super) started: Option<Instant>,
+}
+
+impl Supervisor {
+    pub(super) fn live(&mut self) -> Result<Exit, SupervisorError> {
+        let result = self.start_and_wait();
+        // Losing the agent is a symptom: the VMM knows why.
+        if let Err(SupervisorError::Agent(AgentError::Lost(_)) | SupervisorError::Stream(_)) = &result {
+            self.hear_last_words();
+            if let Some(end) = self.vm.end.clone() {
+                return Err(SupervisorError::VmEnded(end));
+            }
+        }
+        result
+    }
+
+    fn start_and_wait(&mut self) -> Result<Exit, SupervisorError> {
+        let settings = &self.container.record.settings;
+        let (tty, open_stdin) = (settings.tty, settings.open_stdin);
+        let image =
+            ImageStore::open(self.store.directories().root())?.resolve(&self.container.record.image_id)?;
+        let hostname = self.container.record.hostname(&self.container.id);
+        let bundle = bundle::build(image.config(), settings, &hostname)?;
+        self.boot(image.rootfs()?.segments)?;
+        let connection = self.await_agent()?;
+        let agent = AgentClient::new(connection, self.container.id.as_str())?;
+        self.vm.agent = Some(agent.clone());
+        // Clients had the time of a boot to ask for the start, and those that run a container did.
+        let start = self.start_asked;
+        agent.create_container(&ContainerRequest {
+            spec: &bundle.spec,
+            files: &bundle.files,
+            image_disk: IMAGE_DISK,
+            writable_disk: WRITABLE_DISK,
+            stdin: open_stdin,
+            tty,
+            start,
+        })?;
+        self.vm.process = bundle.spec.process().clone();
+        let kinds: Vec<StreamKind> = self.outputs.keys().copied().collect();
+        for kind in kinds {
+            let guest = self.connect(kind)?;
+            if let Some(output) = self.outputs.get_mut(&kind) {
+                output.carry(guest);
+            }
+        }
+        let stdin = if open_stdin { Some(self.connect(StreamKind::Stdin)?) } else { None };
+        if !start {
+            self.await_start()?;
+            agent.start_process("")?;
+        }
+        if let Some(guest) = stdin {
+            self.input.open(guest);
+        }
+        self.started(agent)?;
+        self.await_end()
+    }
+
+    fn boot(&mut self, image_segments: Vec<SegmentConfig>) -> Result<(), SupervisorError> {
+        let layer = self.container.layer();
+        let installation = Installation::find()?;
+        installation.check()?;
+        if !layer.exists() {
+            let blank = self.store.directories().blank();
+            storage::create_writable_layer(&blank, &layer, storage::DEFAULT_LAYER_BYTES)?;
+        }
+        self.vm.sandbox = Some(Sandbox::boot(
+            &installation,
+            VmShape::for_settings(&self.container.record.settings),
+            image_segments,
+            &layer,
+            storage::DEFAULT_LAYER_BYTES,
+            &self.run_directory(),
+            EventSender(self.life, self.sender.clone()),
+        )?);
+        Ok(())
+    }
+
+    fn connect(&self, kind: StreamKind) -> Result<UnixStream, SupervisorError> {
+        let header =
+            StreamHeader { container_id: self.container.id.to_string(), process_id: String::new(), kind };
+        let socket = self.vm.sandbox.as_ref().map_or(Path::new(""), |sandbox| &sandbox.vsock_socket);
+        Ok(connect_stream(socket, &header)?)
+    }
+
+    fn await_agent(&mut self) -> Result<UnixStream, SupervisorError> {
+        let deadline = Instant::now() + BOOT_TIMEOUT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok(Event::AgentConnected(life, connection)) if life == self.life => return Ok(connection),
+                Ok(event) => self.handle(event)?,
+                Err(_) => return Err(SupervisorError::BootTimeout(BOOT_TIMEOUT.as_secs())),
+            }
+        }
+    }
+
+    fn await_start(&mut self) -> Result<(), SupervisorError> {
+        let mut anybody = !self.clients.is_empty();
+        while !self.start_asked {
+            match self.events.recv() {
+                Ok(event) => self.handle(event)?,
+                Err(_) => return Err(SupervisorError::Abandoned),
+            }
+            anybody |= !self.clients.is_empty();
+            if anybody && self.clients.is_empty() && !self.start_asked {
+                return Err(SupervisorError::Abandoned);
+            }
+        }
+        Ok(())
+    }
+
+    fn started(&mut self, agent: AgentClient) -> Result<(), SupervisorError> {
+        let (life, sender) = (self.life, self.sender.clone());
+        thread::spawn(move || sender.send(Event::WorkloadEnded(life, agent.wait_process(""))));
+        self.vm.started = Some(Instant::now());
+        self.state = State {
+            status: Status::Running,
+            pid: self.vm.sandbox.as_ref().map_or(0, |sandbox| sandbox.vmm.pid()),
+            supervisor_pid: std::process::id(),
+            started_at: Some(OffsetDateTime::now_utc()),
+            restart_count: self.restarts.count,
+            ..State::default()
+        };
+        self.write_state()?;
+        self.clients.tell(&Report::Started);
+        Ok(())
+    }
+
+    fn await_end(&mut self) -> Result<Exit, SupervisorError> {
+        loop {
+            let event = match self.stop.and_then(super::stop::Stop::deadline) {
+                None => self.events.recv().map_err(|_| SupervisorError::Abandoned)?,
+                Some(at) => match self.events.recv_timeout(at.saturating_duration_since(Instant::now())) {
+                    Ok(event) => event,
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.escalate();
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => return Err(SupervisorError::Abandoned),
+                },
+            };
+            self.handle(event)?;
+            if let Some(exit) = self.vm.exit.take() {
+                return Ok(exit?);
+            }
+        }
+    }
+
+    /// The container should have stopped by now.
+    fn escalate(&mut self) {
+        let Some(stop) = &mut self.stop else { return };
+        let killed = match (stop.escalate(Instant::now()), &self.vm.agent) {
+            (Escalation::Kill, Some(agent)) => agent.signal_process("", SignalName::KILL.number()).is_ok(),
+            _ => false,
+        };
+        // An agent that cannot be asked cannot be waited for either.
+        if !killed {
+            self.kill();
+        }
+    }
+
+    pub(super) fn kill(&self) {
+        if let Some(sandbox) = &self.vm.sandbox {
+            sandbox.vmm.kill();
+        }
+    }
+
+    /// Waits until the VMM is gone, if there was one.
+    pub(super) fn hear_last_words(&mut self) {
+        let deadline = Instant::now() + LAST_WORDS_TIMEOUT;
+        while self.vm.sandbox.is_some() && self.vm.end.is_none() {
+            match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Event::VmmEnded(life, end)) if life == self.life => self.vm.end = Some(end),
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What happens to a container from outside, between boot and end: clients connect and ask, the VM ends.
+
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use holm_protocol::stream::StreamKind;
+
+use super::error::SupervisorError;
+use super::event::Event;
+use super::exec::{Exec, ExecEvent};
+use super::protocol::{self, Hello, Report, Request};
+use super::run::Supervisor;
+use super::stop::Stop;
+use crate::bundle::{self, ExecRequest};
+use crate::container::Status;
+use crate::container::settings::SignalName;
+use crate::sandbox::AgentClient;
+
+impl Supervisor {
+    /// Takes note of an event.
+    ///
+    /// # Errors
+    /// When it is the end of this life's VM.
+    pub(super) fn handle(&mut self, event: Event) -> Result<(), SupervisorError> {
+        match event {
+            Event::VmmEnded(life, end) if life == self.life => {
+                self.vm.end = Some(end.clone());
+                return Err(SupervisorError::VmEnded(end));
+            }
+            Event::WorkloadEnded(life, result) if life == self.life => self.vm.exit = Some(result),
+            // Of an earlier life.
+            Event::AgentConnected(..) | Event::VmmEnded(..) | Event::WorkloadEnded(..) => {}
+            Event::Client(hello, connection) => self.welcome(hello, connection),
+            Event::Request(client, request) => self.obey(client, request),
+            Event::ClientGone(number) => self.clients.remove(number),
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, hello: Hello, connection: UnixStream) {
+        match hello {
+            Hello::Control => {
+                self.clients.add(connection, self.sender.clone());
+                if self.state.status.is_active() {
+                    self.clients.tell(&Report::Started);
+                }
+            }
+            Hello::Exec(request) => self.execute(*request, connection),
+            Hello::Stdin(process) => self.add_stream(&process, StreamKind::Stdin, connection),
+            Hello::Stdout(process) => self.add_stream(&process, StreamKind::Stdout, connection),
+            Hello::Stderr(process) => self.add_stream(&process, StreamKind::Stderr, connection),
+        }
+    }
+
+    fn add_stream(&mut self, process: &str, kind: StreamKind, connection: UnixStream) {
+        if let Some(exec) = self.execs.get(process) {
+            // A process that ended has no use for it.
+            let _ = exec.send(ExecEvent::Stream(kind, connection));
+        } else if !process.is_empty() {
+            drop(connection);
+        } else if let Some(output) = self.outputs.get(&kind) {
+            output.add(connection);
+        } else if kind == StreamKind::Stdin && self.container.record.settings.open_stdin {
+            self.input.add(connection);
+        }
+    }
+
+    fn execute(&mut self, request: ExecRequest, client: UnixStream) {
+        // Forgets those whose thread is gone; the others ignore this.
+        self.execs.retain(|_, exec| exec.send(ExecEvent::Request(Request::Start)).is_ok());
+        let id = request.id.clone();
+        match self.exec(request) {
+            Ok(exec) => drop(self.execs.insert(id, exec.spawn(client))),
+            Err(message) => {
+                // A client that went away need not be told.
+                let _ = protocol::send(&client, &Report::Failed { code: 126, message });
+            }
+        }
+    }
+
+    fn exec(&self, request: ExecRequest) -> Result<Exec, String> {
+        let short = self.container.id.short();
+        let (agent, sandbox, workload) = match (self.state.status, &self.vm) {
+            (Status::Paused, _) => {
+                return Err(format!("container {short} is paused, unpause the container before exec"));
+            }
+            (Status::Running, vm) => (&vm.agent, &vm.sandbox, &vm.process),
+            _ => return Err(format!("container {short} is not running")),
+        };
+        let (Some(agent), Some(sandbox), Some(workload)) = (agent, sandbox, workload) else {
+            return Err(format!("container {short} is not running"));
+        };
+        let process = bundle::exec_process(workload, &self.container.record.settings, &request)
+            .map_err(|error| error.to_string())?;
+        Ok(Exec {
+            agent: agent.clone(),
+            container_id: self.container.id.to_string(),
+            vsock_socket: sandbox.vsock_socket.clone(),
+            process,
+            request,
+        })
+    }
+
+    fn obey(&mut self, client: u64, request: Request) {
+        let outcome = match request {
+            Request::Start => {
+                self.start_asked = true;
+                return;
+            }
+            Request::Kill => {
+                self.stop_asked = true;
+                self.kill();
+                return;
+            }
+            Request::Stop { signal, grace_s } => {
+                self.begin_stop(signal, grace_s);
+                return;
+            }
+            Request::Resize { columns, rows } => {
+                if let Some(agent) = &self.vm.agent
+                    && let Err(error) = agent.resize_process("", columns, rows)
+                {
+                    tracing::debug!(%error, "the terminal's size was not set");
+                }
+                return;
+            }
+            Request::Signal(signal) => {
+                // As in Docker: who kills a container does not want it back.
+                self.stop_asked |= signal == SignalName::KILL.number();
+                self.running_agent()
+                    .and_then(|agent| agent.signal_process("", signal).map_err(|error| error.to_string()))
+            }
+            Request::Pause => self.freeze(true),
+            Request::Unpause => self.freeze(false),
+        };
+        let report = match outcome {
+            Ok(()) => Report::Done,
+            Err(message) => Report::Refused { message },
+        };
+        self.clients.answer(client, &report);
+    }
+
+    fn running_agent(&self) -> Result<&AgentClient, String> {
+        let agent = self.vm.started.and(self.vm.agent.as_ref());
+        agent.ok_or_else(|| format!("container {} is not running", self.container.id.short()))
+    }
+
+    /// Asks the workload to end; what follows happens in [`Supervisor::await_end`].
+    fn begin_stop(&mut self, signal: i32, grace_s: Option<u32>) {
+        self.stop_asked = true;
+        let sent = self
+            .running_agent()
+            .and_then(|agent| agent.signal_process("", signal).map_err(|error| error.to_string()));
+        if let Err(error) = sent {
+            // Still booting, or past help.
+            tracing::debug!(%error, "no workload to stop");
+            self.kill();
+            return;
+        }
+        self.stop = Some(Stop::asked(grace_s.map(|s| Duration::from_secs(s.into())), Instant::now()));
+        if self.state.status == Status::Paused
+            && let Err(error) = self.freeze(false)
+        {
+            tracing::debug!(%error, "a paused container could not go on to its end");
+        }
+    }
+
+    fn freeze(&mut self, frozen: bool) -> Result<(), String> {
+        let short = self.container.id.short();
+        match (self.state.status, frozen) {
+            (Status::Paused, true) => return Err(format!("container {short} is already paused")),
+            (Status::Paused, false) | (Status::Running, true) => {}
+            (_, false) => return Err(format!("container {short} is not paused")),
+            (_, true) => return Err(format!("container {short} is not running")),
+        }
+        self.running_agent()?.freeze(frozen).map_err(|error| error.to_string())?;
+        self.state.status = if frozen { Status::Paused } else { Status::Running };
+        self.write_state().map_err(|error| error.to_string())
+    }
+}
