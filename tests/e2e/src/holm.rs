@@ -1,11 +1,11 @@
 //! A `holm` whose state the test owns, or shares with the other tests.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::image::TestImage;
@@ -18,7 +18,7 @@ pub struct Holm {
     run: PathBuf,
     /// Removed with the fixture; `None` when the state is shared.
     _owned: Option<tempfile::TempDir>,
-    names: RefCell<Vec<String>>,
+    names: Mutex<Vec<String>>,
 }
 
 /// State that all tests share, so that an image is loaded once.
@@ -40,7 +40,7 @@ impl Holm {
             root: shared.join("root"),
             run: shared.join("run"),
             _owned: None,
-            names: RefCell::default(),
+            names: Mutex::default(),
         };
         holm.load_once(image, &shared.join(format!("{}.loaded", image.name())));
         holm
@@ -58,7 +58,7 @@ impl Holm {
             root: owned.path().join("root"),
             run: owned.path().join("run"),
             _owned: Some(owned),
-            names: RefCell::default(),
+            names: Mutex::default(),
         }
     }
 
@@ -98,7 +98,7 @@ impl Holm {
     /// A name for a container, which is removed when the fixture is dropped.
     pub fn name(&self) -> String {
         let name = format!("t{}-{}", std::process::id(), NEXT_NAME.fetch_add(1, Ordering::Relaxed));
-        self.names.borrow_mut().push(name.clone());
+        self.names.lock().expect("names").push(name.clone());
         name
     }
 
@@ -117,7 +117,7 @@ impl Holm {
 
 impl Drop for Holm {
     fn drop(&mut self) {
-        for name in self.names.borrow().iter() {
+        for name in self.names.lock().expect("names").iter() {
             // A test that went well has removed its containers.
             let _ = self.holm(["rm", "-f", name]).outcome();
         }

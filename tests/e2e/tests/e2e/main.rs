@@ -4,6 +4,7 @@
 
 mod archives;
 mod confinement;
+mod crashes;
 mod exec;
 mod installation;
 mod layer;

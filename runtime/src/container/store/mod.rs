@@ -3,7 +3,11 @@
 //! Any number of command lines and supervisors work on it at once without a daemon: names are taken under a lock, a
 //! record is written once, and a state is replaced whole by the one supervisor that owns it.
 
-use std::fs::{self, File};
+mod create;
+mod names;
+mod remove;
+
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +19,7 @@ use super::name::ContainerName;
 use super::record::Record;
 use super::state::{State, Status};
 use crate::durable;
-use crate::host::{Directories, create_private_directory};
+use crate::host::Directories;
 
 /// All containers of one root.
 #[derive(Clone, Debug)]
@@ -37,6 +41,9 @@ pub struct Container {
 
 /// How many numbers are tried after a generated name before giving up.
 const NAME_ATTEMPTS: u32 = 1000;
+/// Directories of containers that are being made, and of those that are being removed, begin so.
+const NEW: &str = ".new-";
+const OLD: &str = ".old-";
 /// Exit code of a workload whose end nobody saw.
 const LOST_EXIT_CODE: i32 = 255;
 
@@ -53,57 +60,6 @@ impl ContainerStore {
         &self.directories
     }
 
-    /// Takes the name and writes the record and the first state. `name` is made up when it is `None`; the record's own
-    /// name is replaced by the one that was taken.
-    ///
-    /// # Errors
-    /// When the name is taken or a file cannot be written; nothing is left then.
-    pub fn create(
-        &self,
-        mut record: Record,
-        name: Option<ContainerName>,
-    ) -> Result<Container, ContainerError> {
-        let (name, given) = match name {
-            Some(name) => (name, true),
-            None => (record.name.clone(), false),
-        };
-        for number in 0..NAME_ATTEMPTS {
-            record.name = if number == 0 { name.clone() } else { name.numbered(number) };
-            let (id, bytes) = record
-                .seal()
-                .map_err(|source| ContainerError::Damaged { path: self.directories.containers(), source })?;
-            let directory = self.directories.containers().join(id.as_str());
-            let container = Container { directory, id, record: record.clone(), name: record.name.clone() };
-            // The directory comes before the name: a name without one is a leftover that others may take over.
-            let made = container.write_new(&bytes).and_then(|()| self.take_name(&container));
-            match made {
-                Ok(()) => return Ok(container),
-                Err(error) => {
-                    // The first failure is the one to tell.
-                    let _ = self.remove(&container);
-                    if given || !matches!(error, ContainerError::NameTaken { .. }) {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-        Err(ContainerError::NameTaken { name, owner: "several".to_owned() })
-    }
-
-    fn take_name(&self, container: &Container) -> Result<(), ContainerError> {
-        let names = self.directories.names();
-        let path = names.join(container.name.as_str());
-        let write_error = |source| ContainerError::Write { path: path.clone(), source };
-        let lock = File::create(names.join(".lock")).map_err(write_error)?;
-        lock.lock().map_err(write_error)?;
-        let owner = fs::read_to_string(&path).unwrap_or_default();
-        // A crash may have left the name of a container that is gone.
-        if !owner.is_empty() && self.directories.containers().join(&owner).is_dir() {
-            return Err(ContainerError::NameTaken { name: container.name.clone(), owner });
-        }
-        durable::write(&path, container.id.as_str().as_bytes()).map_err(write_error)
-    }
-
     /// Finds by name, id, or unambiguous beginning of an id.
     ///
     /// # Errors
@@ -112,8 +68,9 @@ impl ContainerStore {
         if let Ok(name) = name_or_id.parse::<ContainerName>()
             && let Ok(owner) = fs::read_to_string(self.directories.names().join(name.as_str()))
             && let Ok(id) = owner.parse()
+            && let Ok(container) = self.open(id)
         {
-            return self.open(id);
+            return Ok(container);
         }
         let mut matching = self.ids()?.into_iter().filter(|id| id.as_str().starts_with(name_or_id));
         match (matching.next(), matching.next()) {
@@ -128,6 +85,7 @@ impl ContainerStore {
     /// # Errors
     /// When the directory cannot be read or a record is damaged.
     pub fn list(&self) -> Result<Vec<Container>, ContainerError> {
+        self.sweep();
         let mut containers = Vec::new();
         for id in self.ids()? {
             match self.open(id) {
@@ -177,36 +135,14 @@ impl ContainerStore {
     /// The name is another container's, or a file cannot be written.
     pub fn rename(&self, container: &Container, name: ContainerName) -> Result<(), ContainerError> {
         let renamed = Container { name, ..container.clone() };
-        self.take_name(&renamed)?;
+        let names = self.lock_names()?;
+        names.take(&renamed)?;
         write(&renamed.directory.join("name"), renamed.name.as_str().as_bytes())?;
-        let old = self.directories.names().join(container.name.as_str());
-        durable::remove(&old).map_err(|source| ContainerError::Write { path: old, source })
-    }
-
-    /// Deletes the container's files and gives its name back. The caller has made sure that it does not run.
-    ///
-    /// # Errors
-    /// Names what could not be removed; calling again goes on.
-    pub fn remove(&self, container: &Container) -> Result<(), ContainerError> {
-        let name = self.directories.names().join(container.name.as_str());
-        let owned = fs::read_to_string(&name).is_ok_and(|owner| owner == container.id.as_str());
-        let run = self.directories.run_of(container.id.as_str());
-        // The directory goes last but one: until then the container can still be found and removed again.
-        let paths = [Some(&run), Some(&container.directory), owned.then_some(&name)];
-        for path in paths.into_iter().flatten() {
-            durable::remove(path).map_err(|source| ContainerError::Write { path: path.clone(), source })?;
-        }
-        Ok(())
+        names.give_back(&container.name, &container.id)
     }
 }
 
 impl Container {
-    fn write_new(&self, record: &[u8]) -> Result<(), ContainerError> {
-        create_private_directory(&self.directory)?;
-        write(&self.directory.join("record.json"), record)?;
-        self.write_state(&State::default())
-    }
-
     /// Its directory on disk.
     #[must_use]
     pub fn directory(&self) -> &Path {
@@ -305,6 +241,35 @@ mod tests {
         assert!(matches!(store.find("web"), Err(ContainerError::NotFound(_))));
         assert!(store.list().unwrap().is_empty());
         store.create(record("b"), Some("web".parse().unwrap())).unwrap();
+    }
+
+    #[test]
+    fn what_killed_commands_left_is_swept_and_what_is_being_made_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let containers = store.directories().containers();
+        let leave = |name: &str| {
+            let path = containers.join(name);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("layer.ext4"), "x").unwrap();
+            path
+        };
+        let id = "1".repeat(64);
+        let (new, old, busy) = (leave(".new-2"), leave(&format!(".old-{id}")), leave(".new-3"));
+        let lock = fs::File::create(busy.join("lock")).unwrap();
+        lock.lock().unwrap();
+        let names = store.directories().names();
+        fs::write(names.join("gone"), &id).unwrap();
+        fs::write(names.join(".new-x"), "half").unwrap();
+        let kept = store.create(record("a"), Some("kept".parse().unwrap())).unwrap();
+        assert!(!new.exists() && !old.exists());
+        assert!(busy.exists(), "its maker lives");
+        assert!(!names.join("gone").exists() && !names.join(".new-x").exists());
+        assert_eq!(store.list().unwrap().len(), 1);
+        assert_eq!(store.find("kept").unwrap().id, kept.id);
+        drop(lock);
+        store.list().unwrap();
+        assert!(!busy.exists());
     }
 
     #[test]

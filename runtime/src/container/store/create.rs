@@ -1,0 +1,73 @@
+//! Making a container: all of it or nothing, whenever the maker is killed.
+//!
+//! ```text
+//!   .new-<id>/ (locked by its maker) ──record, state, name──> renamed to <id>/
+//! ```
+
+use std::fs;
+
+use super::names::write_error;
+use super::{Container, ContainerStore, NAME_ATTEMPTS, NEW, write};
+use crate::container::{ContainerError, ContainerName, Record, State};
+use crate::durable;
+use crate::host::create_private_directory;
+
+impl ContainerStore {
+    /// Takes the name and writes the record and the first state. `name` is made up when it is `None`; the record's own
+    /// name is replaced by the one that was taken.
+    ///
+    /// # Errors
+    /// When the name is taken or a file cannot be written; nothing is left then.
+    pub fn create(
+        &self,
+        mut record: Record,
+        name: Option<ContainerName>,
+    ) -> Result<Container, ContainerError> {
+        self.sweep();
+        let (name, given) = match name {
+            Some(name) => (name, true),
+            None => (record.name.clone(), false),
+        };
+        for number in 0..NAME_ATTEMPTS {
+            record.name = if number == 0 { name.clone() } else { name.numbered(number) };
+            match self.try_create(&record) {
+                Err(ContainerError::NameTaken { .. }) if !given => {}
+                made => return made,
+            }
+        }
+        Err(ContainerError::NameTaken { name, owner: "several".to_owned() })
+    }
+
+    fn try_create(&self, record: &Record) -> Result<Container, ContainerError> {
+        let containers = self.directories().containers();
+        let (id, bytes) =
+            record.seal().map_err(|source| ContainerError::Damaged { path: containers.clone(), source })?;
+        let directory = containers.join(format!("{NEW}{id}"));
+        let mut container = Container { directory, id, record: record.clone(), name: record.name.clone() };
+        let made = self.make(&container, &bytes);
+        if made.is_err() {
+            // The first failure is the one to tell.
+            let _ = durable::remove(&container.directory);
+        }
+        container.directory = made?;
+        Ok(container)
+    }
+
+    fn make(&self, container: &Container, record: &[u8]) -> Result<std::path::PathBuf, ContainerError> {
+        let _lock = {
+            // Nobody sweeps while this is held, so nobody sees the directory without its lock.
+            let _names = self.lock_names()?;
+            create_private_directory(&container.directory)?;
+            container.try_lock()?
+        };
+        write(&container.directory.join("record.json"), record)?;
+        container.write_state(&State::default())?;
+        let containers = self.directories().containers();
+        let made = containers.join(container.id.as_str());
+        let names = self.lock_names()?;
+        names.take(container)?;
+        fs::rename(&container.directory, &made).map_err(|source| write_error(&made, source))?;
+        durable::sync_directory(&containers).map_err(|source| write_error(&containers, source))?;
+        Ok(made)
+    }
+}

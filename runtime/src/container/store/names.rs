@@ -1,0 +1,71 @@
+//! The names of containers: a file each, holding the id of its owner. All changes happen under one lock.
+//!
+//! A name whose container does not exist is free: a crash between taking a name and making the container, or between
+//! removing a container and giving its name back, leaves such a one.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Container, ContainerError, ContainerStore};
+use crate::container::{ContainerId, ContainerName};
+use crate::durable;
+
+/// The right to change names, while it lives.
+pub(super) struct Names<'a> {
+    store: &'a ContainerStore,
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl ContainerStore {
+    pub(super) fn lock_names(&self) -> Result<Names<'_>, ContainerError> {
+        let directory = self.directories().names();
+        let failed = |source| write_error(&directory, source);
+        let lock = File::create(directory.join(".lock")).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        Ok(Names { store: self, directory, _lock: lock })
+    }
+}
+
+impl Names<'_> {
+    /// Makes the name the container's.
+    pub(super) fn take(&self, container: &Container) -> Result<(), ContainerError> {
+        let path = self.directory.join(container.name.as_str());
+        let owner = fs::read_to_string(&path).unwrap_or_default();
+        if !owner.is_empty() && self.store.directories().containers().join(&owner).is_dir() {
+            return Err(ContainerError::NameTaken { name: container.name.clone(), owner });
+        }
+        durable::write(&path, container.id.as_str().as_bytes()).map_err(|source| write_error(&path, source))
+    }
+
+    /// Makes the name free, if it is this container's.
+    pub(super) fn give_back(&self, name: &ContainerName, id: &ContainerId) -> Result<(), ContainerError> {
+        let path = self.directory.join(name.as_str());
+        if fs::read_to_string(&path).is_ok_and(|owner| owner == id.as_str()) {
+            durable::remove(&path).map_err(|source| write_error(&path, source))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what crashes left: half-written files, and names of containers that do not exist.
+    pub(super) fn sweep(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.directory)?.flatten() {
+            let name = entry.file_name();
+            let left = if name.as_encoded_bytes().starts_with(b".") {
+                name != ".lock"
+            } else {
+                let owner = fs::read_to_string(entry.path()).unwrap_or_default();
+                !self.store.directories().containers().join(&owner).is_dir()
+            };
+            if left {
+                durable::remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn write_error(path: &Path, source: io::Error) -> ContainerError {
+    ContainerError::Write { path: path.to_owned(), source }
+}

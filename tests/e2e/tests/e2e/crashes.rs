@@ -1,0 +1,68 @@
+//! Command lines and supervisors that are killed at any moment leave nothing that the next command does not put right.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use holm_e2e::{Holm, TestImage};
+
+/// Lives of containers, many at once, each command of which is killed after a time of its own.
+fn life(holm: &Holm, number: u32) {
+    let name = format!("c{number}");
+    let commands: [&[&str]; 4] = [
+        &["create", "--name", &name, "busybox", "sleep", "2"],
+        &["start", &name],
+        &["stop", "-t", "0", &name],
+        &["rm", "-f", &name],
+    ];
+    for (step, words) in commands.into_iter().enumerate() {
+        let mut child = holm.holm(words).spawn();
+        // Spread over what a command takes, and beyond for most of them.
+        let patience = (u64::from(number) * 37 + step as u64 * 101) % 400;
+        if number.is_multiple_of(2) {
+            thread::sleep(Duration::from_millis(patience));
+            let _ = child.kill();
+        }
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn killed_command_lines_leave_nothing() {
+    let holm = Holm::empty();
+    holm.holm(["load", "-q", "-i"]).arg(TestImage::Busybox.archive()).outcome().ok();
+    thread::scope(|scope| {
+        for lane in 0..4 {
+            let holm = &holm;
+            scope.spawn(move || (lane * 4..lane * 4 + 4).for_each(|number| life(holm, number)));
+        }
+    });
+    let left = holm.holm(["ps", "-aq"]).outcome().ok();
+    for id in left.lines() {
+        holm.holm(["rm", "-f", id]).outcome().ok();
+    }
+    assert_eq!(holm.holm(["ps", "-aq"]).outcome().ok(), "");
+    let entries = |path: &Path| -> Vec<String> {
+        let found =
+            fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        found.filter(|name| name != ".lock").collect()
+    };
+    assert_eq!(entries(&holm.root().join("containers")), [""; 0]);
+    assert_eq!(entries(&holm.root().join("names")), [""; 0]);
+    assert_eq!(entries(holm.run_directory()), [""; 0]);
+    assert_eq!(users_of(holm.root()), [""; 0]);
+}
+
+/// Processes that have a file below `directory` open.
+fn users_of(directory: &Path) -> Vec<String> {
+    let mut users = Vec::new();
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        for descriptor in fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
+            if fs::read_link(descriptor.path()).is_ok_and(|file| file.starts_with(directory)) {
+                users.push(fs::read_to_string(process.path().join("cmdline")).unwrap_or_default());
+            }
+        }
+    }
+    users
+}
