@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use holm_runtime::bundle;
 use holm_runtime::container::settings::{
-    CapabilityName, Cpus, EnvVar, MemorySize, Settings, Sysctl, TmpfsMount, Ulimit,
+    CapabilityName, Cpus, EnvVar, LogConfig, LogDriver, LogOption, MemorySize, Settings, Sysctl, TmpfsMount,
+    Ulimit,
 };
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
 use holm_runtime::host::Installation;
@@ -58,6 +59,12 @@ pub(crate) struct Run {
     /// Keep standard input open
     #[arg(short, long)]
     interactive: bool,
+    /// Logging driver for the container: json-file, journald or none
+    #[arg(long, value_name = "DRIVER", default_value_t)]
+    log_driver: LogDriver,
+    /// Log driver options; json-file keeps max-file=5 files of max-size=20m (-1 for unlimited)
+    #[arg(long, value_name = "KEY=VALUE")]
+    log_opt: Vec<LogOption>,
     /// Memory limit (b, k, m or g); the VM is sized from it
     #[arg(short, long, value_name = "BYTES")]
     memory: Option<MemorySize>,
@@ -197,6 +204,7 @@ impl Run {
             sysctls: self.sysctl,
             memory: self.memory,
             cpus: self.cpus,
+            log_config: LogConfig::new(self.log_driver, self.log_opt)?,
         })
     }
 }

@@ -199,6 +199,12 @@ impl Container {
         self.directory.join("layer.ext4")
     }
 
+    /// Its log, of the json-file driver ([`crate::logs`]); rotated files stand beside it.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.directory.join(format!("{}-json.log", self.id))
+    }
+
     /// Reads the state.
     ///
     /// # Errors

@@ -6,6 +6,10 @@
 mod capability_name;
 mod cpus;
 mod env_var;
+mod log_config;
+mod log_driver;
+mod log_rotation;
+mod log_tag;
 mod memory_size;
 mod sysctl;
 mod tmpfs_mount;
@@ -14,6 +18,10 @@ mod ulimit;
 pub use capability_name::{CapabilityName, CapabilityNameError};
 pub use cpus::{Cpus, CpusError};
 pub use env_var::{EnvFileError, EnvVar, EnvVarError};
+pub use log_config::{LogConfig, LogConfigError, LogOption};
+pub use log_driver::{LogDriver, LogDriverError};
+pub use log_rotation::{LogRotation, LogRotationError};
+pub use log_tag::{Field as LogTagField, LogTag, LogTagError};
 pub use memory_size::{MemorySize, MemorySizeError};
 pub use sysctl::{Sysctl, SysctlError};
 pub use tmpfs_mount::{TmpfsMount, TmpfsMountError};
@@ -66,4 +74,6 @@ pub struct Settings {
     pub memory: Option<MemorySize>,
     /// `--cpus`.
     pub cpus: Option<Cpus>,
+    /// `--log-driver` and `--log-opt`.
+    pub log_config: LogConfig,
 }
