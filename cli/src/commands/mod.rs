@@ -5,6 +5,7 @@ mod images;
 mod import;
 mod inspect;
 mod load;
+mod logs;
 mod ps;
 mod rm;
 mod rmi;
@@ -25,6 +26,7 @@ use holm_runtime::image::ImageStore;
 pub(crate) enum Command {
     Run(Box<run::Run>),
     Ps(ps::Ps),
+    Logs(logs::Logs),
     Rm(rm::Rm),
     Images(images::Images),
     Rmi(rmi::Rmi),
@@ -46,6 +48,7 @@ impl Command {
         match self {
             Self::Run(verb) => verb.run(),
             Self::Ps(verb) => verb.run(),
+            Self::Logs(verb) => verb.run(),
             Self::Rm(verb) => verb.run(),
             Self::Images(verb) => verb.run(),
             Self::Rmi(verb) => verb.run(),

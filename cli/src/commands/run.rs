@@ -13,6 +13,7 @@ use holm_runtime::container::settings::{
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
 use holm_runtime::host::Installation;
 use holm_runtime::image::{Image, ImageError, ImageStore};
+use holm_runtime::logs;
 use holm_runtime::supervisor::Client;
 use time::OffsetDateTime;
 
@@ -173,6 +174,7 @@ impl Run {
         };
         // What the image and the settings make impossible is told before anything is made.
         bundle::build(image.config(), &record.settings, "check")?;
+        logs::check(&record.settings.log_config)?;
         Ok(store.create(record, name)?)
     }
 

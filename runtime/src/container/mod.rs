@@ -16,6 +16,7 @@ mod record;
 pub mod settings;
 mod state;
 mod store;
+mod supervised;
 
 pub use error::ContainerError;
 pub use id::ContainerId;

@@ -6,6 +6,12 @@ use std::collections::BTreeMap;
 use holm_protocol::stream::StreamKind;
 use time::OffsetDateTime;
 
+/// A point in time as the log has it and `-t` prints it.
+#[must_use]
+pub fn timestamp(time: OffsetDateTime) -> String {
+    Timestamp::new(time).0
+}
+
 /// What stands between the text and the time of each of a stream's entries.
 #[derive(Clone, Debug)]
 pub(super) struct StreamFields(Vec<u8>);

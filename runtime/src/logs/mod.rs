@@ -40,6 +40,7 @@ mod tail;
 mod watch;
 
 pub use backlog::MAX_BACKLOG_BYTES;
+pub use encode::timestamp;
 pub use entry::Entry;
 pub use error::LogError;
 pub use journal::check;
