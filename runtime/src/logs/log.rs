@@ -156,11 +156,12 @@ impl Destination {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::entry::Entry;
+    use super::super::{Entry, LogReader, Query, Tail};
     use super::*;
     use crate::container::settings::Settings;
     use crate::container::{ContainerName, ContainerStore, Record};
     use crate::host::Directories;
+    use proptest::prelude::*;
     use std::path::Path;
 
     /// A container named `web` below `dir`.
@@ -249,6 +250,43 @@ pub(super) mod tests {
         assert!(!container.log().exists());
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn what_is_read_is_what_was_written(
+            pieces in prop::collection::vec((any::<bool>(), "(?s).{0,20}", 1_usize..600), 0..20),
+            chunk_bytes in 1_usize..20_000,
+            tail in 0_u64..40,
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let container = container(dir.path(), LogDriver::JsonFile, &["max-size=3k", "max-file=1000"]);
+            let log = open(&container);
+            let mut streams = [StreamKind::Stdout, StreamKind::Stderr].map(|kind| (log.stream(kind), String::new()));
+            for (which, text, times) in &pieces {
+                let (stream, written) = &mut streams[usize::from(*which)];
+                let text = text.repeat(*times);
+                text.as_bytes().chunks(chunk_bytes).for_each(|chunk| stream.write(chunk));
+                written.push_str(&text);
+            }
+            let written = streams.map(|(stream, written)| {
+                stream.finish();
+                written
+            });
+            let all = read(&container, Tail::All);
+            for (kind, written) in [StreamKind::Stdout, StreamKind::Stderr].iter().zip(written) {
+                let logged: String = all.iter().filter(|e| e.stream == *kind).map(|e| e.text.as_str()).collect();
+                prop_assert!(logged == written);
+            }
+            let last = all.len().saturating_sub(usize::try_from(tail).unwrap());
+            prop_assert!(read(&container, Tail::Last(tail)) == all[last..]);
+        }
+    }
+
+    fn read(container: &Container, tail: Tail) -> Vec<Entry> {
+        let mut reader = LogReader::open(container, Query { tail, ..Query::default() }).unwrap();
+        std::iter::from_fn(|| reader.next_entry().unwrap()).collect()
+    }
+
     /// `cargo test --release -p holm-runtime -- --ignored --nocapture rate`
     #[test]
     #[ignore = "a measurement, for a release build"]
@@ -264,6 +302,14 @@ pub(super) mod tests {
             bytes += chunk.len();
         }
         stdout.finish();
-        println!("{:.0} MiB/s", bytes as f64 / started.elapsed().as_secs_f64() / f64::from(1 << 20));
+        let mib_per_second = |bytes: usize, started: std::time::Instant| {
+            bytes as f64 / started.elapsed().as_secs_f64() / f64::from(1 << 20)
+        };
+        println!("written: {:.0} MiB of output a second", mib_per_second(bytes, started));
+        let started = std::time::Instant::now();
+        let mut reader = LogReader::open(&container, Query::default()).unwrap();
+        let read: usize =
+            std::iter::from_fn(|| reader.next_entry().unwrap()).map(|entry| entry.text.len()).sum();
+        println!("read: {:.0} MiB of output a second", mib_per_second(read, started));
     }
 }
