@@ -4,10 +4,12 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use holm_runtime::bundle;
 use holm_runtime::container::settings::{
-    CapabilityName, Cpus, EnvVar, MemorySize, RestartPolicy, Settings, SignalName, Sysctl, TmpfsMount, Ulimit,
+    CapabilityName, Cpus, EnvVar, LogConfig, LogDriver, LogOption, MemorySize, RestartPolicy, Settings,
+    SignalName, Sysctl, TmpfsMount, Ulimit,
 };
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
 use holm_runtime::image::{Image, ImageError, ImageStore};
+use holm_runtime::logs;
 use time::OffsetDateTime;
 
 use crate::nonce::nonce;
@@ -42,6 +44,12 @@ pub(crate) struct ContainerOptions {
     /// Keep standard input open
     #[arg(short, long)]
     interactive: bool,
+    /// Logging driver for the container: json-file, journald or none
+    #[arg(long, value_name = "DRIVER", default_value_t)]
+    log_driver: LogDriver,
+    /// Log driver options; json-file keeps max-file=5 files of max-size=20m (-1 for unlimited)
+    #[arg(long, value_name = "KEY=VALUE")]
+    log_opt: Vec<LogOption>,
     /// Memory limit (b, k, m or g); the VM is sized from it
     #[arg(short, long, value_name = "BYTES")]
     memory: Option<MemorySize>,
@@ -161,6 +169,7 @@ impl ContainerOptions {
         };
         // What the image and the settings make impossible is told before anything is made.
         bundle::build(image.config(), &record.settings, "check")?;
+        logs::check(&record.settings.log_config)?;
         Ok(store.create(record, name)?)
     }
 
@@ -195,6 +204,7 @@ impl ContainerOptions {
             restart: self.restart,
             stop_signal: self.stop_signal,
             stop_timeout_s: self.stop_timeout,
+            log_config: LogConfig::new(self.log_driver, self.log_opt)?,
         })
     }
 }

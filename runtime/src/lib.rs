@@ -6,6 +6,7 @@
 //! - [`storage`]: writable layers.
 //! - [`sandbox`]: a VM and the conversation with its agent.
 //! - [`supervisor`]: the process that owns one running container.
+//! - [`logs`]: what a workload wrote.
 //! - [`host`]: directories, installed files, KVM.
 //!
 //! Blocking I/O and threads; no async.
@@ -15,6 +16,7 @@ pub mod container;
 pub mod durable;
 pub mod host;
 pub mod image;
+pub mod logs;
 pub mod sandbox;
 pub mod storage;
 pub mod supervisor;

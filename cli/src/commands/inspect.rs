@@ -1,9 +1,11 @@
 //! `holm inspect`: an image or a container as JSON with Docker's field names.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use holm_runtime::container::settings::LogDriver;
 use holm_runtime::container::{Container, ContainerError, ContainerStore};
 use holm_runtime::image::{Image, ImageError, ImageStore};
 use holm_runtime::sandbox::VmShape;
@@ -72,6 +74,7 @@ fn image(image: &Image) -> Result<Value> {
 
 fn container(container: &Container) -> Result<Value> {
     let (record, state) = (&container.record, container.state()?);
+    let log_config = &record.settings.log_config;
     let shape = VmShape::for_settings(&record.settings);
     let is = |status: &str| state.status.to_string() == status;
     Ok(json!({
@@ -80,6 +83,7 @@ fn container(container: &Container) -> Result<Value> {
         "Name": format!("/{}", container.name),
         "RestartCount": state.restart_count,
         "Image": record.image_id,
+        "LogPath": if log_config.driver() == LogDriver::JsonFile { container.log() } else { PathBuf::new() },
         "State": {
             "Status": state.status,
             "Running": state.status.is_active(),
@@ -94,6 +98,7 @@ fn container(container: &Container) -> Result<Value> {
             "FinishedAt": serde_json::to_value(&state)?.get("FinishedAt"),
         },
         "Config": {"Image": record.image, "Hostname": record.hostname(&container.id)},
+        "HostConfig": {"LogConfig": log_config},
         "Settings": record.settings,
         "Vm": {"Vcpus": shape.vcpus, "MemoryMiB": shape.memory_mib},
     }))

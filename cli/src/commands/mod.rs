@@ -9,6 +9,7 @@ mod import;
 mod inspect;
 mod kill;
 mod load;
+mod logs;
 mod pause;
 mod ps;
 mod rename;
@@ -51,6 +52,7 @@ pub(crate) enum Command {
     Exec(Box<exec::Exec>),
     Rename(rename::Rename),
     Ps(ps::Ps),
+    Logs(logs::Logs),
     Rm(rm::Rm),
     Images(images::Images),
     Rmi(rmi::Rmi),
@@ -83,6 +85,7 @@ impl Command {
             Self::Exec(verb) => verb.run(),
             Self::Rename(verb) => verb.run(),
             Self::Ps(verb) => verb.run(),
+            Self::Logs(verb) => verb.run(),
             Self::Rm(verb) => verb.run(),
             Self::Images(verb) => verb.run(),
             Self::Rmi(verb) => verb.run(),

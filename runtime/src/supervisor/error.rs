@@ -6,6 +6,7 @@ use crate::bundle::BundleError;
 use crate::container::ContainerError;
 use crate::host::{DirectoriesError, InstallationError};
 use crate::image::ImageError;
+use crate::logs::LogError;
 use crate::sandbox::{AgentError, BootError, StreamError, VmmEnd};
 use crate::storage::WritableLayerError;
 
@@ -30,6 +31,9 @@ pub enum SupervisorError {
     /// The writable layer.
     #[error(transparent)]
     Layer(#[from] WritableLayerError),
+    /// The log could not be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The VM did not start.
     #[error(transparent)]
     Boot(#[from] BootError),

@@ -85,7 +85,7 @@ impl Exec {
             if let Some(connected) = streams.remove(&kind) {
                 output.add(connected);
             }
-            output.carry(self.connect(kind)?);
+            output.carry(self.connect(kind)?, None);
             outputs.push(output);
         }
         if self.request.stdin {

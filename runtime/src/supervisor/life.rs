@@ -21,6 +21,7 @@ use crate::container::settings::SignalName;
 use crate::container::{State, Status};
 use crate::host::Installation;
 use crate::image::ImageStore;
+use crate::logs::Log;
 use crate::sandbox::{
     AgentClient, AgentError, ContainerRequest, Exit, IMAGE_DISK, Sandbox, VmShape, VmmEnd, WRITABLE_DISK,
     connect_stream,
@@ -64,6 +65,7 @@ impl Supervisor {
         let (tty, open_stdin) = (settings.tty, settings.open_stdin);
         let image =
             ImageStore::open(self.store.directories().root())?.resolve(&self.container.record.image_id)?;
+        let log = Log::open(&settings.log_config, &self.container)?;
         let hostname = self.container.record.hostname(&self.container.id);
         let bundle = bundle::build(image.config(), settings, &hostname)?;
         self.boot(image.rootfs()?.segments)?;
@@ -86,7 +88,7 @@ impl Supervisor {
         for kind in kinds {
             let guest = self.connect(kind)?;
             if let Some(output) = self.outputs.get_mut(&kind) {
-                output.carry(guest);
+                output.carry(guest, Some(log.stream(kind)));
             }
         }
         let stdin = if open_stdin { Some(self.connect(StreamKind::Stdin)?) } else { None };

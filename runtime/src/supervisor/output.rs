@@ -9,6 +9,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use crate::logs::StreamLog;
+
 /// Bytes carried at a time.
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -25,10 +27,10 @@ impl Output {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).push(client);
     }
 
-    /// Starts to carry what the guest sends.
-    pub(super) fn carry(&mut self, guest: UnixStream) {
+    /// Starts to carry what the guest sends, into the log too if there is one.
+    pub(super) fn carry(&mut self, guest: UnixStream, log: Option<StreamLog>) {
         let clients = Arc::clone(&self.clients);
-        self.carrier = Some(thread::spawn(move || carry(guest, &clients)));
+        self.carrier = Some(thread::spawn(move || carry(guest, log, &clients)));
     }
 
     /// Waits until the guest's end of file was reached and every reader has what came before it.
@@ -48,7 +50,7 @@ impl Output {
     }
 }
 
-fn carry(mut guest: UnixStream, clients: &Mutex<Vec<UnixStream>>) {
+fn carry(mut guest: UnixStream, mut log: Option<StreamLog>, clients: &Mutex<Vec<UnixStream>>) {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         let length = match guest.read(&mut buffer) {
@@ -58,6 +60,9 @@ fn carry(mut guest: UnixStream, clients: &Mutex<Vec<UnixStream>>) {
             Err(_) => return,
         };
         let bytes = buffer.get(..length).unwrap_or_default();
+        if let Some(log) = &mut log {
+            log.write(bytes);
+        }
         // Taken out while writing, so that a slow reader does not keep others from being added.
         let mut writing = std::mem::take(&mut *clients.lock().unwrap_or_else(PoisonError::into_inner));
         writing.retain_mut(|client| client.write_all(bytes).is_ok());
@@ -88,7 +93,7 @@ mod tests {
         let (near, far) = UnixStream::pair().unwrap();
         output.add(near);
         drop(far);
-        output.carry(host);
+        output.carry(host, None);
         let sent: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         guest.write_all(&sent).unwrap();
         drop(guest);

@@ -6,6 +6,10 @@
 mod capability_name;
 mod cpus;
 mod env_var;
+mod log_config;
+mod log_driver;
+mod log_rotation;
+mod log_tag;
 mod memory_size;
 mod restart_policy;
 mod signal_name;
@@ -16,6 +20,10 @@ mod ulimit;
 pub use capability_name::{CapabilityName, CapabilityNameError};
 pub use cpus::{Cpus, CpusError};
 pub use env_var::{EnvFileError, EnvVar, EnvVarError};
+pub use log_config::{LogConfig, LogConfigError, LogOption};
+pub use log_driver::{LogDriver, LogDriverError};
+pub use log_rotation::{LogRotation, LogRotationError};
+pub use log_tag::{Field as LogTagField, LogTag, LogTagError};
 pub use memory_size::{MemorySize, MemorySizeError};
 pub use restart_policy::{RestartPolicy, RestartPolicyError};
 pub use signal_name::{SignalName, SignalNameError};
@@ -70,6 +78,8 @@ pub struct Settings {
     pub memory: Option<MemorySize>,
     /// `--cpus`.
     pub cpus: Option<Cpus>,
+    /// `--log-driver` and `--log-opt`.
+    pub log_config: LogConfig,
     /// `--restart`.
     pub restart: RestartPolicy,
     /// `--stop-signal`; the image's or SIGTERM when absent.

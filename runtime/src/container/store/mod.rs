@@ -155,6 +155,12 @@ impl Container {
         self.directory.join("layer.ext4")
     }
 
+    /// Its log, of the json-file driver ([`crate::logs`]); rotated files stand beside it.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.directory.join(format!("{}-json.log", self.id))
+    }
+
     /// The state. One that a supervisor left when it was killed is put right first: its workload is gone, and how it ended
     /// is not known (exit code 255, as after a crash of Docker's daemon).
     ///

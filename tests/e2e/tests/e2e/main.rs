@@ -9,6 +9,7 @@ mod exec;
 mod installation;
 mod layer;
 mod lifecycle;
+mod logs;
 mod process;
 mod run;
 mod stdio;
