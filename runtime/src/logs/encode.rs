@@ -119,7 +119,7 @@ fn hex_digit(byte: u8) -> u8 {
 }
 
 /// Not a byte to copy as it is; 0xe2 may begin a line separator.
-fn special(byte: u8) -> bool {
+const fn special(byte: u8) -> bool {
     (byte < 0x20)
         | (byte == b'"')
         | (byte == b'\\')
@@ -129,14 +129,27 @@ fn special(byte: u8) -> bool {
         | (byte == 0xe2)
 }
 
+/// [`special`] of each byte: looked up faster than computed where there is only one.
+const SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[allow(clippy::cast_possible_truncation, reason = "below 256")]
+        let value = byte as u8;
+        table[byte] = special(value);
+        byte += 1;
+    }
+    table
+};
+
 /// How many bytes can be copied as they are. By blocks, which the compiler turns into vector instructions.
 fn plain_prefix(text: &[u8]) -> usize {
-    const BLOCK: usize = 32;
+    const BLOCK: usize = 16;
     let (blocks, _) = text.as_chunks::<BLOCK>();
     let plain = blocks.iter().take_while(|block| !block.iter().fold(false, |any, byte| any | special(*byte)));
     let start = plain.count() * BLOCK;
     let rest = text.get(start..).unwrap_or_default();
-    start + rest.iter().take_while(|byte| !special(**byte)).count()
+    start + rest.iter().take_while(|byte| !SPECIAL[usize::from(**byte)]).count()
 }
 
 #[cfg(test)]

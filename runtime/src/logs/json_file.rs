@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use holm_protocol::stream::StreamKind;
+use nix::fcntl::OFlag;
 use time::OffsetDateTime;
 
 use super::backlog::Backlog;
@@ -136,7 +137,7 @@ impl Current {
             .append(true)
             .create(true)
             .mode(0o600)
-            .custom_flags(libc_nofollow())
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(files.path())?;
         let mut size_bytes = file.metadata()?.len();
         let mut last = [b'\n'];
@@ -150,10 +151,6 @@ impl Current {
         }
         Ok(Self { file, size_bytes })
     }
-}
-
-fn libc_nofollow() -> i32 {
-    nix::fcntl::OFlag::O_NOFOLLOW.bits()
 }
 
 /// How much was written, and what ended that.

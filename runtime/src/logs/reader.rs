@@ -24,15 +24,15 @@ use crate::container::settings::LogDriver;
 /// use holm_runtime::logs::{LogError, LogReader, Query};
 ///
 /// fn follow(container: &Container, still_running: impl Fn() -> bool) -> Result<(), LogError> {
-/// let mut log = LogReader::open(container, Query::default())?;
-/// loop {
-///     while let Some(entry) = log.next_entry()? {
-///         print!("{}", entry.text);
+///     let mut log = LogReader::open(container, Query::default())?;
+///     loop {
+///         while let Some(entry) = log.next_entry()? {
+///             print!("{}", entry.text);
+///         }
+///         if !log.wait_for_more(&still_running)? {
+///             return Ok(());
+///         }
 ///     }
-///     if !log.wait_for_more(&still_running)? {
-///         return Ok(());
-///     }
-/// }
 /// }
 /// ```
 #[derive(Debug)]
