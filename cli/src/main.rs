@@ -7,6 +7,7 @@ mod attach;
 mod commands;
 mod container_options;
 mod exit;
+mod format;
 mod nonce;
 mod output;
 mod progress;

@@ -56,6 +56,14 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{text}{unit}")
 }
 
+/// A time as Docker's tables show it: `2026-11-20 10:00:00 +0000 UTC`.
+pub(crate) fn moment(time: time::OffsetDateTime) -> String {
+    let time = time.to_offset(time::UtcOffset::UTC);
+    let date = time.date();
+    let (hour, minute, second) = time.to_hms();
+    format!("{date} {hour:02}:{minute:02}:{second:02} +0000 UTC")
+}
+
 /// How long ago, in Docker's words: `5 minutes ago`.
 pub(crate) fn ago(then: time::OffsetDateTime) -> String {
     format!("{} ago", span(time::OffsetDateTime::now_utc() - then))

@@ -6,11 +6,17 @@ use anyhow::Result;
 use clap::Args;
 use holm_runtime::image::{Image, Reference};
 
+use serde_json::{Value, json};
+
+use crate::format::Format;
 use crate::output;
 
 /// List images
 #[derive(Debug, Args)]
 pub(crate) struct Images {
+    /// Format output using a Go template, 'json' or 'table TEMPLATE'
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
     /// Don't truncate output
     #[arg(long)]
     no_trunc: bool,
@@ -21,24 +27,34 @@ pub(crate) struct Images {
     repository: Option<Reference>,
 }
 
+const COLUMNS: [(&str, &str); 5] = [
+    ("REPOSITORY", "Repository"),
+    ("TAG", "Tag"),
+    ("IMAGE ID", "ID"),
+    ("CREATED", "CreatedSince"),
+    ("SIZE", "Size"),
+];
+
 impl Images {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let mut rows = Vec::new();
+        let format = Format::parse(self.format.as_deref())?;
+        let mut found = Vec::new();
         for image in super::images()?.list()? {
             let names: Vec<_> = image.names().iter().filter(|name| self.wanted(name)).collect();
             if names.is_empty() && image.names().is_empty() && self.repository.is_none() {
-                rows.push(self.row(&image, "<none>".to_owned(), "<none>"));
+                found.push(self.describe(&image, "<none>", "<none>"));
             }
             for name in names {
-                rows.push(self.row(&image, name.familiar_repository(), name.tag().unwrap_or("<none>")));
+                let repository = name.familiar_repository();
+                found.push(self.describe(&image, &repository, name.tag().unwrap_or("<none>")));
             }
         }
         if self.quiet {
-            for row in rows {
-                output::line(row.get(2).map_or("", String::as_str));
+            for thing in found {
+                output::line(thing.get("ID").and_then(Value::as_str).unwrap_or_default());
             }
         } else {
-            output::line(&output::table(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], rows));
+            format.print(&COLUMNS, &found)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -51,9 +67,16 @@ impl Images {
         })
     }
 
-    fn row(&self, image: &Image, repository: String, tag: &str) -> Vec<String> {
-        let id = if self.no_trunc { image.id().to_string() } else { image.id().short() };
-        let created = image.created().map_or_else(|| "N/A".to_owned(), output::ago);
-        vec![repository, tag.to_owned(), id, created, output::size(image.size_bytes())]
+    fn describe(&self, image: &Image, repository: &str, tag: &str) -> Value {
+        let digest = image.manifest().map_or_else(|| "<none>".to_owned(), |digest| digest.to_string());
+        json!({
+            "Repository": repository,
+            "Tag": tag,
+            "ID": if self.no_trunc { image.id().to_string() } else { image.id().short() },
+            "Digest": digest,
+            "CreatedSince": image.created().map_or_else(|| "N/A".to_owned(), output::ago),
+            "CreatedAt": image.created().map_or_else(|| "N/A".to_owned(), output::moment),
+            "Size": output::size(image.size_bytes()),
+        })
     }
 }

@@ -1,46 +1,86 @@
 //! `holm inspect`: an image or a container as JSON with Docker's field names.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::Args;
-use holm_runtime::container::settings::LogDriver;
-use holm_runtime::container::{Container, ContainerError, ContainerStore};
+use clap::{Args, ValueEnum};
+use holm_runtime::container::{ContainerError, ContainerStore};
 use holm_runtime::image::{Image, ImageError, ImageStore};
-use holm_runtime::sandbox::VmShape;
 use serde_json::{Value, json};
 
+use crate::format::Line;
 use crate::output;
 
 /// Return low-level information on images and containers
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
+    /// Format output using a Go template, or 'json'
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Only look for one type of object
+    #[arg(long, value_enum, value_name = "TYPE")]
+    r#type: Option<Type>,
     /// Names or IDs
     #[arg(required = true, value_name = "NAME|ID")]
     names: Vec<String>,
 }
 
+/// What can be inspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Type {
+    Container,
+    Image,
+}
+
 impl Inspect {
     pub(crate) fn run(self) -> Result<ExitCode> {
+        let line = match self.format.as_deref() {
+            None => None,
+            Some("json") => Some(Line::parse("{{json .}}")?),
+            Some(template) => Some(Line::parse(template)?),
+        };
         let (containers, images) = (super::containers()?, super::images()?);
-        let found: Result<Vec<Value>> =
-            self.names.iter().map(|name| inspect(name, &containers, &images)).collect();
-        output::line(&serde_json::to_string_pretty(&found?)?);
-        Ok(ExitCode::SUCCESS)
+        let mut found = Vec::new();
+        let code = super::each_quietly(&self.names, |name| {
+            found.push(inspect(name, self.r#type, &containers, &images)?);
+            Ok(())
+        })?;
+        match line {
+            None => output::line(&serde_json::to_string_pretty(&found)?),
+            Some(line) => {
+                for thing in &found {
+                    output::line(&line.render(thing)?);
+                }
+            }
+        }
+        Ok(code)
     }
 }
 
-fn inspect(name: &str, containers: &ContainerStore, images: &ImageStore) -> Result<Value> {
-    match containers.find(name) {
-        Ok(found) => return container(&found),
-        Err(ContainerError::NotFound(_)) => {}
-        Err(error) => return Err(error.into()),
+fn inspect(
+    name: &str,
+    wanted: Option<Type>,
+    containers: &ContainerStore,
+    images: &ImageStore,
+) -> Result<Value> {
+    if wanted != Some(Type::Image) {
+        match containers.find(name) {
+            Ok(found) => return super::container_inspect::inspect(&found, images),
+            Err(ContainerError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    match images.resolve(name) {
-        Ok(found) => image(&found),
-        Err(ImageError::NotFound(_)) => bail!("no such object: {name}"),
-        Err(error) => Err(error.into()),
+    if wanted != Some(Type::Container) {
+        match images.resolve(name) {
+            Ok(found) => return image(&found),
+            Err(ImageError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match wanted {
+        None => bail!("no such object: {name}"),
+        Some(Type::Container) => bail!("no such container: {name}"),
+        Some(Type::Image) => bail!("no such image: {name}"),
     }
 }
 
@@ -69,37 +109,5 @@ fn image(image: &Image) -> Result<Value> {
         "Os": text("os"),
         "Size": image.size_bytes(),
         "RootFS": {"Type": "layers", "Layers": layers},
-    }))
-}
-
-fn container(container: &Container) -> Result<Value> {
-    let (record, state) = (&container.record, container.state()?);
-    let log_config = &record.settings.log_config;
-    let shape = VmShape::for_settings(&record.settings);
-    let is = |status: &str| state.status.to_string() == status;
-    Ok(json!({
-        "Id": container.id,
-        "Created": serde_json::to_value(record)?.get("Created"),
-        "Name": format!("/{}", container.name),
-        "RestartCount": state.restart_count,
-        "Image": record.image_id,
-        "LogPath": if log_config.driver() == LogDriver::JsonFile { container.log() } else { PathBuf::new() },
-        "State": {
-            "Status": state.status,
-            "Running": state.status.is_active(),
-            "Paused": is("paused"),
-            "Restarting": is("restarting"),
-            "OOMKilled": state.oom_killed,
-            "Dead": false,
-            "Pid": state.pid,
-            "ExitCode": state.exit_code,
-            "Error": state.error,
-            "StartedAt": serde_json::to_value(&state)?.get("StartedAt"),
-            "FinishedAt": serde_json::to_value(&state)?.get("FinishedAt"),
-        },
-        "Config": {"Image": record.image, "Hostname": record.hostname(&container.id)},
-        "HostConfig": {"LogConfig": log_config},
-        "Settings": record.settings,
-        "Vm": {"Vcpus": shape.vcpus, "MemoryMiB": shape.memory_mib},
     }))
 }

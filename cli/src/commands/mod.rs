@@ -1,6 +1,7 @@
 //! The verbs, one per file.
 
 mod attach;
+mod container_inspect;
 mod create;
 mod doctor;
 mod exec;

@@ -2,19 +2,37 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
+use holm_runtime::bundle;
 use holm_runtime::container::{Container, State, Status};
+use holm_runtime::image::ImageStore;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::format::Format;
 use crate::output;
 
 /// List containers
 #[derive(Debug, Args)]
+#[command(after_help = "Filters: id=, name=, status=, exited=, ancestor=\n\
+                        Fields: .ID .Image .Command .CreatedAt .RunningFor .State .Status .Names .Ports .Labels .Mounts .Networks")]
 pub(crate) struct Ps {
     /// Show all containers (default shows just running)
     #[arg(short, long)]
     all: bool,
+    /// Filter output based on conditions provided
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<Filter>,
+    /// Format output using a Go template, 'json' or 'table TEMPLATE'
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Show n last created containers (includes all states)
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    last: Option<usize>,
+    /// Show the latest created container (includes all states)
+    #[arg(short, long)]
+    latest: bool,
     /// Don't truncate output
     #[arg(long)]
     no_trunc: bool,
@@ -23,40 +41,127 @@ pub(crate) struct Ps {
     quiet: bool,
 }
 
+/// `KEY=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Filter {
+    Id(String),
+    Name(String),
+    Status(String),
+    Exited(i32),
+    Ancestor(String),
+}
+
+impl std::str::FromStr for Filter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or("invalid filter: want KEY=VALUE")?;
+        let value = value.to_owned();
+        match key {
+            "id" => Ok(Self::Id(value)),
+            "name" => Ok(Self::Name(value)),
+            "status" => match value.as_str() {
+                "created" | "running" | "paused" | "restarting" | "exited" | "removing" | "dead" => {
+                    Ok(Self::Status(value))
+                }
+                _ => Err(format!("invalid filter 'status={value}'")),
+            },
+            "exited" => {
+                value.parse().map(Self::Exited).map_err(|_| format!("invalid filter 'exited={value}'"))
+            }
+            "ancestor" => Ok(Self::Ancestor(value)),
+            _ => Err(format!("invalid filter '{key}'")),
+        }
+    }
+}
+
+const COLUMNS: [(&str, &str); 7] = [
+    ("CONTAINER ID", "ID"),
+    ("IMAGE", "Image"),
+    ("COMMAND", "Command"),
+    ("CREATED", "RunningFor"),
+    ("STATUS", "Status"),
+    ("PORTS", "Ports"),
+    ("NAMES", "Names"),
+];
+
 impl Ps {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let mut rows = Vec::new();
+        let format = Format::parse(self.format.as_deref())?;
+        if self.quiet && self.format.is_some() {
+            bail!("--quiet and --format cannot be used together");
+        }
+        let images = super::images()?;
+        let last = self.last.or(self.latest.then_some(1));
+        let any_state = self.all
+            || last.is_some()
+            || self.filter.iter().any(|f| matches!(f, Filter::Status(_) | Filter::Exited(_)));
+        let mut found = Vec::new();
         for container in super::containers()?.list()? {
             let state = container.state()?;
-            if self.all || state.status.is_active() {
-                rows.push(self.row(&container, &state));
+            if (any_state || state.status.is_active()) && self.matches(&container, &state, &images) {
+                found.push(self.describe(&container, &state, &images));
             }
         }
+        found.truncate(last.unwrap_or(usize::MAX));
         if self.quiet {
-            for row in rows {
-                output::line(row.first().map_or("", String::as_str));
+            for thing in found {
+                output::line(thing.get("ID").and_then(Value::as_str).unwrap_or_default());
             }
         } else {
-            let header = ["CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"];
-            output::line(&output::table(&header, rows));
+            format.print(&COLUMNS, &found)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn row(&self, container: &Container, state: &State) -> Vec<String> {
+    /// Filters of one key widen, those of different keys narrow, as in Docker.
+    fn matches(&self, container: &Container, state: &State, images: &ImageStore) -> bool {
+        let passes = |filter: &Filter| match filter {
+            Filter::Id(id) => container.id.as_str().starts_with(id.as_str()),
+            Filter::Name(name) => container.name.as_str().contains(name.trim_start_matches('/')),
+            Filter::Status(status) => state.status.to_string() == *status,
+            Filter::Exited(code) => state.status == Status::Exited && state.exit_code == *code,
+            Filter::Ancestor(image) => {
+                images.resolve(image).is_ok_and(|image| image.id().to_string() == container.record.image_id)
+            }
+        };
+        self.filter.iter().all(|wanted| {
+            let same_key = |other: &&Filter| std::mem::discriminant(*other) == std::mem::discriminant(wanted);
+            self.filter.iter().filter(same_key).any(passes)
+        })
+    }
+
+    fn describe(&self, container: &Container, state: &State, images: &ImageStore) -> Value {
         let record = &container.record;
         let id = if self.no_trunc { container.id.as_str() } else { container.id.short() };
-        let command = format!("\"{}\"", record.settings.cmd.join(" "));
-        vec![
-            id.to_owned(),
-            record.image.clone(),
-            if self.no_trunc { command } else { shortened(&command) },
-            output::ago(record.created),
-            status(state),
-            String::new(),
-            container.name.to_string(),
-        ]
+        let command = format!("\"{}\"", command(container, images).join(" "));
+        json!({
+            "ID": id,
+            "Image": record.image,
+            "Command": if self.no_trunc { command } else { shortened(&command) },
+            "CreatedAt": output::moment(record.created),
+            "RunningFor": output::ago(record.created),
+            "State": state.status.to_string(),
+            "Status": status(state),
+            "Names": container.name.to_string(),
+            "Ports": "",
+            "Labels": "",
+            "LocalVolumes": "0",
+            "Mounts": "",
+            "Networks": "none",
+        })
     }
+}
+
+/// What runs, image and settings combined.
+fn command(container: &Container, images: &ImageStore) -> Vec<String> {
+    let settings = &container.record.settings;
+    let bundle = images
+        .resolve(&container.record.image_id)
+        .ok()
+        .and_then(|image| bundle::build(image.config(), settings, "").ok());
+    let arguments = bundle.and_then(|bundle| bundle.spec.process().as_ref()?.args().clone());
+    arguments.unwrap_or_else(|| settings.cmd.clone())
 }
 
 fn shortened(command: &str) -> String {
@@ -80,5 +185,25 @@ fn status(state: &State) -> String {
             format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at))
         }
         Status::Exited => format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_dockers() {
+        assert_eq!("name=web".parse(), Ok(Filter::Name("web".into())));
+        assert_eq!("exited=137".parse(), Ok(Filter::Exited(137)));
+        for text in ["name", "status=asleep", "exited=x", "colour=red"] {
+            assert!(text.parse::<Filter>().unwrap_err().contains("invalid filter"), "{text}");
+        }
+    }
+
+    #[test]
+    fn commands_are_shortened_as_dockers() {
+        assert_eq!(shortened("\"sh\""), "\"sh\"");
+        assert_eq!(shortened("\"sleep 1000000000000000\""), "\"sleep 100000000000…\"");
     }
 }

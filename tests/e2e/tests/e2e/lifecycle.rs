@@ -215,3 +215,65 @@ fn m15_a_killed_supervisor_leaves_a_container_that_can_be_used() {
     holm.holm(["rm", "-f", &name]).outcome().ok();
     assert!(!fs::exists(holm.run_directory().join(&id)).unwrap());
 }
+
+#[test]
+fn m25_inspect_has_dockers_names_and_templates() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.name();
+    let words = [
+        "create",
+        "--name",
+        &name,
+        "-e",
+        "A=1",
+        "-m",
+        "64m",
+        "--restart",
+        "on-failure:3",
+        "busybox",
+        "echo",
+        "x y",
+    ];
+    let id = holm.holm(words).outcome().ok();
+    let formatted = |template: &str| holm.holm(["inspect", "-f", template, &name]).outcome().ok();
+    assert_eq!(
+        formatted("{{.Id}} {{.Name}} {{.Path}} {{json .Args}}"),
+        format!("{id} /{name} echo [\"x y\"]")
+    );
+    assert_eq!(formatted("{{.State.Status}} {{.State.Running}} {{.State.ExitCode}}"), "created false 0");
+    assert_eq!(
+        formatted(
+            "{{.HostConfig.Memory}} {{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}}"
+        ),
+        "67108864 on-failure:3"
+    );
+    assert!(formatted("{{range .Config.Env}}{{println .}}{{end}}").contains("A=1"));
+    holm.holm(["inspect", "-f", "{{.Nope}}", &name]).outcome().fails(125, "cannot be executed");
+    assert_eq!(holm.holm(["inspect", "no-such-thing"]).outcome().out(), "[]");
+    holm.holm(["rm", &name]).outcome().ok();
+}
+
+#[test]
+fn m26_ps_filters_and_formats() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.name();
+    holm.holm(["create", "--name", &name, "busybox", "true"]).outcome().ok();
+    let filter = format!("name={name}");
+    let ps = |words: &[&str]| holm.holm(["ps", "--filter", &filter]).args(words).outcome().ok();
+    assert_eq!(ps(&["-q"]), "", "it does not run");
+    assert_eq!(
+        ps(&["-a", "--format", "{{.Names}} {{.State}} {{.Image}}"]),
+        format!("{name} created busybox")
+    );
+    assert_eq!(ps(&["--filter", "status=created", "--format", "{{.Names}}"]), name);
+    assert_eq!(ps(&["--filter", "status=paused", "-q"]), "");
+    assert_eq!(
+        ps(&["-a", "--filter", "ancestor=busybox", "--format", "table {{.Names}}\\t{{.State}}"])
+            .lines()
+            .count(),
+        2
+    );
+    let json: Value = serde_json::from_str(&ps(&["-a", "--format", "json"])).unwrap();
+    assert_eq!((&json["Names"], &json["Command"]), (&name.clone().into(), &"\"true\"".into()));
+    holm.holm(["rm", &name]).outcome().ok();
+}
