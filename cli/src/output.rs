@@ -21,6 +21,13 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(stderr, "holm: {text}");
 }
 
+/// Prints text to standard output as it is.
+pub(crate) fn part(text: &str) {
+    let mut stdout = io::stdout().lock();
+    // EPIPE: the reader has seen enough.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
 /// A table without borders, columns three spaces apart, as Docker prints them.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
@@ -34,14 +41,23 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
 }
 
 /// A size with a decimal unit and three digits, as Docker prints it: `4.5MB`.
-#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub(crate) fn size(bytes: u64) -> String {
+    in_units(bytes, 1000.0, ["B", "kB", "MB", "GB", "TB", "PB"])
+}
+
+/// A size with a binary unit, as Docker prints memory: `4.5MiB`.
+pub(crate) fn binary_size(bytes: u64) -> String {
+    in_units(bytes, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
+}
+
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn in_units(bytes: u64, step: f64, units: [&str; 6]) -> String {
     let mut value = bytes as f64;
-    let mut units = ["B", "kB", "MB", "GB", "TB", "PB"].into_iter();
+    let mut units = units.into_iter();
     let mut unit = units.next().unwrap_or("B");
-    while value >= 1000.0 {
+    while value >= step {
         let Some(larger) = units.next() else { break };
-        value /= 1000.0;
+        value /= step;
         unit = larger;
     }
     let digits = if value >= 100.0 || unit == "B" {

@@ -3,6 +3,8 @@
 mod create_container;
 mod create_process;
 mod freeze_container;
+mod list_processes;
+mod read_usage;
 mod resize_terminal;
 mod shutdown;
 mod signal_process;
@@ -15,8 +17,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use holm_protocol::agent::messages::{
     CreateContainerRequest, CreateContainerResponse, CreateProcessRequest, CreateProcessResponse, Empty,
-    FreezeContainerRequest, ProcessRef, ResizeTerminalRequest, ShutdownRequest, SignalProcessRequest,
-    StartProcessResponse, VersionRequest, VersionResponse, WaitProcessResponse,
+    FreezeContainerRequest, ListProcessesRequest, ListProcessesResponse, ProcessRef, ReadUsageRequest,
+    ReadUsageResponse, ResizeTerminalRequest, ShutdownRequest, SignalProcessRequest, StartProcessResponse,
+    VersionRequest, VersionResponse, WaitProcessResponse,
 };
 use holm_protocol::agent::service::Agent;
 use ttrpc::r#async::TtrpcContext;
@@ -84,6 +87,22 @@ impl Agent for AgentServer {
         request: ResizeTerminalRequest,
     ) -> ttrpc::Result<Empty> {
         Ok(resize_terminal::resize_terminal(&self.registry, &request)?)
+    }
+
+    async fn list_processes(
+        &self,
+        _: &TtrpcContext,
+        request: ListProcessesRequest,
+    ) -> ttrpc::Result<ListProcessesResponse> {
+        Ok(list_processes::list_processes(&self.registry, &request)?)
+    }
+
+    async fn read_usage(
+        &self,
+        _: &TtrpcContext,
+        request: ReadUsageRequest,
+    ) -> ttrpc::Result<ReadUsageResponse> {
+        Ok(read_usage::read_usage(&self.registry, &request)?)
     }
 
     async fn freeze_container(

@@ -105,7 +105,14 @@ pub(crate) fn attached(mut client: Client, session: Session<'_>) -> Result<ExitC
                     streams::carry_in(stdin.try_clone()?, keys);
                 }
             }
-            Ok(Report::Started | Report::Done | Report::Refused { .. }) => {}
+            // Signals are answered.
+            Ok(
+                Report::Started
+                | Report::Done
+                | Report::Refused { .. }
+                | Report::Processes(_)
+                | Report::Usage(_),
+            ) => {}
             Ok(Report::Exited { code }) => break Ok(code),
             Ok(Report::Failed { code, message }) => break Err(Failure { code, message }),
             Err(ClientError::Died) if detached.load(Ordering::Acquire) => {

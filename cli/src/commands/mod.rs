@@ -19,8 +19,10 @@ mod rm;
 mod rmi;
 mod run;
 mod start;
+mod stats;
 mod stop;
 mod supervise;
+mod top;
 mod unpause;
 mod version;
 mod wait;
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Rename(rename::Rename),
     Ps(ps::Ps),
     Logs(logs::Logs),
+    Stats(stats::Stats),
+    Top(top::Top),
     Rm(rm::Rm),
     Images(images::Images),
     Rmi(rmi::Rmi),
@@ -87,6 +91,8 @@ impl Command {
             Self::Rename(verb) => verb.run(),
             Self::Ps(verb) => verb.run(),
             Self::Logs(verb) => verb.run(),
+            Self::Stats(verb) => verb.run(),
+            Self::Top(verb) => verb.run(),
             Self::Rm(verb) => verb.run(),
             Self::Images(verb) => verb.run(),
             Self::Rmi(verb) => verb.run(),
@@ -136,18 +142,23 @@ fn each_quietly(names: &[String], mut action: impl FnMut(&str) -> Result<()>) ->
     Ok(code)
 }
 
-/// Asks a container's supervisor for something and waits for its answer.
+/// Asks a container's supervisor for something and waits until it is done.
 fn ask(store: &ContainerStore, container: &Container, request: Request) -> Result<()> {
+    question(store, container, request).map(drop)
+}
+
+/// Asks a container's supervisor something and gives its answer.
+fn question(store: &ContainerStore, container: &Container, request: Request) -> Result<Report> {
     let Ok(mut client) = Client::connect(store.directories(), container) else {
         bail!("container {} is not running", container.name);
     };
     client.requests()?.send(request)?;
     loop {
         match client.next_report()? {
-            Report::Done => return Ok(()),
+            Report::Started => {}
             Report::Refused { message } | Report::Failed { message, .. } => bail!("{message}"),
             Report::Exited { .. } => bail!("container {} is not running", container.name),
-            Report::Started => {}
+            answer => return Ok(answer),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use holm_protocol::agent::messages::{
-    CreateContainerRequest, CreateProcessRequest, FreezeContainerRequest, InjectedFile, ProcessRef,
-    ResizeTerminalRequest, Rootfs, ShutdownRequest, SignalProcessRequest, Stdio,
+    CreateContainerRequest, CreateProcessRequest, FreezeContainerRequest, InjectedFile, ListProcessesRequest,
+    ProcessRef, ReadUsageRequest, ResizeTerminalRequest, Rootfs, ShutdownRequest, SignalProcessRequest,
+    Stdio,
 };
 use holm_protocol::agent::service::AgentClient as Ttrpc;
 use holm_protocol::vm_exit::printable;
@@ -15,6 +16,7 @@ use protobuf::MessageField;
 use ttrpc::Code;
 use ttrpc::context::Context;
 
+use super::usage::{self, ProcessUsage, Usage};
 use crate::bundle::EngineFile;
 
 /// How long a call may take that does not wait for a workload.
@@ -230,6 +232,29 @@ impl AgentClient {
             ..ResizeTerminalRequest::default()
         };
         self.ttrpc.resize_terminal(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+    }
+
+    /// The container's processes.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn processes(&self) -> Result<Vec<ProcessUsage>, AgentError> {
+        let message = ListProcessesRequest {
+            container_id: self.container_id.clone(),
+            ..ListProcessesRequest::default()
+        };
+        let reply = self.ttrpc.list_processes(call(), &message).map_err(|e| AgentError::of(&e))?;
+        Ok(usage::processes(reply.processes))
+    }
+
+    /// What the container uses.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn usage(&self) -> Result<Usage, AgentError> {
+        let message =
+            ReadUsageRequest { container_id: self.container_id.clone(), ..ReadUsageRequest::default() };
+        self.ttrpc.read_usage(call(), &message).map(Usage::from).map_err(|e| AgentError::of(&e))
     }
 
     /// Stops every process of the container, or lets them go on.

@@ -7,10 +7,12 @@ mod agent_client;
 mod boot;
 mod shape;
 mod stream;
+mod usage;
 mod vmm_process;
 
 pub use agent_client::{AgentClient, AgentError, ContainerRequest, Exit, ProcessRequest};
 pub use boot::{BootError, BootEvents, IMAGE_DISK, Sandbox, WRITABLE_DISK};
 pub use shape::VmShape;
 pub use stream::{StreamError, connect as connect_stream};
+pub use usage::{ProcessUsage, Usage};
 pub use vmm_process::{VmmEnd, VmmError, VmmProcess};

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Sender;
 
-use super::protocol::{Hello, Request};
+use super::protocol::{Hello, Report, Request};
 use crate::sandbox::{AgentError, BootEvents, Exit, VmmEnd};
 
 /// Which start of the container something belongs to: what comes late from an earlier one is no news.
@@ -23,6 +23,8 @@ pub(super) enum Event {
     Client(Hello, UnixStream),
     /// The control client of this number asks.
     Request(u64, Request),
+    /// What a control client asked was found out.
+    Answer(u64, Report),
     /// A control client went away.
     ClientGone(u64),
 }

@@ -218,8 +218,8 @@ impl Supervisor {
         let deadline = Instant::now() + LAST_WORDS_TIMEOUT;
         while self.vm.sandbox.is_some() && self.vm.end.is_none() {
             match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Event::VmmEnded(life, end)) if life == self.life => self.vm.end = Some(end),
-                Ok(_) => {}
+                // Clients are still heard: one that is turned away here would take a state that is not final for the end.
+                Ok(event) => drop(self.handle(event)),
                 Err(_) => return,
             }
         }

@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::ExecRequest;
+use crate::sandbox::{ProcessUsage, Usage};
 
-/// Longest line, in bytes: what execve(2) takes, and JSON's quotes.
-const MAX_LINE_BYTES: u64 = 4 << 20;
+/// Longest line, in bytes: what execve(2) takes, or the longest list of processes, and JSON's quotes.
+const MAX_LINE_BYTES: u64 = 32 << 20;
 
 /// What a connection is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,10 @@ pub enum Request {
     Pause,
     /// Let them go on. Answered.
     Unpause,
+    /// What runs in the container. Answered with [`Report::Processes`].
+    Processes,
+    /// What it uses. Answered with [`Report::Usage`].
+    Usage,
     /// End the VM without ado; the container is not started again.
     Kill,
 }
@@ -91,6 +96,10 @@ pub enum Report {
         /// For the user.
         message: String,
     },
+    /// The container's processes.
+    Processes(Vec<ProcessUsage>),
+    /// What the container uses.
+    Usage(Usage),
     /// What this client asked for was done.
     Done,
     /// It was not.
@@ -142,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_refused() {
-        let endless = vec![b'['; 8 << 20];
+        let endless = vec![b'['; 40 << 20];
         assert!(receive::<Hello>(&mut endless.as_slice()).is_err());
     }
 }

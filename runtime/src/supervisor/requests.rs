@@ -1,6 +1,7 @@
 //! What happens to a container from outside, between boot and end: clients connect and ask, the VM ends.
 
 use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use holm_protocol::stream::StreamKind;
@@ -14,7 +15,7 @@ use super::stop::Stop;
 use crate::bundle::{self, ExecRequest};
 use crate::container::Status;
 use crate::container::settings::SignalName;
-use crate::sandbox::AgentClient;
+use crate::sandbox::{AgentClient, AgentError};
 
 impl Supervisor {
     /// Takes note of an event.
@@ -32,6 +33,7 @@ impl Supervisor {
             Event::AgentConnected(..) | Event::VmmEnded(..) | Event::WorkloadEnded(..) => {}
             Event::Client(hello, connection) => self.welcome(hello, connection),
             Event::Request(client, request) => self.obey(client, request),
+            Event::Answer(client, report) => self.clients.answer(client, &report),
             Event::ClientGone(number) => self.clients.remove(number),
         }
         Ok(())
@@ -130,14 +132,33 @@ impl Supervisor {
                 self.running_agent()
                     .and_then(|agent| agent.signal_process("", signal).map_err(|error| error.to_string()))
             }
+            Request::Processes => self.ask(client, |agent| agent.processes().map(Report::Processes)),
+            Request::Usage => self.ask(client, |agent| agent.usage().map(Report::Usage)),
             Request::Pause => self.freeze(true),
             Request::Unpause => self.freeze(false),
         };
         let report = match outcome {
+            // It is on its way.
+            Ok(()) if matches!(request, Request::Processes | Request::Usage) => return,
             Ok(()) => Report::Done,
             Err(message) => Report::Refused { message },
         };
         self.clients.answer(client, &report);
+    }
+
+    /// Finds something out for a client, on a thread of its own: a guest that does not answer delays nobody else.
+    fn ask(
+        &self,
+        client: u64,
+        question: impl FnOnce(&AgentClient) -> Result<Report, AgentError> + Send + 'static,
+    ) -> Result<(), String> {
+        let (agent, sender) = (self.running_agent()?.clone(), self.sender.clone());
+        thread::spawn(move || {
+            let report = question(&agent).unwrap_or_else(|e| Report::Refused { message: e.to_string() });
+            // A supervisor at its end answers no more.
+            let _ = sender.send(Event::Answer(client, report));
+        });
+        Ok(())
     }
 
     fn running_agent(&self) -> Result<&AgentClient, String> {

@@ -4,6 +4,7 @@
 //! see it as the root of their cgroup namespace.
 
 mod device_filter;
+mod usage;
 mod values;
 
 use std::fs::{self, File};

@@ -277,3 +277,18 @@ fn m26_ps_filters_and_formats() {
     assert_eq!((&json["Names"], &json["Command"]), (&name.clone().into(), &"\"true\"".into()));
     holm.holm(["rm", &name]).outcome().ok();
 }
+
+#[test]
+fn m26_top_and_stats_look_into_the_guest() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = background(&holm, &["-m", "64m"], "sleep 500 & exec sleep 501");
+    until("both", || holm.holm(["top", &name]).outcome().ok().matches("sleep 50").count() == 2);
+    let top = holm.holm(["top", &name]).outcome().ok();
+    assert!(top.starts_with("UID") && top.lines().next().unwrap().ends_with("CMD"), "{top}");
+    let template = "{{.Name}}|{{.PIDs}}|{{.MemUsage}}|{{.CPUPerc}}";
+    let stats = holm.holm(["stats", "--no-stream", "--format", template, &name]).outcome().ok();
+    assert!(stats.starts_with(&format!("{name}|2|")) && stats.contains("/ 64MiB|"), "{stats}");
+    holm.holm(["stop", "-t", "0", &name]).outcome().ok();
+    holm.holm(["top", &name]).outcome().fails(125, "is not running");
+    holm.holm(["rm", &name]).outcome().ok();
+}
