@@ -6,7 +6,6 @@ use anyhow::Result;
 use clap::Args;
 use holm_runtime::container::{Container, ContainerError, ContainerStore};
 use holm_runtime::supervisor::Client;
-use holm_runtime::supervisor::protocol::Request;
 
 /// Remove one or more containers
 #[derive(Debug, Args)]
@@ -38,17 +37,14 @@ impl Rm {
 
     /// Makes sure that it does not run: a supervisor that can be reached is one that runs.
     fn end(&self, store: &ContainerStore, container: &Container, name: &str) -> Result<()> {
-        let Ok(mut client) = Client::connect(store.directories(), container) else {
+        let Ok(client) = Client::connect(store.directories(), container) else {
             return Ok(());
         };
         if !self.force {
             let status = container.state()?.status.to_string();
             return Err(ContainerError::Running { name: name.to_owned(), status }.into());
         }
-        client.requests()?.send(Request::Kill)?;
-        // Reports end when the supervisor does.
-        while client.next_report().is_ok() {}
-        Ok(())
+        Ok(client.end(container)?)
     }
 }
 

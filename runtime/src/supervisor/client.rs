@@ -1,5 +1,6 @@
 //! The command line's side: starts a supervisor, or reaches the one that runs.
 
+use std::fs;
 use std::io::{self, BufReader};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -7,8 +8,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use holm_protocol::stream::StreamKind;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::protocol::{self, Hello, Report, Request};
 use crate::bundle::ExecRequest;
@@ -151,6 +154,52 @@ impl Client {
     /// When it died.
     pub fn next_report(&mut self) -> Result<Report, ClientError> {
         protocol::receive(&mut self.reports).ok().flatten().ok_or(ClientError::Died)
+    }
+}
+
+/// How long a supervisor may take to end its container when that is demanded.
+const END_TIMEOUT: Duration = Duration::from_millis(1500);
+
+impl Client {
+    /// Ends the container without ado and waits until its supervisor is gone: it is asked, and killed when it does not go
+    /// in time (the kernel then kills its VMM).
+    ///
+    /// # Errors
+    /// When the connection cannot be used.
+    pub fn end(mut self, container: &Container) -> Result<(), ClientError> {
+        let deadline = Instant::now() + END_TIMEOUT;
+        // One that is gone needs no asking.
+        let _ = self.requests()?.send(Request::Kill);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                kill_supervisor(container);
+                return Ok(());
+            }
+            self.control
+                .set_read_timeout(Some(left))
+                .map_err(|source| ClientError::Socket { path: self.socket.clone(), source })?;
+            // Reports end when the supervisor does, or the time.
+            if self.next_report().is_err() && Instant::now() < deadline {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Kills whatever runs as the supervisor of this container: its id stands on its command line.
+fn kill_supervisor(container: &Container) {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = words.split(|byte| *byte == 0).skip(1);
+        if words.next() == Some(SUPERVISE_VERB.as_bytes())
+            && words.next() == Some(container.id.as_str().as_bytes())
+            && let Some(pid) = Pid::from_raw(pid)
+        {
+            // One that ended meanwhile is what was wanted.
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 }
 

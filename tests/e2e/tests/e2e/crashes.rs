@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holm_e2e::{Holm, TestImage};
 
@@ -65,4 +66,30 @@ fn users_of(directory: &Path) -> Vec<String> {
         }
     }
     users
+}
+
+#[test]
+fn a_container_is_removed_by_force_whatever_hangs() {
+    let holm = Holm::with(TestImage::Busybox);
+    for hanging in ["supervise", "holm-vmm"] {
+        let name = holm.name();
+        let id = holm.holm(["run", "-d", "--name", &name, "busybox", "sleep", "1000"]).outcome().ok();
+        let inspected = holm.holm(["inspect", "-f", "{{.State.Pid}}", &name]).outcome().ok();
+        let stopped = if hanging == "supervise" {
+            Command::new("pkill").args(["-STOP", "-f", &format!("supervise {id}")]).status().unwrap()
+        } else {
+            Command::new("kill").args(["-STOP", &inspected]).status().unwrap()
+        };
+        assert!(stopped.success());
+        let begun = Instant::now();
+        holm.holm(["rm", "-f", &name]).outcome().ok();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{hanging}: {:?}", begun.elapsed());
+        // The kernel ends it right after its supervisor.
+        while Path::new("/proc").join(&inspected).exists() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{hanging}: the VMM lives");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!holm.run_directory().join(&id).exists());
+        assert!(!holm.holm(["ps", "-a"]).outcome().ok().contains(&name));
+    }
 }
