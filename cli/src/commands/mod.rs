@@ -1,10 +1,12 @@
 //! The verbs, one per file.
 
 mod attach;
+mod container;
 mod container_inspect;
 mod create;
 mod doctor;
 mod exec;
+mod image;
 mod images;
 mod import;
 mod inspect;
@@ -22,6 +24,7 @@ mod start;
 mod stats;
 mod stop;
 mod supervise;
+mod tag;
 mod top;
 mod unpause;
 mod version;
@@ -63,6 +66,9 @@ pub(crate) enum Command {
     Rmi(rmi::Rmi),
     Load(load::Load),
     Import(import::Import),
+    Tag(tag::Tag),
+    Container(container::ContainerGroup),
+    Image(image::ImageGroup),
     Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
     Version(version::Version),
@@ -98,6 +104,9 @@ impl Command {
             Self::Rmi(verb) => verb.run(),
             Self::Load(verb) => verb.run(),
             Self::Import(verb) => verb.run(),
+            Self::Tag(verb) => verb.run(),
+            Self::Container(verb) => verb.run(),
+            Self::Image(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Version(verb) => verb.run(),

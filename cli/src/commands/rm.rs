@@ -56,6 +56,12 @@ pub(super) fn remove_ended(store: &ContainerStore, container: &Container) -> Res
     };
     store.remove(container)?;
     drop(lock);
+    collect_images(store)
+}
+
+/// Deletes images that were removed by force while a container that is gone now had them.
+pub(super) fn collect_images(store: &ContainerStore) -> Result<()> {
+    super::images()?.collect(&|id| store.users_of(id))?;
     Ok(())
 }
 

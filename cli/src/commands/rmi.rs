@@ -21,12 +21,8 @@ pub(crate) struct Rmi {
 
 impl Rmi {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let containers = super::containers()?.list()?;
-        let containers_of = |id: &Digest| -> Vec<String> {
-            let image_id = id.to_string();
-            let using = containers.iter().filter(|container| container.record.image_id == image_id);
-            using.map(|container| container.id.short().to_owned()).collect()
-        };
+        let containers = super::containers()?;
+        let containers_of = |id: &Digest| containers.users_of(id);
         let store = super::images()?;
         for image in &self.images {
             let removal = store.remove(image, self.force, &containers_of)?;

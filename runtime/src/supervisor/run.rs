@@ -33,6 +33,7 @@ use super::stop::Stop;
 use crate::container::{Container, ContainerError, ContainerId, ContainerStore, State, Status};
 use crate::durable;
 use crate::host::Directories;
+use crate::image::ImageStore;
 use crate::sandbox::Exit;
 
 /// Runs the container to its end. `listener` takes clients; it was bound by whoever started this process, which also handed
@@ -198,7 +199,13 @@ impl Supervisor {
     /// Writes the final state, or removes the container.
     fn settle(&mut self, result: &Result<Exit, SupervisorError>) -> Result<(), SupervisorError> {
         if self.container.record.settings.auto_remove {
-            return Ok(self.store.remove(&self.container)?);
+            self.store.remove(&self.container)?;
+            let images = ImageStore::open(self.store.directories().root())?;
+            if let Err(error) = images.collect(&|id| self.store.users_of(id)) {
+                // The next removal tries again.
+                tracing::warn!(%error, "cannot delete images that were removed");
+            }
+            return Ok(());
         }
         let ran = self.vm.started.is_some() || self.restarts.count > 0;
         self.note_end(result, if ran || self.ran_before { Status::Exited } else { Status::Created });

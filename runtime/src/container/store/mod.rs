@@ -20,6 +20,7 @@ use super::record::Record;
 use super::state::{State, Status};
 use crate::durable;
 use crate::host::Directories;
+use crate::image::Digest;
 
 /// All containers of one root.
 #[derive(Clone, Debug)]
@@ -78,6 +79,19 @@ impl ContainerStore {
             (Some(_), Some(_)) => Err(ContainerError::Ambiguous(name_or_id.to_owned())),
             _ => Err(ContainerError::NotFound(name_or_id.to_owned())),
         }
+    }
+
+    /// Short ids of the containers that were made from an image. Where containers cannot be read, why stands in place of
+    /// an id: nobody may take the image for unused.
+    #[must_use]
+    pub fn users_of(&self, image: &Digest) -> Vec<String> {
+        let image_id = image.to_string();
+        let containers = match self.list() {
+            Ok(containers) => containers,
+            Err(error) => return vec![error.to_string()],
+        };
+        let using = containers.iter().filter(|container| container.record.image_id == image_id);
+        using.map(|container| container.id.short().to_owned()).collect()
     }
 
     /// Every container, newest first. One that is being removed meanwhile is left out.

@@ -65,6 +65,27 @@ fn m06_an_image_in_use_is_kept() {
 }
 
 #[test]
+fn m06_an_image_removed_by_force_goes_with_its_last_container() {
+    let holm = Holm::empty();
+    holm.holm(["load", "-q", "-i", &archive()]).outcome().ok();
+    holm.holm(["tag", "busybox", "tools/box:1"]).outcome().ok();
+    assert_eq!(holm.holm(["images", "-q"]).outcome().ok().lines().count(), 2);
+    holm.holm(["rmi", "tools/box:1"]).outcome().ok();
+    let (name, other) = (holm.name(), holm.name());
+    holm.holm(["create", "--name", &name, "busybox", "true"]).outcome().ok();
+    holm.holm(["create", "--name", &other, "busybox", "true"]).outcome().ok();
+    holm.holm(["rmi", "-f", "busybox"]).outcome().ok();
+    assert_eq!(holm.holm(["images", "-q"]).outcome().ok(), "");
+    let layers = || fs::read_dir(holm.root().join("image/layers")).unwrap().count();
+    holm.holm(["rm", &name]).outcome().ok();
+    assert_eq!(layers(), 1, "a container still needs it");
+    assert_eq!(holm.holm(["start", "-a", &other]).outcome().code, 0);
+    let pruned = holm.holm(["container", "prune", "-f"]).outcome().ok();
+    assert!(pruned.contains("Deleted Containers:") && pruned.contains("Total reclaimed space:"), "{pruned}");
+    assert_eq!(layers(), 0);
+}
+
+#[test]
 fn m02_damaged_archives_are_refused_and_leave_nothing() {
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
     let whole = fs::read(archive()).unwrap();
