@@ -70,7 +70,9 @@ impl Format {
                 }
             }
             Self::Columns(line) => {
-                let Some(Value::Object(first)) = things.first() else { return Ok(()) };
+                // Without things, what their table has.
+                let named = || columns.iter().map(|(_, name)| ((*name).to_owned(), Value::Null)).collect();
+                let first = things.first().and_then(Value::as_object).cloned().unwrap_or_else(named);
                 let header_of = |name: &str| {
                     let column = columns.iter().find(|(_, field)| *field == name);
                     column.map_or_else(|| name.to_uppercase(), |(header, _)| (*header).to_owned())
