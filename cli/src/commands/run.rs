@@ -55,7 +55,8 @@ impl Run {
         if result.as_ref().is_err_and(|error| exit::code(error) == FAILURE)
             && container.state().is_ok_and(|state| state.started_at.is_none())
         {
-            super::rm::remove_ended(&store, &container)?;
+            // The first failure is the one to tell.
+            let _ = super::rm::remove_ended(&store, &container);
         }
         result
     }

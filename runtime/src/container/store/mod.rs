@@ -205,7 +205,10 @@ impl Container {
 
     fn read_state(&self) -> Result<State, ContainerError> {
         let path = self.directory.join("state.json");
-        let bytes = fs::read(&path).map_err(|source| ContainerError::Read { path: path.clone(), source })?;
+        let bytes = fs::read(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ContainerError::NotFound(self.id.to_string()),
+            _ => ContainerError::Read { path: path.clone(), source },
+        })?;
         serde_json::from_slice(&bytes).map_err(|source| ContainerError::Damaged { path, source })
     }
 

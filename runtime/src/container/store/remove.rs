@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
 use super::names::write_error;
 use super::{Container, ContainerStore, NEW, OLD};
@@ -43,25 +44,29 @@ impl ContainerStore {
     }
 
     fn try_sweep(&self) -> io::Result<()> {
-        let containers = self.directories().containers();
-        let left: Vec<String> = fs::read_dir(&containers)?
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| name.starts_with(NEW) || name.starts_with(OLD))
-            .collect();
-        if left.is_empty() {
+        if self.unfinished()?.is_empty() {
             return Ok(());
         }
         let Ok(names) = self.lock_names() else { return Ok(()) };
-        for name in left {
-            let directory = containers.join(&name);
+        // What was seen without the lock may have been finished meanwhile.
+        for directory in self.unfinished()? {
             let lock = fs::File::open(directory.join("lock"));
             if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err()) {
                 continue;
             }
-            let id = name.strip_prefix(NEW).or_else(|| name.strip_prefix(OLD)).unwrap_or_default();
-            durable::remove(&self.directories().run_of(id))?;
             durable::remove(&directory)?;
         }
         names.sweep()
+    }
+
+    /// Directories of containers that are being made or removed, or were when somebody was killed.
+    fn unfinished(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(self.directories().containers())?.flatten();
+        let unfinished = entries.filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with(NEW) || name.starts_with(OLD)
+        });
+        Ok(unfinished.map(|entry| entry.path()).collect())
     }
 }

@@ -73,8 +73,8 @@ fn twenty_containers_run_at_once() {
         .collect();
     for (word, child) in children {
         let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{word}: {}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), word);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
