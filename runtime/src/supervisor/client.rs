@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use holm_protocol::stream::StreamKind;
@@ -157,6 +158,8 @@ impl Client {
     }
 }
 
+/// Between two looks at a lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 /// How long a supervisor may take to end its container when that is demanded.
 const END_TIMEOUT: Duration = Duration::from_millis(1500);
 
@@ -179,10 +182,14 @@ impl Client {
             self.control
                 .set_read_timeout(Some(left))
                 .map_err(|source| ClientError::Socket { path: self.socket.clone(), source })?;
-            // Reports end when the supervisor does, or the time.
-            if self.next_report().is_err() && Instant::now() < deadline {
+            if self.next_report().is_ok() {
+                continue;
+            }
+            // Hung up, or out of patience: only the lock says that the supervisor is gone, and it goes a moment later.
+            if !matches!(container.try_lock(), Ok(None)) {
                 return Ok(());
             }
+            thread::sleep(LOCK_PAUSE);
         }
     }
 }
