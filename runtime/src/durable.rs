@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
 /// Replaces `path` by `content`. The directory must exist.
 ///
 /// # Errors
@@ -17,6 +19,45 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
     sync_directory(directory)
+}
+
+/// What a file that [`rewrite`] keeps is a multiple of, in bytes: the block of usual file systems.
+const SLOT_BYTES: usize = 4096;
+
+/// Replaces the JSON document `path` by `json` without needing new space as long as it fits into the blocks that it had:
+/// a full disk does not keep anybody from writing down how things ended. (File systems that copy on write may refuse all
+/// the same.) The document before stays beside it, as the place for the next one.
+///
+/// ```text
+///   state.json.spare <── json, padded, fsync ──> exchanged with state.json
+/// ```
+///
+/// One writer at a time.
+///
+/// # Errors
+/// Any failure of the file system; `path` is then unchanged.
+pub fn rewrite(path: &Path, json: &[u8]) -> io::Result<()> {
+    let directory = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let spare = path.with_added_extension("spare");
+    let mut padded = json.to_vec();
+    padded.resize(json.len().next_multiple_of(SLOT_BYTES), b' ');
+    fill(&spare, &padded)?;
+    if path.exists() {
+        renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE)?;
+    } else {
+        fs::rename(&spare, path)?;
+        // The place for the next one.
+        fill(&spare, &padded)?;
+    }
+    sync_directory(directory)
+}
+
+/// Overwrites a file in the blocks that it has.
+fn fill(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::options().create(true).write(true).truncate(false).open(path)?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_all()
 }
 
 /// Makes the entries of a directory durable.
@@ -45,7 +86,26 @@ pub fn remove(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
+
+    #[test]
+    fn a_rewrite_takes_the_blocks_that_were_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let read = || fs::read_to_string(&path).unwrap().trim_end().to_owned();
+        rewrite(&path, b"\"first\"").unwrap();
+        let inodes = |name: &str| fs::metadata(dir.path().join(name)).unwrap().ino();
+        let (one, two) = (inodes("state.json"), inodes("state.json.spare"));
+        rewrite(&path, b"2").unwrap();
+        assert_eq!((read().as_str(), inodes("state.json"), inodes("state.json.spare")), ("2", two, one));
+        let long = format!("\"{}\"", "x".repeat(5000));
+        rewrite(&path, long.as_bytes()).unwrap();
+        assert_eq!((read(), inodes("state.json")), (long, one));
+        rewrite(&path, b"3").unwrap();
+        assert_eq!((read().as_str(), fs::read_dir(dir.path()).unwrap().count()), ("3", 2));
+    }
 
     #[test]
     fn a_write_replaces_and_leaves_nothing_beside() {

@@ -95,6 +95,18 @@ impl Holm {
         self.holm(["run", "--rm"]).args(arguments).outcome()
     }
 
+    /// Runs `script` in busybox's shell in the background; returns the container's name.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    pub fn background(&self, options: &[&str], script: &str) -> String {
+        let name = self.name();
+        let words = ["busybox", "sh", "-c", script];
+        self.holm(["run", "-d", "--name", &name]).args(options).args(words).outcome().ok();
+        name
+    }
+
     /// A name for a container, which is removed when the fixture is dropped.
     pub fn name(&self) -> String {
         let name = format!("t{}-{}", std::process::id(), NEXT_NAME.fetch_add(1, Ordering::Relaxed));

@@ -11,8 +11,10 @@ mod holm;
 mod image;
 mod outcome;
 mod pty;
+mod until;
 
 pub use holm::Holm;
 pub use image::TestImage;
 pub use outcome::Outcome;
 pub use pty::Pty;
+pub use until::until;

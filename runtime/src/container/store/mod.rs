@@ -220,7 +220,7 @@ impl Container {
         let path = self.directory.join("state.json");
         let bytes = serde_json::to_vec(state)
             .map_err(|source| ContainerError::Damaged { path: path.clone(), source })?;
-        write(&path, &bytes)
+        durable::rewrite(&path, &bytes).map_err(|source| ContainerError::Write { path, source })
     }
 }
 

@@ -35,9 +35,8 @@ fn m26_logs_of_a_container_in_the_background() {
 #[test]
 fn m26_logs_are_followed_to_the_end() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = holm.name();
     let script = "for i in 1 2 3 4 5; do echo $i; sleep 0.3; done";
-    holm.holm(["run", "-d", "--name", &name, "busybox", "sh", "-c", script]).outcome().ok();
+    let name = holm.background(&[], script);
     let begun = Instant::now();
     assert_eq!(holm.holm(["logs", "-f", &name]).outcome().ok(), "1\n2\n3\n4\n5");
     assert!(begun.elapsed() > Duration::from_millis(500), "it followed");
@@ -56,4 +55,28 @@ fn m30_a_log_is_complete_and_bounded() {
     let none = ran(&holm, &["--log-driver", "none"], "echo unheard");
     holm.holm(["logs", &none]).outcome().fails(125, "does not support reading");
     holm.holm(["rm", &name, &small, &none]).outcome().ok();
+}
+
+#[test]
+fn a_full_disk_stops_no_workload_and_loses_no_state() {
+    let holm = Holm::empty();
+    let root = holm.root().to_str().unwrap().to_owned();
+    // The mount ends with the shell that sees it: everything happens in one.
+    let script = format!(
+        "set -e; truncate -s 2G {root}.ext4; mkfs.ext4 -q -m 0 {root}.ext4; mkdir -p {root}; \
+         mount -o loop {root}.ext4 {root}; holm load -q -i {archive}; \
+         holm create --name talker --log-opt max-size=-1 busybox seq 1 400000; \
+         fallocate -l $(($(stat -fc '%a * %S' {root}) - (16 << 20))) {root}/filler; \
+         holm start -a talker | tail -n 1; df {root} | grep -o 100%; \
+         holm inspect -f '{{{{.State.Status}}}} {{{{.State.ExitCode}}}}' talker; holm rm talker",
+        archive = TestImage::Busybox.archive().display()
+    );
+    let mut command = std::process::Command::new("unshare");
+    let environment = holm.holm(["version"]).command();
+    command.args(["--mount", "sh", "-c", &script]);
+    command.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let outcome: holm_e2e::Outcome = command.output().unwrap().into();
+    let printed = outcome.ok();
+    let ends: Vec<&str> = printed.lines().skip(1).collect();
+    assert_eq!(ends, ["400000", "100%", "exited 0", "talker"], "{printed}");
 }
