@@ -1,6 +1,5 @@
 //! The command line's side: starts a supervisor, or reaches the one that runs.
 
-use std::fs;
 use std::io::{self, BufReader};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use holm_protocol::stream::StreamKind;
+use procfs::process::all_processes;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::protocol::{self, Hello, Report, Request};
@@ -54,6 +54,9 @@ pub enum ClientError {
         #[source]
         source: io::Error,
     },
+    /// It goes on though it was killed: the kernel has it in a system call that does not end.
+    #[error("the container's supervisor cannot be killed; a disk of the host may hang")]
+    Unkillable,
     /// It went away without a last word.
     #[error("the container's supervisor died")]
     Died,
@@ -162,13 +165,15 @@ impl Client {
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 /// How long a supervisor may take to end its container when that is demanded.
 const END_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long the kernel may take to end a killed supervisor.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Client {
     /// Ends the container without ado and waits until its supervisor is gone: it is asked, and killed when it does not go
     /// in time (the kernel then kills its VMM).
     ///
     /// # Errors
-    /// When the connection cannot be used.
+    /// When the connection cannot be used, or not even SIGKILL ends the supervisor.
     pub fn end(mut self, container: &Container) -> Result<(), ClientError> {
         let deadline = Instant::now() + END_TIMEOUT;
         // One that is gone needs no asking.
@@ -176,33 +181,42 @@ impl Client {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                kill_supervisor(container);
-                return Ok(());
+                break;
             }
             self.control
                 .set_read_timeout(Some(left))
                 .map_err(|source| ClientError::Socket { path: self.socket.clone(), source })?;
-            if self.next_report().is_ok() {
-                continue;
+            // Hung up, or out of patience.
+            if self.next_report().is_err() {
+                break;
             }
-            // Hung up, or out of patience: only the lock says that the supervisor is gone, and it goes a moment later.
-            if !matches!(container.try_lock(), Ok(None)) {
-                return Ok(());
-            }
-            thread::sleep(LOCK_PAUSE);
         }
+        if is_gone(container, deadline) {
+            return Ok(());
+        }
+        kill_supervisor(container);
+        if is_gone(container, Instant::now() + KILL_TIMEOUT) { Ok(()) } else { Err(ClientError::Unkillable) }
     }
+}
+
+/// Whether the supervisor is gone before the deadline. Only the lock says so: a process at its end hangs up earlier, and
+/// a killed one goes on until the kernel has taken it apart.
+fn is_gone(container: &Container, deadline: Instant) -> bool {
+    while matches!(container.try_lock(), Ok(None)) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(LOCK_PAUSE);
+    }
+    true
 }
 
 /// Kills whatever runs as the supervisor of this container: its id stands on its command line.
 fn kill_supervisor(container: &Container) {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = words.split(|byte| *byte == 0).skip(1);
-        if words.next() == Some(SUPERVISE_VERB.as_bytes())
-            && words.next() == Some(container.id.as_str().as_bytes())
-            && let Some(pid) = Pid::from_raw(pid)
+    for process in all_processes().into_iter().flatten().flatten() {
+        let words = process.cmdline().unwrap_or_default();
+        if words.get(1..3).is_some_and(|words| words == [SUPERVISE_VERB, container.id.as_str()])
+            && let Some(pid) = Pid::from_raw(process.pid())
         {
             // One that ended meanwhile is what was wanted.
             let _ = kill_process(pid, Signal::KILL);

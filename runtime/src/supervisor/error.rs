@@ -37,9 +37,6 @@ pub enum SupervisorError {
     /// The VM did not start.
     #[error(transparent)]
     Boot(#[from] BootError),
-    /// Its streams or clients' wishes could not be kept.
-    #[error("container {0} is not running")]
-    NotRunning(String),
     /// The VM started and ended early.
     #[error("{}{}", if .0.kind == VmExitKind::KvmUnusable { "" } else { "the VM ended: " }, .0.reason)]
     VmEnded(VmmEnd),

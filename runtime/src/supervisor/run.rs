@@ -192,6 +192,7 @@ impl Supervisor {
         self.hear_last_words();
         self.clients.tell(&report_of(&result));
         self.clients.close();
+        self.collect_images();
         cleaned?;
         result.map(|_| ())
     }
@@ -199,13 +200,7 @@ impl Supervisor {
     /// Writes the final state, or removes the container.
     fn settle(&mut self, result: &Result<Exit, SupervisorError>) -> Result<(), SupervisorError> {
         if self.container.record.settings.auto_remove {
-            self.store.remove(&self.container)?;
-            let images = ImageStore::open(self.store.directories().root())?;
-            if let Err(error) = images.collect(&|id| self.store.users_of(id)) {
-                // The next removal tries again.
-                tracing::warn!(%error, "cannot delete images that were removed");
-            }
-            return Ok(());
+            return Ok(self.store.remove(&self.container)?);
         }
         let ran = self.vm.started.is_some() || self.restarts.count > 0;
         self.note_end(result, if ran || self.ran_before { Status::Exited } else { Status::Created });
@@ -213,6 +208,18 @@ impl Supervisor {
         durable::remove(&self.run_directory())
             .map_err(|source| ContainerError::Write { path: self.run_directory(), source })?;
         Ok(())
+    }
+
+    /// An image that was removed by force goes with the last container that had it. Nobody waits for that.
+    fn collect_images(&self) {
+        if !self.container.record.settings.auto_remove {
+            return;
+        }
+        let images = ImageStore::open(self.store.directories().root());
+        if let Err(error) = images.and_then(|images| images.collect(&|id| self.store.users_of(id))) {
+            // The next removal tries again.
+            tracing::warn!(%error, "cannot delete images that were removed");
+        }
     }
 
     fn note_end(&mut self, result: &Result<Exit, SupervisorError>, status: Status) {

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use holm_e2e::{Holm, TestImage};
+use holm_e2e::{Holm, TestImage, until};
 
 /// Lives of containers, many at once, each command of which is killed after a time of its own.
 fn life(holm: &Holm, number: u32) {
@@ -72,8 +72,8 @@ fn users_of(directory: &Path) -> Vec<String> {
 fn a_container_is_removed_by_force_whatever_hangs() {
     let holm = Holm::with(TestImage::Busybox);
     for hanging in ["supervise", "holm-vmm"] {
-        let name = holm.name();
-        let id = holm.holm(["run", "-d", "--name", &name, "busybox", "sleep", "1000"]).outcome().ok();
+        let name = holm.background(&[], "exec sleep 1000");
+        let id = holm.holm(["inspect", "-f", "{{.Id}}", &name]).outcome().ok();
         let inspected = holm.holm(["inspect", "-f", "{{.State.Pid}}", &name]).outcome().ok();
         let stopped = if hanging == "supervise" {
             Command::new("pkill").args(["-STOP", "-f", &format!("supervise {id}")]).status().unwrap()
@@ -85,10 +85,7 @@ fn a_container_is_removed_by_force_whatever_hangs() {
         holm.holm(["rm", "-f", &name]).outcome().ok();
         assert!(begun.elapsed() < Duration::from_secs(10), "{hanging}: {:?}", begun.elapsed());
         // The kernel ends it right after its supervisor.
-        while Path::new("/proc").join(&inspected).exists() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "{hanging}: the VMM lives");
-            thread::sleep(Duration::from_millis(10));
-        }
+        until("the VMM's end", || !Path::new("/proc").join(&inspected).exists());
         assert!(!holm.run_directory().join(&id).exists());
         assert!(!holm.holm(["ps", "-a"]).outcome().ok().contains(&name));
     }

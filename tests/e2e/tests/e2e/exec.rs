@@ -1,17 +1,11 @@
 //! `holm exec` and `holm attach`: beside a workload that runs (M29).
 
-use holm_e2e::{Holm, Pty, TestImage};
-
-fn sleeper(holm: &Holm, options: &[&str]) -> String {
-    let name = holm.name();
-    holm.holm(["run", "-d", "--name", &name]).args(options).args(["busybox", "sleep", "1000"]).outcome().ok();
-    name
-}
+use holm_e2e::{Holm, Pty, TestImage, until};
 
 #[test]
 fn m29_exec_runs_beside_the_workload() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = sleeper(&holm, &["-e", "A=1", "-w", "/tmp"]);
+    let name = holm.background(&["-e", "A=1", "-w", "/tmp"], "exec sleep 1000");
     let exec = |words: &[&str]| holm.holm(["exec"]).args(words).outcome();
     assert!(exec(&[&name, "ps"]).ok().contains("sleep 1000"), "one pid namespace");
     assert_eq!(exec(&["-e", "B=2", &name, "sh", "-c", "echo $A $B; pwd"]).ok(), "1 2\n/tmp");
@@ -30,20 +24,16 @@ fn m29_exec_runs_beside_the_workload() {
 #[test]
 fn m29_exec_in_the_background_goes_on() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = sleeper(&holm, &[]);
+    let name = holm.background(&[], "exec sleep 1000");
     assert_eq!(holm.holm(["exec", "-d", &name, "sh", "-c", "echo done >/done"]).outcome().ok(), "");
-    let done = || holm.holm(["exec", &name, "cat", "/done"]).outcome().out() == "done";
-    let begun = std::time::Instant::now();
-    while !done() {
-        assert!(begun.elapsed().as_secs() < 60);
-    }
+    until("what it wrote", || holm.holm(["exec", &name, "cat", "/done"]).outcome().out() == "done");
     holm.holm(["rm", "-f", &name]).outcome().ok();
 }
 
 #[test]
 fn m29_many_execs_at_once_keep_their_output_apart() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = sleeper(&holm, &[]);
+    let name = holm.background(&[], "exec sleep 1000");
     std::thread::scope(|scope| {
         for number in 0..8 {
             let (holm, name) = (Holm::with(TestImage::Busybox), name.clone());
@@ -61,7 +51,7 @@ fn m29_many_execs_at_once_keep_their_output_apart() {
 #[test]
 fn m29_a_shell_in_a_running_container() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = sleeper(&holm, &[]);
+    let name = holm.background(&[], "exec sleep 1000");
     let mut pty = Pty::start(holm.holm(["exec", "-it", &name, "sh"]).command(), 100, 40);
     pty.expect("/ # ");
     pty.type_("stty size; echo $TERM\n");

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use holm_e2e::{Holm, TestImage};
+use holm_e2e::{Holm, TestImage, until};
 use serde_json::Value;
 
 /// What `holm inspect` says of it, by JSON pointer.
@@ -18,26 +18,6 @@ fn inspect(holm: &Holm, name: &str, pointer: &str) -> Value {
 
 fn status(holm: &Holm, name: &str) -> String {
     inspect(holm, name, "/State/Status").as_str().unwrap().to_owned()
-}
-
-/// Runs `script` in busybox's shell in the background.
-fn background(holm: &Holm, options: &[&str], script: &str) -> String {
-    let name = holm.name();
-    holm.holm(["run", "-d", "--name", &name])
-        .args(options)
-        .args(["busybox", "sh", "-c", script])
-        .outcome()
-        .ok();
-    name
-}
-
-/// Waits for something that happens by itself.
-fn until(what: &str, happened: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !happened() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
-        sleep(Duration::from_millis(50));
-    }
 }
 
 /// Lines of a file in it, which may not be there yet.
@@ -67,7 +47,7 @@ fn m16_create_prepares_and_start_runs() {
 #[test]
 fn m09_the_layer_lives_from_create_to_rm() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = background(&holm, &[], "echo $(wc -l </log 2>/dev/null) >>/log; sync; exec sleep 1000");
+    let name = holm.background(&[], "echo $(wc -l </log 2>/dev/null) >>/log; sync; exec sleep 1000");
     until("the first line", || lines(&holm, &name, "/log") == 1);
     holm.holm(["stop", "-t", "0", &name]).outcome().ok();
     holm.holm(["start", &name]).outcome().ok();
@@ -85,19 +65,19 @@ fn m09_the_layer_lives_from_create_to_rm() {
 #[test]
 fn m17_stop_asks_and_then_kills() {
     let holm = Holm::with(TestImage::Busybox);
-    let polite = background(&holm, &[], "trap 'exit 3' TERM; touch /ready; while :; do sleep 0.1; done");
+    let polite = holm.background(&[], "trap 'exit 3' TERM; touch /ready; while :; do sleep 0.1; done");
     until("ready", || holm.holm(["exec", &polite, "test", "-e", "/ready"]).outcome().code == 0);
     holm.holm(["stop", &polite]).outcome().ok();
     assert_eq!(inspect(&holm, &polite, "/State/ExitCode"), 3);
 
-    let deaf = background(&holm, &[], "exec sleep 1000");
+    let deaf = holm.background(&[], "exec sleep 1000");
     let begun = Instant::now();
     holm.holm(["stop", "-t", "2", &deaf]).outcome().ok();
     assert!(begun.elapsed() >= Duration::from_secs(2));
     assert_eq!(inspect(&holm, &deaf, "/State/ExitCode"), 137);
 
     let options = ["--stop-signal", "SIGUSR1", "--stop-timeout", "-1"];
-    let chosen = background(&holm, &options, "trap 'exit 4' USR1; touch /ready; while :; do sleep 0.1; done");
+    let chosen = holm.background(&options, "trap 'exit 4' USR1; touch /ready; while :; do sleep 0.1; done");
     until("ready", || holm.holm(["exec", &chosen, "test", "-e", "/ready"]).outcome().code == 0);
     holm.holm(["stop", &chosen]).outcome().ok();
     assert_eq!(inspect(&holm, &chosen, "/State/ExitCode"), 4);
@@ -107,8 +87,7 @@ fn m17_stop_asks_and_then_kills() {
 #[test]
 fn m18_nothing_runs_while_paused() {
     let holm = Holm::with(TestImage::Busybox);
-    let name =
-        background(&holm, &["--rm"], "trap 'exit 9' TERM; while :; do echo >>/ticks; sleep 0.01; done");
+    let name = holm.background(&["--rm"], "trap 'exit 9' TERM; while :; do echo >>/ticks; sleep 0.01; done");
     until("ticks", || lines(&holm, &name, "/ticks") > 0);
     assert_eq!(holm.holm(["pause", &name]).outcome().ok(), name);
     assert_eq!(status(&holm, &name), "paused");
@@ -130,7 +109,7 @@ fn m18_nothing_runs_while_paused() {
 #[test]
 fn m18_paused_ticks_stand_still() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = background(&holm, &[], "while :; do echo >>/ticks; sleep 0.01; done");
+    let name = holm.background(&[], "while :; do echo >>/ticks; sleep 0.01; done");
     until("ticks", || lines(&holm, &name, "/ticks") > 0);
     let begun = lines(&holm, &name, "/ticks");
     holm.holm(["pause", &name]).outcome().ok();
@@ -146,7 +125,7 @@ fn m18_paused_ticks_stand_still() {
 #[test]
 fn m18_kill_sends_any_signal() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = background(&holm, &[], "trap 'echo hup >/got' HUP; touch /ready; while :; do sleep 0.1; done");
+    let name = holm.background(&[], "trap 'echo hup >/got' HUP; touch /ready; while :; do sleep 0.1; done");
     until("ready", || holm.holm(["exec", &name, "test", "-e", "/ready"]).outcome().code == 0);
     holm.holm(["kill", "-s", "HUP", &name]).outcome().ok();
     until("the signal", || holm.holm(["exec", &name, "cat", "/got"]).outcome().out() == "hup");
@@ -162,7 +141,7 @@ fn m18_kill_sends_any_signal() {
 #[test]
 fn m18_a_renamed_container_answers_to_its_new_name() {
     let holm = Holm::with(TestImage::Busybox);
-    let (name, new) = (background(&holm, &[], "exec sleep 1000"), holm.name());
+    let (name, new) = (holm.background(&[], "exec sleep 1000"), holm.name());
     holm.holm(["rename", &name, &new]).outcome().ok();
     holm.holm(["stop", "-t", "0", &name]).outcome().fails(1, "no such container");
     assert_eq!(inspect(&holm, &new, "/Name"), format!("/{new}"));
@@ -174,22 +153,27 @@ fn m18_a_renamed_container_answers_to_its_new_name() {
 #[test]
 fn m20_on_failure_is_tried_again_so_often() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = background(&holm, &["--restart", "on-failure:2"], "echo >>/runs; sync; exit 6");
+    let name = holm.background(&["--restart", "on-failure:2"], "echo >>/runs; sync; exit 6");
     until("the last try", || status(&holm, &name) == "exited");
     assert_eq!(inspect(&holm, &name, "/RestartCount"), 2);
     assert_eq!(inspect(&holm, &name, "/State/ExitCode"), 6);
     holm.holm(["rm", &name]).outcome().ok();
-    let good = background(&holm, &["--restart", "on-failure"], "exit 0");
+    let good = holm.background(&["--restart", "on-failure"], "exit 0");
     until("the end", || status(&holm, &good) == "exited");
     assert_eq!(inspect(&holm, &good, "/RestartCount"), 0);
     holm.holm(["rm", &good]).outcome().ok();
-    holm.run(["--restart", "always", "busybox", "true"]);
+    let both = holm.run(["--restart", "always", "busybox", "true"]);
+    assert!(
+        both.code == 125 && both.err().contains("cannot be used with"),
+        "--rm and --restart: {}",
+        both.err()
+    );
 }
 
 #[test]
 fn m20_always_ends_with_stop() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = background(&holm, &["--restart", "always"], "echo >>/runs; exit 0");
+    let name = holm.background(&["--restart", "always"], "echo >>/runs; exit 0");
     until("a second run", || inspect(&holm, &name, "/RestartCount").as_u64().unwrap() >= 1);
     holm.holm(["stop", &name]).outcome().ok();
     assert_eq!(status(&holm, &name), "exited");
@@ -199,7 +183,7 @@ fn m20_always_ends_with_stop() {
 #[test]
 fn m15_a_killed_supervisor_leaves_a_container_that_can_be_used() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = background(&holm, &[], "exec sleep 1000");
+    let name = holm.background(&[], "exec sleep 1000");
     let vmm = inspect(&holm, &name, "/State/Pid").as_i64().unwrap();
     let id = inspect(&holm, &name, "/Id").as_str().unwrap().to_owned();
     let killed = Command::new("pkill").args(["-9", "-f", &format!("supervise {id}")]).status().unwrap();
@@ -281,7 +265,7 @@ fn m26_ps_filters_and_formats() {
 #[test]
 fn m26_top_and_stats_look_into_the_guest() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = background(&holm, &["-m", "64m"], "sleep 500 & exec sleep 501");
+    let name = holm.background(&["-m", "64m"], "sleep 500 & exec sleep 501");
     until("both", || holm.holm(["top", &name]).outcome().ok().matches("sleep 50").count() == 2);
     let top = holm.holm(["top", &name]).outcome().ok();
     assert!(top.starts_with("UID") && top.lines().next().unwrap().ends_with("CMD"), "{top}");
