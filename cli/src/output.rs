@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use time::macros::format_description;
+
 /// Prints a line to standard output.
 pub(crate) fn line(text: &str) {
     let mut stdout = io::stdout().lock();
@@ -74,10 +76,9 @@ fn in_units(bytes: u64, step: f64, units: [&str; 6]) -> String {
 
 /// A time as Docker's tables show it: `2026-11-20 10:00:00 +0000 UTC`.
 pub(crate) fn moment(time: time::OffsetDateTime) -> String {
-    let time = time.to_offset(time::UtcOffset::UTC);
-    let date = time.date();
-    let (hour, minute, second) = time.to_hms();
-    format!("{date} {hour:02}:{minute:02}:{second:02} +0000 UTC")
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] +0000 UTC");
+    // Every time has all the parts that the format names.
+    time.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_default()
 }
 
 /// How long ago, in Docker's words: `5 minutes ago`.

@@ -17,56 +17,70 @@ use crate::output;
 #[derive(Debug, Args)]
 pub(crate) struct ContainerGroup {
     #[command(subcommand)]
-    verb: Verb,
+    verb: GroupVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    Attach(attach::Attach),
-    Create(Box<create::Create>),
-    Exec(Box<exec::Exec>),
+enum GroupVerb {
+    #[command(flatten)]
+    Shared(ContainerVerb),
     Inspect(inspect::Inspect),
-    Kill(kill::Kill),
-    Logs(logs::Logs),
     #[command(visible_aliases = ["list", "ps"])]
     Ls(ps::Ps),
-    Pause(pause::Pause),
     Prune(Prune),
-    Rename(rename::Rename),
-    Restart(restart::Restart),
-    #[command(visible_alias = "remove")]
-    Rm(rm::Rm),
+}
+
+/// The verbs that also stand right under `holm`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContainerVerb {
     Run(Box<run::Run>),
+    Create(Box<create::Create>),
     Start(start::Start),
-    Stats(stats::Stats),
     Stop(stop::Stop),
-    Top(top::Top),
+    Restart(restart::Restart),
+    Kill(kill::Kill),
+    Pause(pause::Pause),
     Unpause(unpause::Unpause),
     Wait(wait::Wait),
+    Attach(attach::Attach),
+    Exec(Box<exec::Exec>),
+    Logs(logs::Logs),
+    Top(top::Top),
+    Stats(stats::Stats),
+    Rename(rename::Rename),
+    Rm(rm::Rm),
 }
 
 impl ContainerGroup {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.verb {
-            Verb::Attach(verb) => verb.run(),
-            Verb::Create(verb) => verb.run(),
-            Verb::Exec(verb) => verb.run(),
-            Verb::Inspect(verb) => verb.run(),
-            Verb::Kill(verb) => verb.run(),
-            Verb::Logs(verb) => verb.run(),
-            Verb::Ls(verb) => verb.run(),
-            Verb::Pause(verb) => verb.run(),
-            Verb::Prune(verb) => verb.run(),
-            Verb::Rename(verb) => verb.run(),
-            Verb::Restart(verb) => verb.run(),
-            Verb::Rm(verb) => verb.run(),
-            Verb::Run(verb) => verb.run(),
-            Verb::Start(verb) => verb.run(),
-            Verb::Stats(verb) => verb.run(),
-            Verb::Stop(verb) => verb.run(),
-            Verb::Top(verb) => verb.run(),
-            Verb::Unpause(verb) => verb.run(),
-            Verb::Wait(verb) => verb.run(),
+            GroupVerb::Shared(verb) => verb.run(),
+            GroupVerb::Inspect(verb) => verb.run(),
+            GroupVerb::Ls(verb) => verb.run(),
+            GroupVerb::Prune(verb) => verb.run(),
+        }
+    }
+}
+
+impl ContainerVerb {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Run(verb) => verb.run(),
+            Self::Create(verb) => verb.run(),
+            Self::Start(verb) => verb.run(),
+            Self::Stop(verb) => verb.run(),
+            Self::Restart(verb) => verb.run(),
+            Self::Kill(verb) => verb.run(),
+            Self::Pause(verb) => verb.run(),
+            Self::Unpause(verb) => verb.run(),
+            Self::Wait(verb) => verb.run(),
+            Self::Attach(verb) => verb.run(),
+            Self::Exec(verb) => verb.run(),
+            Self::Logs(verb) => verb.run(),
+            Self::Top(verb) => verb.run(),
+            Self::Stats(verb) => verb.run(),
+            Self::Rename(verb) => verb.run(),
+            Self::Rm(verb) => verb.run(),
         }
     }
 }

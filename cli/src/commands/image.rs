@@ -11,30 +11,45 @@ use super::{images, import, inspect, load, rmi, tag};
 #[derive(Debug, Args)]
 pub(crate) struct ImageGroup {
     #[command(subcommand)]
-    verb: Verb,
+    verb: GroupVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-    Import(import::Import),
+enum GroupVerb {
+    #[command(flatten)]
+    Shared(ImageVerb),
     Inspect(inspect::Inspect),
-    Load(load::Load),
     #[command(visible_alias = "list")]
     Ls(images::Images),
     #[command(visible_alias = "remove")]
     Rm(rmi::Rmi),
+}
+
+/// The verbs that also stand right under `holm`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageVerb {
+    Load(load::Load),
+    Import(import::Import),
     Tag(tag::Tag),
 }
 
 impl ImageGroup {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.verb {
-            Verb::Import(verb) => verb.run(),
-            Verb::Inspect(verb) => verb.run(),
-            Verb::Load(verb) => verb.run(),
-            Verb::Ls(verb) => verb.run(),
-            Verb::Rm(verb) => verb.run(),
-            Verb::Tag(verb) => verb.run(),
+            GroupVerb::Shared(verb) => verb.run(),
+            GroupVerb::Inspect(verb) => verb.run(),
+            GroupVerb::Ls(verb) => verb.run(),
+            GroupVerb::Rm(verb) => verb.run(),
+        }
+    }
+}
+
+impl ImageVerb {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Load(verb) => verb.run(),
+            Self::Import(verb) => verb.run(),
+            Self::Tag(verb) => verb.run(),
         }
     }
 }

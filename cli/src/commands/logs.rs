@@ -9,6 +9,7 @@ use clap::Args;
 use holm_protocol::stream::StreamKind;
 use holm_runtime::container::Container;
 use holm_runtime::logs::{self, Entry, LogReader, Query, Tail};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use time::{OffsetDateTime, UtcOffset};
 
 /// Fetch the logs of a container
@@ -94,17 +95,11 @@ fn is_broken_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// As Docker escapes details: everything but letters, digits and `-_.~` as in a URL's query.
+/// What Docker leaves as it is in details: Go's url.QueryEscape.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
+
 fn query_escaped(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        match byte {
-            b' ' => out.push('+'),
-            b if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) => out.push(b.into()),
-            // Writing to a string does not fail.
-            b => drop(write!(out, "%{b:02X}")),
-        }
-        out
-    })
+    utf8_percent_encode(text, PLAIN).to_string().replace(' ', "+")
 }
 
 /// Both outputs, in the order of the entries: they may be the same terminal.

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use holm_runtime::container::{Container, ContainerStore};
-use holm_runtime::host::Directories;
+use holm_runtime::host::{Directories, Installation};
 use holm_runtime::image::ImageStore;
 use holm_runtime::supervisor::Client;
 use holm_runtime::supervisor::protocol::{Report, Request};
@@ -45,31 +45,16 @@ use crate::output;
 /// What `holm` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Run(Box<run::Run>),
-    Create(Box<create::Create>),
-    Start(start::Start),
-    Stop(stop::Stop),
-    Restart(restart::Restart),
-    Kill(kill::Kill),
-    Pause(pause::Pause),
-    Unpause(unpause::Unpause),
-    Wait(wait::Wait),
-    Attach(attach::Attach),
-    Exec(Box<exec::Exec>),
-    Rename(rename::Rename),
+    #[command(flatten)]
+    OfContainers(container::ContainerVerb),
     Ps(ps::Ps),
-    Logs(logs::Logs),
-    Stats(stats::Stats),
-    Top(top::Top),
-    Rm(rm::Rm),
     Images(images::Images),
     Rmi(rmi::Rmi),
-    Load(load::Load),
-    Import(import::Import),
-    Tag(tag::Tag),
+    #[command(flatten)]
+    OfImages(image::ImageVerb),
+    Inspect(inspect::Inspect),
     Container(container::ContainerGroup),
     Image(image::ImageGroup),
-    Inspect(inspect::Inspect),
     Doctor(doctor::Doctor),
     Version(version::Version),
     #[command(hide = true)]
@@ -83,31 +68,14 @@ impl Command {
     /// What the user is told, with exit code 125 unless the error carries another.
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self {
-            Self::Run(verb) => verb.run(),
-            Self::Create(verb) => verb.run(),
-            Self::Start(verb) => verb.run(),
-            Self::Stop(verb) => verb.run(),
-            Self::Restart(verb) => verb.run(),
-            Self::Kill(verb) => verb.run(),
-            Self::Pause(verb) => verb.run(),
-            Self::Unpause(verb) => verb.run(),
-            Self::Wait(verb) => verb.run(),
-            Self::Attach(verb) => verb.run(),
-            Self::Exec(verb) => verb.run(),
-            Self::Rename(verb) => verb.run(),
+            Self::OfContainers(verb) => verb.run(),
             Self::Ps(verb) => verb.run(),
-            Self::Logs(verb) => verb.run(),
-            Self::Stats(verb) => verb.run(),
-            Self::Top(verb) => verb.run(),
-            Self::Rm(verb) => verb.run(),
             Self::Images(verb) => verb.run(),
             Self::Rmi(verb) => verb.run(),
-            Self::Load(verb) => verb.run(),
-            Self::Import(verb) => verb.run(),
-            Self::Tag(verb) => verb.run(),
-            Self::Container(verb) => verb.run(),
-            Self::Image(verb) => verb.run(),
+            Self::OfImages(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
+            Self::Container(group) => group.run(),
+            Self::Image(group) => group.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Version(verb) => verb.run(),
             Self::Supervise(verb) => verb.run(),
@@ -120,6 +88,13 @@ fn directories() -> Result<Directories> {
     let directories = Directories::from_environment();
     directories.create()?;
     Ok(directories)
+}
+
+/// Holm's own files, which are there.
+fn installation() -> Result<Installation> {
+    let installation = Installation::find()?;
+    installation.check()?;
+    Ok(installation)
 }
 
 fn containers() -> Result<ContainerStore> {

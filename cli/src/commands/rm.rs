@@ -13,9 +13,6 @@ pub(crate) struct Rm {
     /// Force the removal of a running container
     #[arg(short, long)]
     force: bool,
-    /// Remove anonymous volumes associated with the container
-    #[arg(short, long)]
-    volumes: bool,
     /// Names or IDs
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use holm_runtime::host::Installation;
 
 use crate::attach::{self, AttachOptions, Session};
 use crate::container_options::ContainerOptions;
@@ -38,10 +37,11 @@ impl Run {
         if tty && interactive && !self.detach && !io::stdin().is_terminal() {
             bail!("the input device is not a TTY");
         }
-        Installation::find()?.check()?;
+        // Before anything is made.
+        let installation = super::installation()?;
         let store = super::containers()?;
         let container = self.container.create(&store)?;
-        let result = super::start::spawn(&store, &container).and_then(|mut client| {
+        let result = super::start::spawn(&installation, &store, &container).and_then(|mut client| {
             if self.detach {
                 attach::detached(&mut client)?;
                 output::line(container.id.as_str());

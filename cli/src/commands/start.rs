@@ -47,7 +47,7 @@ impl Start {
         let client = if running {
             Client::connect(store.directories(), &container)?
         } else {
-            spawn(store, &container)?
+            spawn(&super::installation()?, store, &container)?
         };
         let stdin = self.interactive && settings.open_stdin;
         let session = Session { tty: settings.tty, stdin, start: !running, options: &self.options };
@@ -60,16 +60,20 @@ pub(super) fn start(store: &ContainerStore, container: &Container) -> Result<()>
     match container.state()?.status {
         Status::Paused => bail!("cannot start a paused container, try unpause instead"),
         Status::Running | Status::Restarting => Ok(()),
-        Status::Created | Status::Exited => attach::detached(&mut spawn(store, container)?),
+        Status::Created | Status::Exited => {
+            attach::detached(&mut spawn(&super::installation()?, store, container)?)
+        }
     }
 }
 
 /// Starts a supervisor for a container that does not run.
-pub(super) fn spawn(store: &ContainerStore, container: &Container) -> Result<Client> {
-    let installation = Installation::find()?;
-    installation.check()?;
+pub(super) fn spawn(
+    installation: &Installation,
+    store: &ContainerStore,
+    container: &Container,
+) -> Result<Client> {
     let lock = lock(container)?;
-    Ok(Client::spawn(&installation, store.directories(), container, lock)?)
+    Ok(Client::spawn(installation, store.directories(), container, lock)?)
 }
 
 /// Takes the lock of a container that does not run. A supervisor at its end holds it for a moment longer than its

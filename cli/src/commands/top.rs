@@ -7,6 +7,7 @@ use clap::Args;
 use holm_runtime::sandbox::ProcessUsage;
 use holm_runtime::supervisor::protocol::{Report, Request};
 use time::OffsetDateTime;
+use time::macros::format_description;
 
 use crate::output;
 
@@ -50,11 +51,13 @@ fn row(process: &ProcessUsage, now: OffsetDateTime) -> Vec<String> {
 /// The time of today, or the day.
 fn began(unix_s: i64, now: OffsetDateTime) -> String {
     let Ok(began) = OffsetDateTime::from_unix_timestamp(unix_s) else { return "?".to_owned() };
-    if now - began < time::Duration::DAY {
-        format!("{:02}:{:02}", began.hour(), began.minute())
+    let shown = if now - began < time::Duration::DAY {
+        began.format(format_description!("[hour]:[minute]"))
     } else {
-        format!("{:.3}{:02}", began.month().to_string(), began.day())
-    }
+        began.format(format_description!("[month repr:short][day]"))
+    };
+    // Every time has all the parts that the formats name.
+    shown.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) fn render(tag: &LogTag, container: &Container) -> String {
     tag.render(|field| match field {
         LogTagField::Id => container.id.short().to_owned(),
         LogTagField::FullId => container.id.to_string(),
-        LogTagField::Name => record.name.to_string(),
+        LogTagField::Name => container.name.to_string(),
         LogTagField::ImageId => {
             let digits = record.image_id.strip_prefix("sha256:").unwrap_or(&record.image_id);
             digits.get(..12).unwrap_or(digits).to_owned()

@@ -314,33 +314,6 @@ mod tests {
         assert!(log.backlog.lost() > 0 && log.backlog.len() as u64 + log.backlog.lost() == 1000);
     }
 
-    /// `unshare -rm sh -c 'mount -t tmpfs -o size=1m none /mnt && TMPDIR=/mnt cargo test -p holm-runtime -- --ignored disk'`
-    #[test]
-    #[ignore = "fills the file system of TMPDIR, which must be a small one"]
-    fn a_disk_that_is_full_for_a_while_tears_no_entry_and_leaves_one_hole() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, filler) = (dir.path().join("log"), dir.path().join("filler"));
-        fs::write(&filler, vec![0; 300_000]).unwrap();
-        let mut log = JsonFile::open(path.clone(), LogRotation { max_bytes: None, max_files: 2 }).unwrap();
-        let mut count = 0;
-        while log.backlog.lost() < 1000 {
-            write(&mut log, &format!("{count}\n"));
-            log.write_out();
-            count += 1;
-        }
-        assert!(log.failure.as_deref().unwrap().starts_with("No space left on device"));
-        let on_disk = fs::read_to_string(&path).unwrap();
-        assert!(on_disk.ends_with("}\n"), "the torn entry was cut off");
-        assert_eq!(texts(&path).len(), on_disk.lines().count());
-        fs::remove_file(&filler).unwrap();
-        // The backlog is a mebibyte, more than a small disk has: what fits is written, and the rest waits on.
-        log.write_out();
-        let fits = texts(&path);
-        assert!(fits.iter().enumerate().all(|(number, text)| *text == format!("{number}\n")));
-        assert_eq!(fits.len() + log.backlog.len(), count - usize::try_from(log.backlog.lost()).unwrap());
-        assert!(fits.len() > on_disk.lines().count());
-    }
-
     #[test]
     fn a_write_that_stops_half_way_is_known_to_the_byte() {
         struct Full(usize);

@@ -286,30 +286,4 @@ pub(super) mod tests {
         let mut reader = LogReader::open(container, Query { tail, ..Query::default() }).unwrap();
         std::iter::from_fn(|| reader.next_entry().unwrap()).collect()
     }
-
-    /// `cargo test --release -p holm-runtime -- --ignored --nocapture rate`
-    #[test]
-    #[ignore = "a measurement, for a release build"]
-    fn rate() {
-        let dir = tempfile::tempdir().unwrap();
-        let container = container(dir.path(), LogDriver::JsonFile, &[]);
-        let mut stdout = open(&container).stream(StreamKind::Stdout);
-        let line = b"172.17.0.1 - - [20/Nov/2026:10:00:00 +0000] \"GET /index.html HTTP/1.1\" 200 615 \"-\" \"curl/8.5\"\n";
-        let chunk = line.repeat((64 << 10) / line.len());
-        let (mut bytes, started) = (0, std::time::Instant::now());
-        while bytes < 1 << 30 {
-            stdout.write(&chunk);
-            bytes += chunk.len();
-        }
-        stdout.finish();
-        let mib_per_second = |bytes: usize, started: std::time::Instant| {
-            bytes as f64 / started.elapsed().as_secs_f64() / f64::from(1 << 20)
-        };
-        println!("written: {:.0} MiB of output a second", mib_per_second(bytes, started));
-        let started = std::time::Instant::now();
-        let mut reader = LogReader::open(&container, Query::default()).unwrap();
-        let read: usize =
-            std::iter::from_fn(|| reader.next_entry().unwrap()).map(|entry| entry.text.len()).sum();
-        println!("read: {:.0} MiB of output a second", mib_per_second(read, started));
-    }
 }

@@ -1,7 +1,8 @@
 //! What a cgroup uses (Documentation/admin-guide/cgroup-v2.rst of the kernel). What cannot be read counts as nothing.
 
 use std::fs;
-use std::path::Path;
+
+use procfs::Current;
 
 use super::Cgroup;
 
@@ -28,8 +29,7 @@ impl Cgroup {
         Usage {
             cpu_time_us: keyed(&read("cpu.stat"), "usage_usec").unwrap_or(0),
             memory_bytes: number(&read("memory.current")).unwrap_or(0).saturating_sub(inactive),
-            memory_limit_bytes: number(&read("memory.max"))
-                .unwrap_or_else(|| guest_memory_bytes(Path::new("/proc/meminfo"))),
+            memory_limit_bytes: number(&read("memory.max")).unwrap_or_else(guest_memory_bytes),
             pids: number(&read("pids.current")).unwrap_or(0),
             block_read_bytes: summed(&io, "rbytes="),
             block_written_bytes: summed(&io, "wbytes="),
@@ -49,11 +49,8 @@ fn summed(text: &str, key: &str) -> u64 {
     values.fold(0, u64::saturating_add)
 }
 
-fn guest_memory_bytes(meminfo: &Path) -> u64 {
-    let text = fs::read_to_string(meminfo).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap_or_default();
-    let kib = line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok());
-    kib.unwrap_or(0).saturating_mul(1024)
+fn guest_memory_bytes() -> u64 {
+    procfs::Meminfo::current().map_or(0, |memory| memory.mem_total)
 }
 
 #[cfg(test)]
@@ -67,6 +64,6 @@ mod tests {
         assert_eq!(keyed("", "x"), None);
         let io = "254:0 rbytes=100 wbytes=0 rios=1\n254:16 rbytes=23 wbytes=5 wios=2\n";
         assert_eq!((summed(io, "rbytes="), summed(io, "wbytes=")), (123, 5));
-        assert!(guest_memory_bytes(Path::new("/proc/meminfo")) > 1 << 20);
+        assert!(guest_memory_bytes() > 1 << 20);
     }
 }
