@@ -1,6 +1,6 @@
 //! What `holm create` and `holm run` take: the settings of a container, its image and its command.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use holm_runtime::bundle;
 use holm_runtime::container::settings::{
@@ -10,9 +10,12 @@ use holm_runtime::container::settings::{
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
 use holm_runtime::image::{Image, ImageError, ImageStore};
 use holm_runtime::logs;
+use holm_runtime::registry::Registries;
 use time::OffsetDateTime;
 
 use crate::nonce::nonce;
+use crate::transfer::{Show, SignalWatch};
+use crate::{commands, output};
 
 /// The flags and words that make a container.
 #[derive(Debug, Args)]
@@ -142,17 +145,22 @@ impl ContainerOptions {
         self.create_from(store, &image)
     }
 
+    /// The image in the store, pulled before if that is wanted.
     fn find_image(&self, store: &ImageStore) -> Result<Image> {
-        if self.pull == Pull::Always {
-            bail!("cannot pull {:?}: this version of Holm does not pull yet; use 'holm load'", self.image);
+        if self.pull != Pull::Always {
+            match commands::find_image(store, &self.image) {
+                Err(ImageError::NotFound(_)) if self.pull == Pull::Missing => {}
+                other => return Ok(other?),
+            }
         }
-        match store.resolve(&self.image) {
-            Err(ImageError::NotFound(_)) if self.pull == Pull::Missing => bail!(
-                "unable to find image {:?} locally, and this version of Holm does not pull yet; use 'holm load'",
-                self.image
-            ),
-            other => Ok(other?),
+        let registries = Registries::from_environment()?;
+        let _watch = SignalWatch::start(registries.interrupt())?;
+        let name = registries.config().complete(&self.image)?;
+        if self.pull == Pull::Missing {
+            output::note(&format!("Unable to find image '{}' locally", name.familiar()));
         }
+        let pulled = commands::pull(store, &registries, &name, Show::Stderr)?;
+        Ok(store.resolve(&pulled.id.to_string())?)
     }
 
     fn create_from(self, store: &ContainerStore, image: &Image) -> Result<Container> {

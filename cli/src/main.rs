@@ -11,6 +11,7 @@ mod format;
 mod nonce;
 mod output;
 mod progress;
+mod transfer;
 
 use std::process::ExitCode;
 

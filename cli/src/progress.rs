@@ -27,6 +27,6 @@ pub(crate) fn reporter(quiet: bool) -> Box<dyn FnMut(Progress)> {
                 bar.finish_and_clear();
             }
         }
-        Progress::LayerExists { .. } => {}
+        Progress::LayerExists { .. } | Progress::LayerDone { .. } | Progress::Found { .. } => {}
     })
 }

@@ -17,6 +17,7 @@ pub mod durable;
 pub mod host;
 pub mod image;
 pub mod logs;
+pub mod registry;
 pub mod sandbox;
 pub mod storage;
 pub mod supervisor;

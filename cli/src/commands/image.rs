@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::{images, import, inspect, load, rmi, tag};
+use super::{images, import, inspect, load, pull, rmi, tag};
 
 /// Manage images
 #[derive(Debug, Args)]
@@ -30,6 +30,7 @@ enum GroupVerb {
 pub(crate) enum ImageVerb {
     Load(load::Load),
     Import(import::Import),
+    Pull(pull::Pull),
     Tag(tag::Tag),
 }
 
@@ -49,6 +50,7 @@ impl ImageVerb {
         match self {
             Self::Load(verb) => verb.run(),
             Self::Import(verb) => verb.run(),
+            Self::Pull(verb) => verb.run(),
             Self::Tag(verb) => verb.run(),
         }
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use holm_runtime::container::{ContainerError, ContainerStore};
-use holm_runtime::image::{Image, ImageError, ImageStore};
+use holm_runtime::image::{Image, ImageError, ImageStore, Reference};
 use serde_json::{Value, json};
 
 use crate::format::Line;
@@ -71,7 +71,7 @@ fn inspect(
         }
     }
     if wanted != Some(Type::Container) {
-        match images.resolve(name) {
+        match super::find_image(images, name) {
             Ok(found) => return image(&found),
             Err(ImageError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
@@ -91,11 +91,7 @@ fn image(image: &Image) -> Result<Value> {
     let text = |name: &str| field(name).as_str().unwrap_or_default().to_owned();
     let tags: Vec<String> =
         image.names().iter().filter(|n| n.tag().is_some()).map(|n| n.familiar()).collect();
-    let digests: Vec<String> = image
-        .manifest()
-        .iter()
-        .flat_map(|digest| image.names().iter().map(move |n| format!("{}@{digest}", n.familiar_repository())))
-        .collect();
+    let digests: Vec<String> = image.pins().iter().map(Reference::familiar).collect();
     let layers: Vec<String> = image.layers().iter().map(ToString::to_string).collect();
     Ok(json!({
         "Id": image.id().to_string(),

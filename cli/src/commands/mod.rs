@@ -12,9 +12,12 @@ mod import;
 mod inspect;
 mod kill;
 mod load;
+mod login;
+mod logout;
 mod logs;
 mod pause;
 mod ps;
+mod pull;
 mod rename;
 mod restart;
 mod rm;
@@ -36,10 +39,12 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 use holm_runtime::container::{Container, ContainerStore};
 use holm_runtime::host::{Directories, Installation};
-use holm_runtime::image::ImageStore;
+use holm_runtime::image::{Image, ImageError, ImageStore, Reference};
+use holm_runtime::registry::RegistryConfig;
 use holm_runtime::supervisor::Client;
 use holm_runtime::supervisor::protocol::{Report, Request};
 
+pub(crate) use self::pull::pull;
 use crate::output;
 
 /// What `holm` can do.
@@ -53,6 +58,8 @@ pub(crate) enum Command {
     #[command(flatten)]
     OfImages(image::ImageVerb),
     Inspect(inspect::Inspect),
+    Login(login::Login),
+    Logout(logout::Logout),
     Container(container::ContainerGroup),
     Image(image::ImageGroup),
     Doctor(doctor::Doctor),
@@ -74,6 +81,8 @@ impl Command {
             Self::Rmi(verb) => verb.run(),
             Self::OfImages(verb) => verb.run(),
             Self::Inspect(verb) => verb.run(),
+            Self::Login(verb) => verb.run(),
+            Self::Logout(verb) => verb.run(),
             Self::Container(group) => group.run(),
             Self::Image(group) => group.run(),
             Self::Doctor(verb) => verb.run(),
@@ -103,6 +112,24 @@ fn containers() -> Result<ContainerStore> {
 
 fn images() -> Result<ImageStore> {
     Ok(ImageStore::open(directories()?.root())?)
+}
+
+/// The name by which the store has what the user wrote: as it is, or else completed with the configured default registry.
+/// What it has by neither stays as it is, for a message about the name that the user knows.
+fn stored_name(store: &ImageStore, name: &str) -> Result<String, ImageError> {
+    let is_missing = |name: &str| matches!(store.resolve(name), Err(ImageError::NotFound(_)));
+    if is_missing(name) && name.parse::<Reference>().is_ok() {
+        let completed = RegistryConfig::from_environment()?.complete(name)?.to_string();
+        if !is_missing(&completed) {
+            return Ok(completed);
+        }
+    }
+    Ok(name.to_owned())
+}
+
+/// An image of the store by what the user wrote.
+pub(crate) fn find_image(store: &ImageStore, name: &str) -> Result<Image, ImageError> {
+    store.resolve(&stored_name(store, name)?)
 }
 
 /// Does something to each of `names`, prints those for which it worked, and complains about the others.

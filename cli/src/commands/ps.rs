@@ -122,7 +122,7 @@ impl Ps {
             Filter::Status(status) => state.status.to_string() == *status,
             Filter::Exited(code) => state.status == Status::Exited && state.exit_code == *code,
             Filter::Ancestor(image) => {
-                images.resolve(image).is_ok_and(|image| image.id().to_string() == container.record.image_id)
+                super::find_image(images, image).is_ok_and(|image| image.id().to_string() == container.record.image_id)
             }
         };
         self.filter.iter().all(|wanted| {

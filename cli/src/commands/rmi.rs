@@ -24,15 +24,15 @@ impl Rmi {
         let containers = super::containers()?;
         let containers_of = |id: &Digest| containers.users_of(id);
         let store = super::images()?;
-        for image in &self.images {
-            let removal = store.remove(image, self.force, &containers_of)?;
+        super::each_quietly(&self.images, |name| {
+            let removal = store.remove(&super::stored_name(&store, name)?, self.force, &containers_of)?;
             for name in removal.untagged {
                 output::line(&format!("Untagged: {}", name.familiar()));
             }
             for digest in removal.deleted {
                 output::line(&format!("Deleted: {digest}"));
             }
-        }
-        Ok(ExitCode::SUCCESS)
+            Ok(())
+        })
     }
 }

@@ -18,7 +18,8 @@ pub(crate) struct Tag {
 
 impl Tag {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        super::images()?.tag(&self.source_image, &self.target_image)?;
+        let store = super::images()?;
+        store.tag(&super::stored_name(&store, &self.source_image)?, &self.target_image)?;
         Ok(ExitCode::SUCCESS)
     }
 }

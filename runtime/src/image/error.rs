@@ -7,6 +7,7 @@ use super::Digest;
 use super::layer::LayerError;
 use super::merge::MergeError;
 use super::reference::InvalidReference;
+use crate::registry::RegistryError;
 
 /// Every way in which an operation on images fails; one line each, naming the blob or file.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ pub enum ImageError {
         host: &'static str,
     },
     /// Content that is not what its digest says.
-    #[error("{blob} has digest {actual}, not {expected}: the archive is damaged or was tampered with")]
+    #[error("{blob} has digest {actual}, not {expected}: it is damaged or was tampered with")]
     DigestMismatch {
         /// Which blob, as the archive names it.
         blob: String,
@@ -131,6 +132,9 @@ pub enum ImageError {
     /// A `--change` that cannot be applied.
     #[error(transparent)]
     Change(#[from] super::import::ChangeError),
+    /// A registry could not be used.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// The store's file system is full.
     #[error("no space left in the image store {0}")]
     NoSpace(PathBuf),

@@ -16,6 +16,7 @@ pub struct Image {
     pub(super) paths: Paths,
     pub(super) id: Digest,
     pub(super) names: Vec<Reference>,
+    pub(super) pins: Vec<Reference>,
     pub(super) manifest: Option<Digest>,
     pub(super) layers: Vec<Digest>,
     pub(super) size_bytes: u64,
@@ -41,6 +42,12 @@ impl Image {
     #[must_use]
     pub fn names(&self) -> &[Reference] {
         &self.names
+    }
+
+    /// Repositories and digests under which registries gave it, sorted: `RepoDigests` in Docker's words.
+    #[must_use]
+    pub fn pins(&self) -> &[Reference] {
+        &self.pins
     }
 
     /// Digest of the manifest that it came with; `None` for archives that have none.

@@ -66,6 +66,24 @@ impl Reference {
         self.digest.as_deref()
     }
 
+    /// This repository's image of a digest, whatever its tags.
+    #[must_use]
+    pub fn pinned_to(&self, digest: &Digest) -> Self {
+        Self { tag: None, digest: Some(digest.to_string()), ..self.clone() }
+    }
+
+    /// This repository's image of a tag; `None` for what is no tag.
+    #[must_use]
+    pub fn with_tag(&self, tag: &str) -> Option<Self> {
+        is_tag(tag).then(|| Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
+    }
+
+    /// Whether both name the same repository of the same registry.
+    #[must_use]
+    pub fn is_in_repository_of(&self, other: &Self) -> bool {
+        (&self.registry, &self.repository) == (&other.registry, &other.repository)
+    }
+
     fn parse(text: &str) -> Result<Self, &'static str> {
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),

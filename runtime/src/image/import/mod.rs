@@ -43,7 +43,7 @@ pub(super) fn stage(
     let directory = staging.file("import");
     fs::create_dir(&directory).map_err(ImageError::io("create", &directory))?;
     let report = &mut |bytes| progress(Progress::Spooling { bytes });
-    let converted = convert(open_stream(tar)?.into_reader(), &directory, limits, report)
+    let converted = convert(open_stream(tar)?.into_reader(), None, &directory, limits, report)
         .map_err(|source| ImageError::Archive { archive: name.clone(), source })?;
     let diff_id = converted.diff_id;
     // The name of a layer's directory is known only now.
@@ -67,6 +67,7 @@ pub(super) fn stage(
     Ok(NewImage {
         id: config.id,
         names: options.name.clone().into_iter().collect(),
+        pins: Vec::new(),
         manifest: None,
         layers,
         size_bytes: converted.content_bytes,

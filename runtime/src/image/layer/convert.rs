@@ -23,8 +23,6 @@ const MAX_MINOR: u64 = 0xf_ffff;
 /// What a layer turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::image) struct Converted {
-    /// Of the source as it was.
-    pub(in crate::image) digest: Digest,
     /// Of the uncompressed tar.
     pub(in crate::image) diff_id: Digest,
     /// Sum of the sizes of all regular files.
@@ -33,16 +31,18 @@ pub(in crate::image) struct Converted {
 
 /// Converts a layer into the files `data` and `tree` of an existing directory, synced.
 ///
-/// `progress` gets the number of bytes read from `source` so far.
+/// `expected` is the digest that `source` must have, where it is known. `progress` gets the number of bytes read from
+/// `source` so far.
 pub(in crate::image) fn convert(
     source: impl Read + Send,
+    expected: Option<&Digest>,
     directory: &Path,
     limits: &LayerLimits,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Converted, LayerError> {
     let data = File::create_new(directory.join("data")).map_err(LayerError::write)?;
     let blob = BlobWriter::new(data, limits.reserve_bytes);
-    let (tree, hashes) = pipeline::decompress(source, limits.tar_bytes, progress, |chunks| {
+    let (tree, diff_id) = pipeline::decompress(source, expected, limits.tar_bytes, progress, |chunks| {
         let mut tar = TarReader::new(chunks);
         let mut converter =
             Converter { placer: Placer::new(*limits), blob, limits, entries: 0, tree_bytes: 0 };
@@ -52,7 +52,7 @@ pub(in crate::image) fn convert(
         converter.finish()
     })?;
     file::write(&directory.join("tree"), &tree)?;
-    Ok(Converted { digest: hashes.digest, diff_id: hashes.diff_id, content_bytes: tree.content_bytes })
+    Ok(Converted { diff_id, content_bytes: tree.content_bytes })
 }
 
 struct Converter<'a> {

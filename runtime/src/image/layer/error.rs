@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::image::Digest;
 use crate::image::tar::TarError;
 
 /// What is wrong with a layer. Paths are given as the archive writes them, with what is not UTF-8 replaced.
@@ -14,6 +15,14 @@ pub enum LayerError {
     /// Compressed in a way that image-spec does not know.
     #[error("it is compressed with {0}; images use gzip, zstd or no compression")]
     Compression(&'static str),
+    /// Other content than was announced.
+    #[error("it has digest {actual}, not {expected}")]
+    Digest {
+        /// As announced.
+        expected: Digest,
+        /// Of what came.
+        actual: Digest,
+    },
     /// A path leads out of the image.
     #[error("the path {0:?} leads out of the image")]
     Escapes(String),

@@ -18,32 +18,26 @@ use crate::image::tar::Source;
 const CHUNK_BYTES: u64 = 256 << 10;
 const CHUNKS_AHEAD: usize = 4;
 
-/// What was learned about a stream beside its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hashes {
-    /// Of the source as it is.
-    pub(super) digest: Digest,
-    /// Of the uncompressed stream.
-    pub(super) diff_id: Digest,
-}
-
 type Chunk = Arc<Vec<u8>>;
 
-/// Runs `consume` on the uncompressed stream of `source`, and hashes both to their ends.
+/// Runs `consume` on the uncompressed stream of `source`, hashes both to their ends, and gives the diffID.
 ///
-/// `progress` is called with the bytes read from `source` so far, once for each chunk.
+/// A source that has not the `expected` digest is refused for that, whatever else is wrong with it. `progress` is called
+/// with the bytes read from `source` so far, once for each chunk.
 pub(super) fn decompress<T>(
     source: impl Read + Send,
+    expected: Option<&Digest>,
     max_bytes: u64,
     progress: &mut dyn FnMut(u64),
     consume: impl FnOnce(&mut ChunkSource<'_>) -> Result<T, LayerError>,
-) -> Result<(T, Hashes), LayerError> {
+) -> Result<(T, Digest), LayerError> {
     let read_bytes = AtomicU64::new(0);
     let source = CountingHash { inner: source, hasher: Sha256::new(), count: &read_bytes };
     thread::scope(|scope| {
         let (to_parser, chunks) = sync_channel(CHUNKS_AHEAD);
         let (to_hasher, hashed) = sync_channel::<Chunk>(CHUNKS_AHEAD);
-        let reader = scope.spawn(move || produce(source, max_bytes, &to_parser, &to_hasher));
+        let verify = expected.is_some();
+        let reader = scope.spawn(move || produce(source, verify, max_bytes, &to_parser, &to_hasher));
         let hasher = scope.spawn(move || {
             let mut hasher = Sha256::new();
             hashed.iter().for_each(|chunk| hasher.update(chunk.as_slice()));
@@ -57,28 +51,39 @@ pub(super) fn decompress<T>(
         drop(chunks);
         let digest = reader.join();
         let diff_id = hasher.join();
+        if let (Some(expected), Ok(Some(actual))) = (expected, &digest)
+            && expected != actual
+        {
+            return Err(LayerError::Digest { expected: *expected, actual: *actual });
+        }
         if let Some(failure) = failure {
             return Err(failure);
         }
         let value = consumed?;
         match (digest, diff_id) {
-            (Ok(Some(digest)), Ok(diff_id)) => Ok((value, Hashes { digest, diff_id })),
+            (Ok(Some(_)), Ok(diff_id)) => Ok((value, diff_id)),
             _ => Err(LayerError::Tar("reading it failed".to_owned(), None)),
         }
     })
 }
 
-/// The reading thread. `None` when nobody wants more, or after an error, which goes to the parser.
+/// The reading thread. `None` after an error, which goes to the parser; with `verify` an error in the content does not
+/// keep it from reading on for the digest.
 fn produce(
     source: CountingHash<'_, impl Read>,
+    verify: bool,
     max_bytes: u64,
     to_parser: &SyncSender<Result<Chunk, LayerError>>,
     to_hasher: &SyncSender<Chunk>,
 ) -> Option<Digest> {
     let mut source = BufReader::with_capacity(128 << 10, source);
     if let Err(error) = produce_chunks(&mut source, max_bytes, to_parser, to_hasher) {
+        let (whole, error) = match if verify { io::copy(&mut source, &mut io::sink()) } else { Ok(0) } {
+            Ok(_) => (verify, error),
+            Err(broken) => (false, read_error(broken)),
+        };
         let _ = to_parser.send(Err(error));
-        return None;
+        return whole.then(|| Digest::finish(source.into_inner().hasher));
     }
     // What follows the compressed stream belongs to the blob all the same.
     match io::copy(&mut source, &mut io::sink()) {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 
+use super::plan::PlannedLayer;
+use super::source::BlobSource;
 use super::{Archive, Progress};
 use crate::image::layer::{Compression, LayerError, LayerLimits, MAGIC_BYTES, spool};
 use crate::image::store::Staging;
@@ -156,7 +158,7 @@ impl Contents {
     }
 
     /// A whole small file whose name is its digest.
-    pub(super) fn verified_document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+    fn verified_document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
         let name = blob_name(digest);
         let content = self.document(&name)?;
         verify(&name, digest, &Digest::of(&content))?;
@@ -164,13 +166,37 @@ impl Contents {
     }
 }
 
+impl BlobSource for Contents {
+    fn name_of(&self, digest: &Digest) -> String {
+        blob_name(digest)
+    }
+
+    fn manifest(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+        self.verified_document(digest)
+    }
+
+    fn config(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
+        self.verified_document(digest)
+    }
+
+    fn layer<'a>(&'a self, layer: &PlannedLayer) -> Result<(Box<dyn Read + Send + 'a>, u64), ImageError> {
+        let blob = self.blob(&layer.file)?;
+        let length_bytes = blob.length_bytes();
+        Ok((Box::new(blob), length_bytes))
+    }
+
+    fn parallel_layers(&self) -> usize {
+        1
+    }
+}
+
 /// Where an OCI layout has a blob.
-pub(super) fn blob_name(digest: &Digest) -> String {
+fn blob_name(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
 /// Refuses another content than announced.
-pub(super) fn verify(blob: &str, expected: &Digest, actual: &Digest) -> Result<(), ImageError> {
+pub(in crate::image) fn verify(blob: &str, expected: &Digest, actual: &Digest) -> Result<(), ImageError> {
     if expected == actual {
         return Ok(());
     }

@@ -39,6 +39,7 @@ fn plan(contents: &Contents, item: Item) -> Result<Plan, ImageError> {
     let names = item.repo_tags.unwrap_or_default();
     let plan = Plan {
         names: names.iter().map(|name| name.parse()).collect::<Result<Vec<Reference>, _>>()?,
+        pins: Vec::new(),
         config: Config::parse(json, &item.config)?,
         manifest: None,
         layers: item.layers.unwrap_or_default().into_iter().map(layer).collect(),
@@ -49,7 +50,7 @@ fn plan(contents: &Contents, item: Item) -> Result<Plan, ImageError> {
 fn layer(file: String) -> PlannedLayer {
     // `<digest>/layer.tar` and `<digest>.tar` are named by other digests than the content's; `blobs/` are not.
     let digest = file.strip_prefix("blobs/sha256/").and_then(|hex| Digest::from_hex(hex).ok());
-    PlannedLayer { file, digest }
+    PlannedLayer { file, digest, bytes: None }
 }
 
 /// Configs are called `<digest>.json` or `blobs/sha256/<digest>`.

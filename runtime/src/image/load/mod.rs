@@ -12,13 +12,17 @@ mod docker;
 mod install;
 mod oci;
 mod plan;
+mod source;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
-pub(super) use contents::{name_of, open_stream};
-pub(super) use install::layer_error;
+pub(super) use contents::{name_of, open_stream, verify};
+pub(super) use install::{layer_error, stage as install};
+pub(super) use oci::plan_of;
+pub(super) use plan::PlannedLayer;
+pub(super) use source::BlobSource;
 
 use self::contents::Contents;
 use super::store::{NewImage, Staging};
@@ -51,10 +55,17 @@ pub enum Progress {
         /// Bytes so far.
         bytes: u64,
     },
-    /// A layer is converted.
+    /// A registry has the image: its manifest, or the index over it.
+    Found {
+        /// Of the manifest or index.
+        digest: Digest,
+    },
+    /// A layer is fetched and converted; first reported when it waits for its turn, with 0 bytes.
     Layer {
         /// Its diffID.
         diff_id: Digest,
+        /// The digest of the blob, where it is known.
+        digest: Option<Digest>,
         /// Position in the stack, from 0.
         index: usize,
         /// Layers in the stack.
@@ -64,10 +75,19 @@ pub enum Progress {
         /// Compressed bytes in all.
         total_bytes: u64,
     },
+    /// A layer is complete.
+    LayerDone {
+        /// Its diffID.
+        diff_id: Digest,
+        /// The digest of the blob, where it is known.
+        digest: Option<Digest>,
+    },
     /// A layer is in the store already.
     LayerExists {
         /// Its diffID.
         diff_id: Digest,
+        /// The digest of the blob, where it is known.
+        digest: Option<Digest>,
     },
 }
 

@@ -1,4 +1,5 @@
-//! OCI image layout (image-spec image-layout.md): `index.json` and blobs by digest.
+//! OCI image layout (image-spec image-layout.md): `index.json` and blobs by digest; and what a registry has, which is
+//! the same blobs.
 //!
 //! The index's manifests with one name are one image for several platforms, directly or through an index of their own;
 //! of each such image this host's is taken. A name is in the annotation `io.containerd.image.name` (whole) or
@@ -9,8 +10,9 @@ use std::collections::BTreeMap;
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde_json::Value;
 
-use super::contents::{Contents, blob_name};
+use super::contents::Contents;
 use super::plan::{Plan, PlannedLayer};
+use super::source::BlobSource;
 use crate::image::config::Config;
 use crate::image::{Digest, ImageError, Reference, platform};
 
@@ -34,7 +36,9 @@ pub(super) fn plans(contents: &Contents) -> Result<Vec<Plan>, ImageError> {
     }
     let mut plans: Vec<Plan> = Vec::new();
     for (name, descriptors) in by_name {
-        let plan = choose(contents, name.as_deref(), descriptors)?;
+        let names: Vec<Reference> = name.map(|name| name.parse()).transpose()?.into_iter().collect();
+        let label = names.first().map_or_else(|| "the image".to_owned(), Reference::familiar);
+        let plan = choose(contents, names, &label, descriptors)?;
         // One manifest under several names is one image.
         match plans.iter_mut().find(|other| other.config.id == plan.config.id) {
             Some(other) => other.names.extend(plan.names),
@@ -50,10 +54,31 @@ fn name(descriptor: &Descriptor) -> Option<String> {
     annotations.get(FULL_NAME).or(ref_name).cloned()
 }
 
+/// What a manifest says, or of an index the first manifest that is for this host. `names` are the image's, `label` is
+/// what messages call it.
+pub(in crate::image) fn plan_of(
+    source: &dyn BlobSource,
+    names: Vec<Reference>,
+    label: &str,
+    digest: &Digest,
+    json: Vec<u8>,
+) -> Result<Plan, ImageError> {
+    let blob = source.name_of(digest);
+    let document: Value = parse(&blob, &json)?;
+    if document.get("manifests").is_some() {
+        let index: ImageIndex = parse(&blob, &json)?;
+        return choose(source, names, label, index.manifests().clone());
+    }
+    plan(source, names, &blob, json)
+}
+
 /// The first of these manifests, or of the indexes among them, that is for this host.
-fn choose(contents: &Contents, name: Option<&str>, descriptors: Vec<Descriptor>) -> Result<Plan, ImageError> {
-    let names: Vec<Reference> = name.map(str::parse).transpose()?.into_iter().collect();
-    let label = names.first().map_or_else(|| "the image".to_owned(), Reference::familiar);
+fn choose(
+    source: &dyn BlobSource,
+    names: Vec<Reference>,
+    label: &str,
+    descriptors: Vec<Descriptor>,
+) -> Result<Plan, ImageError> {
     let mut others: Vec<String> = Vec::new();
     let mut looked_at = 0;
     let mut pending: Vec<Descriptor> = descriptors.into_iter().rev().collect();
@@ -74,15 +99,15 @@ fn choose(contents: &Contents, name: Option<&str>, descriptors: Vec<Descriptor>)
             }
         }
         let digest = sha256(&descriptor)?;
-        let json = contents.verified_document(&digest)?;
-        let blob = blob_name(&digest);
+        let json = source.manifest(&digest)?;
+        let blob = source.name_of(&digest);
         let document: Value = parse(&blob, &json)?;
         if document.get("manifests").is_some() {
             let index: ImageIndex = parse(&blob, &json)?;
             pending.extend(index.manifests().iter().rev().cloned());
             continue;
         }
-        match plan(contents, names.clone(), &blob, json) {
+        match plan(source, names.clone(), &blob, json) {
             Err(ImageError::Platform { found, .. }) => others.push(found),
             result => return result,
         }
@@ -93,10 +118,15 @@ fn choose(contents: &Contents, name: Option<&str>, descriptors: Vec<Descriptor>)
     }
     others.sort();
     others.dedup();
-    Err(ImageError::Platform { image: label, found: others.join(", "), host: platform::HOST })
+    Err(ImageError::Platform { image: label.to_owned(), found: others.join(", "), host: platform::HOST })
 }
 
-fn plan(contents: &Contents, names: Vec<Reference>, blob: &str, json: Vec<u8>) -> Result<Plan, ImageError> {
+fn plan(
+    source: &dyn BlobSource,
+    names: Vec<Reference>,
+    blob: &str,
+    json: Vec<u8>,
+) -> Result<Plan, ImageError> {
     let manifest: ImageManifest = parse(blob, &json)?;
     let media_type = manifest.config().media_type().to_string();
     if !media_type.contains("image.config") && !media_type.contains("container.image") {
@@ -104,14 +134,16 @@ fn plan(contents: &Contents, names: Vec<Reference>, blob: &str, json: Vec<u8>) -
         return Err(ImageError::Inconsistent { blob: blob.to_owned(), reason });
     }
     let config_digest = sha256(manifest.config())?;
-    let config_blob = blob_name(&config_digest);
+    let config_blob = source.name_of(&config_digest);
     let layer = |descriptor: &Descriptor| {
         let digest = sha256(descriptor)?;
-        Ok(PlannedLayer { file: blob_name(&digest), digest: Some(digest) })
+        let file = source.name_of(&digest);
+        Ok(PlannedLayer { file, digest: Some(digest), bytes: Some(descriptor.size()) })
     };
     let plan = Plan {
         names,
-        config: Config::parse(contents.verified_document(&config_digest)?, &config_blob)?,
+        pins: Vec::new(),
+        config: Config::parse(source.config(&config_digest)?, &config_blob)?,
         layers: manifest.layers().iter().map(layer).collect::<Result<_, ImageError>>()?,
         manifest: Some(json),
     };

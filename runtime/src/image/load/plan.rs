@@ -5,26 +5,30 @@ use crate::image::{Digest, ImageError, Reference};
 
 /// An image in an archive.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) names: Vec<Reference>,
-    pub(super) config: Config,
-    pub(super) manifest: Option<Vec<u8>>,
+pub(in crate::image) struct Plan {
+    pub(in crate::image) names: Vec<Reference>,
+    /// Names by digest that a registry gives it.
+    pub(in crate::image) pins: Vec<Reference>,
+    pub(in crate::image) config: Config,
+    pub(in crate::image) manifest: Option<Vec<u8>>,
     /// One for each diffID of the config.
-    pub(super) layers: Vec<PlannedLayer>,
+    pub(in crate::image) layers: Vec<PlannedLayer>,
 }
 
 /// A layer in an archive.
 #[derive(Debug)]
-pub(super) struct PlannedLayer {
+pub(in crate::image) struct PlannedLayer {
     /// The name of its file.
-    pub(super) file: String,
+    pub(in crate::image) file: String,
     /// What the file's content must hash to, if the archive says so.
-    pub(super) digest: Option<Digest>,
+    pub(in crate::image) digest: Option<Digest>,
+    /// How long it is, if that was said.
+    pub(in crate::image) bytes: Option<u64>,
 }
 
 impl Plan {
     /// Whether manifest and config agree, and the image is for this host. `blob` is the config's name.
-    pub(super) fn check(self, blob: &str) -> Result<Self, ImageError> {
+    pub(in crate::image) fn check(self, blob: &str) -> Result<Self, ImageError> {
         let (layers, diff_ids) = (self.layers.len(), self.config.diff_ids.len());
         if layers != diff_ids {
             return Err(ImageError::Inconsistent {
@@ -37,7 +41,7 @@ impl Plan {
     }
 
     /// What people call the image.
-    pub(super) fn label(&self) -> String {
+    pub(in crate::image) fn label(&self) -> String {
         self.names.first().map_or_else(|| self.config.id.short(), Reference::familiar)
     }
 }

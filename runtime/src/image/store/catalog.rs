@@ -18,7 +18,8 @@ pub(super) struct Catalog {
     version: u32,
     /// By image ID.
     pub(super) images: BTreeMap<Digest, Record>,
-    /// Full names (with the registry) to image IDs.
+    /// Full names (with the registry) to image IDs. Those with a digest and no tag are pins: under which digests a
+    /// registry gave the image, of its manifest or of an index over it.
     pub(super) names: BTreeMap<String, Digest>,
 }
 
@@ -101,25 +102,40 @@ impl Catalog {
         if let Some(id) = self.names.get(&name.to_string()) {
             return Some(*id);
         }
-        // A pinned name: any tag of that repository whose image came with that manifest.
         let digest: Digest = name.digest()?.parse().ok()?;
+        if let Some(id) = self.names.get(&name.pinned_to(&digest).to_string()) {
+            return Some(*id);
+        }
+        // Or any tag of that repository whose image came with that manifest.
         self.images
             .iter()
             .filter(|(_, record)| !record.removed && record.manifest == Some(digest))
             .map(|(id, _)| *id)
             .find(|id| {
-                self.names_of(id).iter().any(|other| {
-                    other.registry() == name.registry() && other.repository() == name.repository()
-                })
+                self.names_of(id).iter().any(|other| other.is_in_repository_of(name))
             })
     }
 
     /// All names of an image, sorted.
     pub(super) fn names_of(&self, id: &Digest) -> Vec<Reference> {
-        self.names
-            .iter()
-            .filter(|(_, other)| *other == id)
-            .filter_map(|(name, _)| name.parse().ok())
-            .collect()
+        self.references_to(id).filter(|name| name.digest().is_none()).collect()
+    }
+
+    /// All repositories and digests under which registries gave an image, sorted.
+    pub(super) fn pins_of(&self, id: &Digest) -> Vec<Reference> {
+        self.references_to(id).filter(|name| name.digest().is_some()).collect()
+    }
+
+    fn references_to<'a>(&'a self, id: &'a Digest) -> impl Iterator<Item = Reference> + 'a {
+        self.names.iter().filter(move |(_, other)| *other == id).filter_map(|(name, _)| name.parse().ok())
+    }
+
+    /// Takes the pins of a repository away from an image that has no name there any more.
+    pub(super) fn drop_pins(&mut self, id: &Digest, of: &Reference) -> Vec<Reference> {
+        if self.names_of(id).iter().any(|name| name.is_in_repository_of(of)) {
+            return Vec::new();
+        }
+        let pins = self.pins_of(id).into_iter().filter(|pin| pin.is_in_repository_of(of));
+        pins.filter(|pin| self.names.remove(&pin.to_string()).is_some()).collect()
     }
 }

@@ -41,6 +41,7 @@ fn image(paths: &Paths, catalog: &Catalog, id: &Digest, record: &Record) -> Resu
         paths: paths.clone(),
         id: *id,
         names: catalog.names_of(id),
+        pins: catalog.pins_of(id),
         manifest: record.manifest,
         layers: record.layers.clone(),
         size_bytes: record.size_bytes,

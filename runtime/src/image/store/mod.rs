@@ -32,9 +32,10 @@ use self::catalog::{Catalog, Record};
 use self::lock::StoreLock;
 use super::layer::tree::LayerTree;
 use super::{
-    Archive, Digest, Image, ImageError, ImportOptions, LayerLimits, LoadedImage, Progress, Reference,
+    Archive, Digest, Image, ImageError, ImportOptions, LayerLimits, LoadedImage, Progress, Pulled, Reference,
 };
-use super::{import, load, rootfs};
+use super::{import, load, remote, rootfs};
+use crate::registry::Registries;
 
 /// All images under one root directory.
 #[derive(Clone, Debug)]
@@ -56,6 +57,8 @@ pub struct Removal {
 pub(super) struct NewImage {
     pub(super) id: Digest,
     pub(super) names: Vec<Reference>,
+    /// Names by digest that a registry gave it under.
+    pub(super) pins: Vec<Reference>,
     pub(super) manifest: Option<Digest>,
     pub(super) layers: Vec<Digest>,
     pub(super) size_bytes: u64,
@@ -94,6 +97,28 @@ impl ImageStore {
         let staging = Staging::new(&self.paths)?;
         let images = load::stage(&staging, archive, &self.limits, progress)?;
         self.commit(&staging, images)
+    }
+
+    /// Pulls an image: gets its manifest by name and then the layers that the store has not. The name moves if another
+    /// image has it.
+    ///
+    /// # Errors
+    /// The registry cannot be used or has no such image for this host, content is not what its digest says, or there is
+    /// no space. Nothing is left.
+    pub fn pull(
+        &self,
+        registries: &Registries,
+        name: &Reference,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Pulled, ImageError> {
+        let id_of = |name: &str| self.resolve(name).ok().map(|image| image.id());
+        let before = id_of(&name.to_string());
+        let staging = Staging::new(&self.paths)?;
+        let known = |id: &Digest| id_of(&id.to_string()).is_some();
+        let (image, digest) = remote::stage(&staging, registries, name, &self.limits, &known, progress)?;
+        let id = image.id;
+        self.commit(&staging, vec![image])?;
+        Ok(Pulled { id, name: name.clone(), digest, is_new: before != Some(id) })
     }
 
     /// Makes an image of one layer from a root file system tar, compressed or not.
@@ -185,6 +210,9 @@ impl ImageStore {
         for image in images {
             for name in &image.names {
                 set_name(&mut catalog, name, image.id)?;
+            }
+            for pin in &image.pins {
+                catalog.names.insert(pin.to_string(), image.id);
             }
             let known = catalog.images.get(&image.id).and_then(|record| record.manifest);
             let record = Record {

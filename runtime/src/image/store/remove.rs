@@ -27,8 +27,10 @@ pub(super) fn remove(
         && names.len() > 1
     {
         catalog.names.remove(&name.to_string());
+        let mut untagged = catalog.drop_pins(&id, &name);
+        untagged.insert(0, name);
         catalog.write(paths)?;
-        return Ok(Removal { untagged: vec![name], deleted: Vec::new() });
+        return Ok(Removal { untagged, deleted: Vec::new() });
     } else if names.len() > 1 && !force {
         let names: Vec<_> = names.iter().map(Reference::familiar).collect();
         return Err(ImageError::SeveralNames { id: id.short(), names: names.join(", ") });
@@ -37,6 +39,7 @@ pub(super) fn remove(
     if let (Some(container), false) = (users.first(), force) {
         return Err(ImageError::InUse { image: name_or_id.to_owned(), container: container.clone() });
     }
+    let names = names.into_iter().chain(catalog.pins_of(&id)).collect();
     catalog.names.retain(|_, other| *other != id);
     if users.is_empty() {
         catalog.images.remove(&id);

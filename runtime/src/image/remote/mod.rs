@@ -1,0 +1,7 @@
+//! Images from and to registries: the store's side of it. [`crate::registry`] has the other.
+
+mod pull;
+mod source;
+
+pub use pull::Pulled;
+pub(super) use pull::stage;
