@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::{images, import, inspect, load, pull, rmi, tag};
+use super::{images, import, inspect, load, pull, push, rmi, tag};
 
 /// Manage images
 #[derive(Debug, Args)]
@@ -31,6 +31,7 @@ pub(crate) enum ImageVerb {
     Load(load::Load),
     Import(import::Import),
     Pull(pull::Pull),
+    Push(push::Push),
     Tag(tag::Tag),
 }
 
@@ -51,6 +52,7 @@ impl ImageVerb {
             Self::Load(verb) => verb.run(),
             Self::Import(verb) => verb.run(),
             Self::Pull(verb) => verb.run(),
+            Self::Push(verb) => verb.run(),
             Self::Tag(verb) => verb.run(),
         }
     }

@@ -52,7 +52,9 @@ impl Login {
     fn ask(self) -> Result<(String, String)> {
         let terminal = io::stdin().is_terminal();
         if self.password.is_some() {
-            output::complain("using --password shows the password to everyone on this host: use --password-stdin");
+            output::complain(
+                "using --password shows the password to everyone on this host: use --password-stdin",
+            );
         }
         let user = match self.username {
             Some(user) => user,

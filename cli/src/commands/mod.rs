@@ -18,6 +18,7 @@ mod logs;
 mod pause;
 mod ps;
 mod pull;
+mod push;
 mod rename;
 mod restart;
 mod rm;

@@ -41,8 +41,11 @@ impl Pull {
             vec![name]
         };
         let show = if self.quiet { Show::Nothing } else { Show::Stdout };
-        if !self.quiet && names.len() == 1 && !has_tag(&self.name) {
-            output::line(&format!("Using default tag: {}", names.first().and_then(Reference::tag).unwrap_or("")));
+        if !self.quiet && !self.all_tags && !has_tag(&self.name) {
+            output::line(&format!(
+                "Using default tag: {}",
+                names.first().and_then(Reference::tag).unwrap_or("")
+            ));
         }
         for name in &names {
             pull(&store, &registries, name, show)?;

@@ -37,5 +37,5 @@ pub use load::{Archive, LoadedImage, Progress};
 pub use merge::MergeError;
 pub use platform::{Platform, UnsupportedPlatform};
 pub use reference::{InvalidReference, Reference};
-pub use remote::Pulled;
+pub use remote::{Pulled, PushProgress, PushReport, Pushed};
 pub use store::{ImageStore, Removal};

@@ -7,9 +7,9 @@ use reqwest::StatusCode;
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 
+use super::RegistryError;
 use super::retry::Attempts;
 use super::session::{Access, Session, scope};
-use super::RegistryError;
 use crate::image::Digest;
 
 /// Reads one blob from its start. Ends after as many bytes as the descriptor says; more are an error.

@@ -112,7 +112,8 @@ impl TokenServer<'_> {
         scope: Option<&str>,
         credential: Option<&Credential>,
     ) -> Result<RequestBuilder, RegistryError> {
-        let protocol = |reason: String| RegistryError::Protocol { registry: self.registry.to_owned(), reason };
+        let protocol =
+            |reason: String| RegistryError::Protocol { registry: self.registry.to_owned(), reason };
         let mut url: Url = self
             .realm
             .parse()

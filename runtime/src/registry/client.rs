@@ -130,8 +130,7 @@ impl Registries {
         let mut last = None;
         for candidate in candidates(registry, host, &settings) {
             self.interrupt.check()?;
-            let base: Url =
-                candidate.base.parse().map_err(|_| RegistryError::Host(registry.to_owned()))?;
+            let base: Url = candidate.base.parse().map_err(|_| RegistryError::Host(registry.to_owned()))?;
             let http = self.client(host, candidate.trust, &settings)?;
             match ping(&http, &base, host) {
                 Ok(challenge) => {

@@ -88,8 +88,7 @@ impl RegistryConfig {
 
     /// What is said about a registry; Docker's rule for loopback ones where nothing is.
     pub(super) fn settings(&self, registry: &str) -> RegistrySettings {
-        let unnamed =
-            || RegistrySettings { insecure: is_loopback(registry), ..RegistrySettings::default() };
+        let unnamed = || RegistrySettings { insecure: is_loopback(registry), ..RegistrySettings::default() };
         self.registry.get(registry).cloned().unwrap_or_else(unnamed)
     }
 }

@@ -56,7 +56,8 @@ impl CredentialStore {
     #[must_use]
     pub fn from_environment() -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let directory = variable("DOCKER_CONFIG").or_else(|| variable("HOME").map(|home| home.join(".docker")));
+        let directory =
+            variable("DOCKER_CONFIG").or_else(|| variable("HOME").map(|home| home.join(".docker")));
         Self { path: directory.map(|directory| directory.join("config.json")) }
     }
 
@@ -90,10 +91,10 @@ impl CredentialStore {
             Ok(DockerCredential::UsernamePassword(..))
             | Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
             Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credential::IdentityToken(token))),
-            Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains(UNKNOWN) => Ok(None),
-            Err(source) => {
-                Err(RegistryError::CredentialLookup { registry: registry.to_owned(), source })
+            Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains(UNKNOWN) => {
+                Ok(None)
             }
+            Err(source) => Err(RegistryError::CredentialLookup { registry: registry.to_owned(), source }),
         }
     }
 
@@ -127,7 +128,8 @@ impl CredentialStore {
     pub fn erase(&self, registry: &str) -> Result<bool, RegistryError> {
         let mut config = self.read()?;
         let key = key(registry);
-        let known = config.get_mut("auths").and_then(Value::as_object_mut).and_then(|auths| auths.remove(key));
+        let known =
+            config.get_mut("auths").and_then(Value::as_object_mut).and_then(|auths| auths.remove(key));
         if known.is_none() {
             return Ok(false);
         }

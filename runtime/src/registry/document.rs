@@ -83,7 +83,8 @@ impl Session {
             let (tags, next) = self.attempts().run(|| {
                 let response = self.send(Some(&scope), |http| Ok(http.get(url.clone())))?;
                 let response = self.check(&what, response)?;
-                let next = response.headers().get(LINK).and_then(|value| value.to_str().ok()).and_then(next_link);
+                let next =
+                    response.headers().get(LINK).and_then(|value| value.to_str().ok()).and_then(next_link);
                 let next = next.map(|link| self.resolve(link)).transpose()?;
                 let bytes = read_bounded(response, self.registry(), "the list of tags", MAX_DOCUMENT_BYTES)?;
                 let page: Tags = serde_json::from_slice(&bytes)
@@ -93,7 +94,10 @@ impl Session {
             let empty = tags.is_empty();
             all.extend(tags);
             if all.len() > MAX_TAGS {
-                return Err(RegistryError::TooLarge { what: "the list of tags".to_owned(), max: MAX_TAGS as u64 });
+                return Err(RegistryError::TooLarge {
+                    what: "the list of tags".to_owned(),
+                    max: MAX_TAGS as u64,
+                });
             }
             match next {
                 Some(next) if !empty => url = next,
@@ -130,7 +134,10 @@ mod tests {
 
     #[test]
     fn the_next_page_is_found() {
-        assert_eq!(next_link("</v2/a/tags/list?last=b&n=1>; rel=\"next\""), Some("/v2/a/tags/list?last=b&n=1"));
+        assert_eq!(
+            next_link("</v2/a/tags/list?last=b&n=1>; rel=\"next\""),
+            Some("/v2/a/tags/list?last=b&n=1")
+        );
         assert_eq!(next_link("</x>; rel=\"prev\""), None);
         assert_eq!(next_link("x"), None);
     }

@@ -130,9 +130,9 @@ impl Session {
             return Ok(Some(known));
         }
         let new = match (self.challenge(), &self.credential) {
-            (Some(Challenge::Bearer { realm, service }), credential) => self
-                .token_server(&realm, service.as_deref())
-                .token(scope, credential.as_ref())?,
+            (Some(Challenge::Bearer { realm, service }), credential) => {
+                self.token_server(&realm, service.as_deref()).token(scope, credential.as_ref())?
+            }
             (Some(Challenge::Basic), Some(Credential::Password { user, password })) => {
                 Authorization::Basic(user.clone(), password.clone())
             }
@@ -161,7 +161,11 @@ impl Session {
 
     /// The error that an answer is, unless it is a success.
     pub(super) fn check(&self, what: &str, response: Response) -> Result<Response, RegistryError> {
-        if response.status().is_success() { Ok(response) } else { Err(failure(&self.registry, what, response)) }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(failure(&self.registry, what, response))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::blob::BlobWriter;
 use super::error::lossy;
 use super::place::{Place, Placer};
+use super::recipe::Recorder;
 use super::tree::{Inode, Kind, LayerTree, Metadata, Name};
 use super::{LayerError, LayerLimits, file, pipeline, xattr};
 use crate::image::Digest;
@@ -29,7 +30,7 @@ pub(in crate::image) struct Converted {
     pub(in crate::image) content_bytes: u64,
 }
 
-/// Converts a layer into the files `data` and `tree` of an existing directory, synced.
+/// Converts a layer into the files `data`, `tree` and `recipe` of an existing directory, synced.
 ///
 /// `expected` is the digest that `source` must have, where it is known. `progress` gets the number of bytes read from
 /// `source` so far.
@@ -43,12 +44,14 @@ pub(in crate::image) fn convert(
     let data = File::create_new(directory.join("data")).map_err(LayerError::write)?;
     let blob = BlobWriter::new(data, limits.reserve_bytes);
     let (tree, diff_id) = pipeline::decompress(source, expected, limits.tar_bytes, progress, |chunks| {
-        let mut tar = TarReader::new(chunks);
+        let recorder = Recorder::new(chunks, &directory.join("recipe"), limits.reserve_bytes)?;
+        let mut tar = TarReader::new(recorder);
         let mut converter =
             Converter { placer: Placer::new(*limits), blob, limits, entries: 0, tree_bytes: 0 };
         while let Some(entry) = tar.next_entry()? {
             converter.add(&mut tar, entry)?;
         }
+        tar.into_source().finish()?;
         converter.finish()
     })?;
     file::write(&directory.join("tree"), &tree)?;
@@ -64,7 +67,11 @@ struct Converter<'a> {
 }
 
 impl Converter<'_> {
-    fn add<S: Source>(&mut self, tar: &mut TarReader<S>, mut entry: Entry) -> Result<(), LayerError> {
+    fn add<S: Source>(
+        &mut self,
+        tar: &mut TarReader<Recorder<S>>,
+        mut entry: Entry,
+    ) -> Result<(), LayerError> {
         self.count(&entry)?;
         let path = std::mem::take(&mut entry.path);
         let place = self.placer.place(&path)?;
@@ -168,7 +175,7 @@ impl Converter<'_> {
 
     fn contents<S: Source>(
         &mut self,
-        tar: &mut TarReader<S>,
+        tar: &mut TarReader<Recorder<S>>,
         entry: &Entry,
         path: &[u8],
     ) -> Result<Kind, LayerError> {
@@ -179,13 +186,21 @@ impl Converter<'_> {
                 value: format!("{} bytes", entry.size_bytes),
             });
         }
+        // A sparse file's data are not its contents in one piece; they go into the recipe.
+        if entry.is_plain() {
+            tar.source_mut().begin_content(entry.size_bytes)?;
+        }
         let blob = &mut self.blob;
         tar.copy_data(entry, |piece| match piece {
             Piece::Bytes(bytes) => blob.write(bytes),
             Piece::Hole(bytes) => blob.write_hole(bytes),
         })?;
         self.placer.tree.content_bytes = self.placer.tree.content_bytes.saturating_add(entry.size_bytes);
-        Ok(Kind::Regular { size_bytes: entry.size_bytes, extents: self.blob.end_file()? })
+        let extents = self.blob.end_file()?;
+        if entry.is_plain() {
+            tar.source_mut().end_content(entry.size_bytes, &extents)?;
+        }
+        Ok(Kind::Regular { size_bytes: entry.size_bytes, extents })
     }
 
     fn finish(self) -> Result<LayerTree, LayerError> {

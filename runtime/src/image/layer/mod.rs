@@ -1,4 +1,4 @@
-//! Layers: a compressed tar in, two files out.
+//! Layers: a compressed tar in, three files out.
 //!
 //! ```text
 //!              +--------------+  chunks   +--------------+
@@ -10,6 +10,7 @@
 //! - `data`: the contents of all regular files, each from a 4 KiB boundary; aligned 64 KiB windows of zeroes are left
 //!   out and become holes.
 //! - `tree`: a [`tree::LayerTree`], see [`file`] for its form.
+//! - `recipe`: what of the tar is in neither, to make it again; see [`recipe`].
 //!
 //! Source: OCI image-spec layer.md; where that is silent, what Docker and containerd do when they unpack.
 
@@ -21,6 +22,7 @@ pub(super) mod file;
 mod limits;
 mod pipeline;
 mod place;
+mod recipe;
 mod spool;
 pub(super) mod tree;
 mod xattr;
@@ -29,4 +31,5 @@ pub(super) use compression::{Compression, MAGIC_BYTES};
 pub(super) use convert::convert;
 pub use error::LayerError;
 pub use limits::LayerLimits;
+pub(super) use recipe::rebuild;
 pub(super) use spool::spool;

@@ -51,7 +51,9 @@ pub(in crate::image) fn stage(
 
 fn target(name: &Reference) -> Result<Target, ImageError> {
     Ok(match (name.digest(), name.tag()) {
-        (Some(digest), _) => Target::Digest(digest.parse().map_err(|_| ImageError::NotFound(name.familiar()))?),
+        (Some(digest), _) => {
+            Target::Digest(digest.parse().map_err(|_| ImageError::NotFound(name.familiar()))?)
+        }
         (None, tag) => Target::Tag(tag.unwrap_or("latest").to_owned()),
     })
 }

@@ -111,9 +111,7 @@ impl Catalog {
             .iter()
             .filter(|(_, record)| !record.removed && record.manifest == Some(digest))
             .map(|(id, _)| *id)
-            .find(|id| {
-                self.names_of(id).iter().any(|other| other.is_in_repository_of(name))
-            })
+            .find(|id| self.names_of(id).iter().any(|other| other.is_in_repository_of(name)))
     }
 
     /// All names of an image, sorted.

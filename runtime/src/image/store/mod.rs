@@ -3,7 +3,7 @@
 //! ```text
 //! repositories.json            the catalog: images, and names for them; what it does not name is garbage
 //! blobs/sha256/<digest>        configs and manifests
-//! layers/<diffID>/{data,tree}  one layer, shared by all images that have it
+//! layers/<diffID>/{data,tree,recipe}  one layer, shared by all images that have it
 //! merged/<stack>/              metadata image of a stack of layers, and what its disk is made of
 //! staging/op-*/                what is being made; renamed into place when complete
 //! lock                         see below
@@ -32,7 +32,8 @@ use self::catalog::{Catalog, Record};
 use self::lock::StoreLock;
 use super::layer::tree::LayerTree;
 use super::{
-    Archive, Digest, Image, ImageError, ImportOptions, LayerLimits, LoadedImage, Progress, Pulled, Reference,
+    Archive, Digest, Image, ImageError, ImportOptions, LayerLimits, LoadedImage, Progress, Pulled,
+    PushReport, Pushed, Reference,
 };
 use super::{import, load, remote, rootfs};
 use crate::registry::Registries;
@@ -119,6 +120,30 @@ impl ImageStore {
         let id = image.id;
         self.commit(&staging, vec![image])?;
         Ok(Pulled { id, name: name.clone(), digest, is_new: before != Some(id) })
+    }
+
+    /// Pushes an image under a name.
+    ///
+    /// # Errors
+    /// The registry cannot be used, a layer is damaged, or there is no space to compress it.
+    pub fn push(
+        &self,
+        registries: &Registries,
+        image: &Image,
+        name: &Reference,
+        report: &PushReport,
+    ) -> Result<Pushed, ImageError> {
+        let manifest = image.manifest().and_then(|digest| std::fs::read(self.paths.blob(&digest)).ok());
+        let staging = Staging::new(&self.paths)?;
+        let pushed = remote::push(&staging, registries, image, manifest.as_deref(), name, report)?;
+        let _lock = StoreLock::take(&self.paths)?;
+        let mut catalog = Catalog::read(&self.paths)?;
+        // Removed meanwhile: then it has no names either.
+        if catalog.images.get(&image.id()).is_some_and(|record| !record.removed) {
+            catalog.names.insert(name.pinned_to(&pushed.digest).to_string(), image.id());
+            catalog.write(&self.paths)?;
+        }
+        Ok(pushed)
     }
 
     /// Makes an image of one layer from a root file system tar, compressed or not.

@@ -80,6 +80,8 @@ impl Staging {
                 return Ok(None);
             }
         }
+        // Layers of a store that never pushed may have none.
+        let _ = fs::hard_link(from.join("recipe"), to.join("recipe"));
         Ok(Some(tree))
     }
 

@@ -51,6 +51,16 @@ impl<S: Source> TarReader<S> {
         }
     }
 
+    /// What it reads from, to be told something.
+    pub(in crate::image) fn source_mut(&mut self) -> &mut S {
+        &mut self.source
+    }
+
+    /// What it reads from, for what follows the archive.
+    pub(in crate::image) fn into_source(self) -> S {
+        self.source
+    }
+
     /// Hands the current member's contents on, in order, holes apart.
     pub(in crate::image) fn copy_data<E: From<TarError>>(
         &mut self,
