@@ -15,12 +15,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 
-use crate::output;
+use crate::{exit, output};
 
 /// How long a transfer may take to end in order.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// What a shell sees of a program that SIGINT ended.
-const INTERRUPTED: i32 = 130;
 
 /// Where to show things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +81,12 @@ impl Layers {
         }
     }
 
+    /// All layers are done: what is said from now on stands below them.
+    pub(crate) fn end(&mut self) {
+        self.by_name.clear();
+        self.bars = None;
+    }
+
     fn bar(&mut self, layer: &str) -> Option<ProgressBar> {
         let bars = self.bars.as_ref()?;
         let make = || {
@@ -131,7 +135,7 @@ impl SignalWatch {
             let mut waiting = [PollFd::new(ended.as_fd(), wanted)];
             if matches!(poll(&mut waiting, patience), Ok(0)) {
                 // A registry that is silent must not keep anybody; the next command clears what is left.
-                process::exit(INTERRUPTED);
+                process::exit(exit::INTERRUPTED.into());
             }
         });
         Ok(Self { set, alive: Some(alive), thread: Some(thread) })

@@ -67,6 +67,7 @@ pub(crate) fn pull(
 ) -> Result<Pulled> {
     let mut layers = Layers::new(show);
     let pulled = store.pull(registries, name, &mut |event| report(&mut layers, name, &event))?;
+    layers.end();
     layers.line(&format!("Digest: {}", pulled.digest));
     let what = if pulled.is_new { "Downloaded newer image" } else { "Image is up to date" };
     layers.line(&format!("Status: {what} for {}", name.familiar()));

@@ -46,6 +46,7 @@ impl Push {
                 report(&mut shown.lock().unwrap_or_else(PoisonError::into_inner), event);
             }) as _),
         )?;
+        layers.lock().unwrap_or_else(PoisonError::into_inner).end();
         let tag = name.tag().unwrap_or("latest");
         line(&format!("{tag}: digest: {} size: {}", pushed.digest, pushed.size_bytes));
         if self.quiet {

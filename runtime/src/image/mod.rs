@@ -15,6 +15,7 @@ mod config;
 mod digest;
 mod error;
 mod handle;
+mod hashed;
 mod import;
 mod layer;
 mod load;

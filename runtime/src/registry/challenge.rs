@@ -193,7 +193,7 @@ mod tests {
             realm: "https://auth.docker.io/token".to_owned(),
             service: Some("registry.docker.io".to_owned()),
         };
-        assert_eq!(Challenge::parse(hub), [bearer.clone()]);
+        assert_eq!(Challenge::parse(hub), std::slice::from_ref(&bearer));
         assert_eq!(Challenge::parse("Basic realm=\"x\""), [Challenge::Basic]);
         assert_eq!(Challenge::parse("Digest realm=x, nonce=\"y\""), []);
         assert_eq!(Challenge::parse("Bearer service=x"), []);

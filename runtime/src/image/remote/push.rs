@@ -5,14 +5,13 @@
 //! with it the image's ID, is always the same.
 
 use std::fs::File;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
+use crate::image::hashed::Hashed;
 use crate::image::layer::{LayerError, rebuild};
 use crate::image::load::layer_error;
 use crate::image::store::Staging;
@@ -175,7 +174,7 @@ impl Push<'_> {
     fn pack(&self, diff_id: &Digest, plain: bool) -> Result<(PathBuf, Digest, u64), ImageError> {
         let path = self.staging.file("blob");
         let file = File::create(&path).map_err(ImageError::io("create", &path))?;
-        let mut out = Hashed { file, hasher: Sha256::new(), bytes: 0 };
+        let mut out = Hashed::new(file);
         let layer: &Path = &self.image.paths.layer(diff_id);
         if plain {
             rebuild(layer, diff_id, &mut out).map_err(layer_error(diff_id))?;
@@ -184,26 +183,7 @@ impl Push<'_> {
             rebuild(layer, diff_id, &mut gzip).map_err(layer_error(diff_id))?;
             out = gzip.finish().map_err(LayerError::write).map_err(layer_error(diff_id))?;
         }
-        Ok((path, Digest::finish(out.hasher), out.bytes))
-    }
-}
-
-/// A file and the digest of what is written to it.
-struct Hashed {
-    file: File,
-    hasher: Sha256,
-    bytes: u64,
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.hasher.update(bytes.get(..count).unwrap_or_default());
-        self.bytes += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        let (_, digest, bytes) = out.finish();
+        Ok((path, digest, bytes))
     }
 }

@@ -215,6 +215,12 @@ impl ImageStore {
         remove::collect(&self.paths, containers_of)
     }
 
+    /// Where a layer is.
+    #[cfg(test)]
+    pub(super) fn paths_of_layer(&self, diff_id: &Digest) -> std::path::PathBuf {
+        self.paths.layer(diff_id)
+    }
+
     /// Makes the metadata image of layers that are in the store.
     pub(super) fn stage_merged(
         paths: &Paths,

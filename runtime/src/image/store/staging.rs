@@ -73,15 +73,13 @@ impl Staging {
         let (from, to) = (self.paths.layer(diff_id), self.layer(diff_id));
         let Ok(tree) = read_layer(&from) else { return Ok(None) };
         fs::create_dir(&to).map_err(ImageError::io("create", &to))?;
-        for name in ["data", "tree"] {
+        for name in ["data", "tree", "recipe"] {
             if fs::hard_link(from.join(name), to.join(name)).is_err() {
-                // Removed at this moment.
+                // Removed at this moment; or it is of a store that had no recipes, and is made again.
                 durable::remove(&to).map_err(ImageError::io("remove", &to))?;
                 return Ok(None);
             }
         }
-        // Layers of a store that never pushed may have none.
-        let _ = fs::hard_link(from.join("recipe"), to.join("recipe"));
         Ok(Some(tree))
     }
 

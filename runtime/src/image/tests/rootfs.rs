@@ -7,7 +7,8 @@ use super::Fixture;
 use super::archive::image;
 use super::disk::{BLOCK, Disk, Found};
 use super::tarball::Tarball;
-use crate::image::{Image, ImageError};
+use crate::image::layer::{LayerError, rebuild};
+use crate::image::{Digest, Image, ImageError};
 
 /// The bytes of an image's disk.
 pub(super) fn disk_of(image: &Image) -> Vec<u8> {
@@ -61,7 +62,37 @@ impl Tree {
 pub(super) fn tree(layers: &[Vec<u8>]) -> Result<Tree, ImageError> {
     let fixture = Fixture::new();
     let loaded = fixture.load(image(layers, "test"))?;
+    // Whatever is in a tar, it can be made again.
+    for layer in layers {
+        let diff_id = Digest::of(layer);
+        let mut again = Vec::new();
+        rebuild(&fixture.store.paths_of_layer(&diff_id), &diff_id, &mut again).unwrap();
+        assert!(again == *layer);
+    }
     Ok(Tree::of(&fixture.store.resolve(&loaded[0].id.to_string()).unwrap()))
+}
+
+#[test]
+fn a_damaged_recipe_makes_no_other_tar() {
+    let fixture = Fixture::new();
+    let layer = Tarball::new().file("a", &[7; 70_000]).symlink("b", "a").end();
+    fixture.load(image(std::slice::from_ref(&layer), "test")).unwrap();
+    let diff_id = Digest::of(&layer);
+    let directory = fixture.store.paths_of_layer(&diff_id);
+    let whole = std::fs::read(directory.join("recipe")).unwrap();
+    for index in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[index] ^= 0x55;
+        for content in [&bytes[..], &whole[..index]] {
+            std::fs::write(directory.join("recipe"), content).unwrap();
+            let mut again = Vec::new();
+            let made = rebuild(&directory, &diff_id, &mut again);
+            assert!(
+                matches!(made, Err(LayerError::Damaged(_))) && again.is_empty(),
+                "byte {index}: {made:?}"
+            );
+        }
+    }
 }
 
 #[test]

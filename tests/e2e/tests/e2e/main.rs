@@ -11,6 +11,7 @@ mod layer;
 mod lifecycle;
 mod logs;
 mod process;
+mod registry;
 mod run;
 mod stdio;
 mod terminal;

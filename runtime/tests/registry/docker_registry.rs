@@ -1,0 +1,95 @@
+//! Debian's docker-registry on a free port of the loopback interface, its data in a temporary directory.
+
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// `htpasswd -nbB me s3cret`
+const HTPASSWD: &str = "me:$2y$05$n3.okiaxnAler1NBeHKbg.1IPHslv0fRfQGvSE1mon6EZm0v40nVO\n";
+
+/// How it is to be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Plain,
+    /// TLS with a CA of its own, user `me` with password `s3cret`.
+    Secured,
+}
+
+/// A running registry; gone when dropped.
+pub(crate) struct DockerRegistry {
+    child: Child,
+    directory: tempfile::TempDir,
+    pub(crate) host: String,
+}
+
+impl DockerRegistry {
+    /// Starts one; `None`, loudly, where the program is not installed.
+    pub(crate) fn start(mode: Mode) -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let host = format!("127.0.0.1:{port}");
+        let mut config = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp:\n  addr: {host}\n",
+            at("data").display()
+        );
+        if mode == Mode::Secured {
+            make_certificates(directory.path());
+            fs::write(at("htpasswd"), HTPASSWD).unwrap();
+            config += &format!(
+                "  tls: {{certificate: {}, key: {}}}\nauth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+                at("cert.pem").display(),
+                at("key.pem").display(),
+                at("htpasswd").display()
+            );
+        }
+        fs::write(at("config.yml"), config).unwrap();
+        let started = Command::new("docker-registry")
+            .arg("serve")
+            .arg(at("config.yml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(at("log")).unwrap())
+            .spawn();
+        let Ok(child) = started else {
+            eprintln!("SKIPPED: docker-registry is not installed (Debian package docker-registry)");
+            return None;
+        };
+        let registry = Self { child, directory, host };
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(&registry.host).is_err() {
+            let log = fs::read_to_string(registry.directory.path().join("log")).unwrap();
+            assert!(Instant::now() < deadline, "docker-registry does not listen: {log}");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Some(registry)
+    }
+
+    /// The CA's certificate.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A CA, and a certificate of it for 127.0.0.1.
+fn make_certificates(directory: &Path) {
+    let script = "set -e
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test CA'
+        openssl req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj '/CN=127.0.0.1'
+        printf 'subjectAltName=IP:127.0.0.1' > extensions
+        openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+            -extfile extensions -out cert.pem";
+    let made = Command::new("sh").args(["-c", script]).current_dir(directory).output().unwrap();
+    assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+}

@@ -1,0 +1,147 @@
+//! Images from and to a registry on the same host: pulled, run, pushed, and run by somebody else.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use holm_e2e::{Holm, Outcome, TestImage};
+
+/// docker-registry on a free port; gone when dropped.
+struct Registry {
+    child: Child,
+    host: String,
+    _data: tempfile::TempDir,
+}
+
+impl Registry {
+    fn start() -> Self {
+        let data = tempfile::tempdir_in("/var/tmp").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let host = format!("127.0.0.1:{port}");
+        let config = data.path().join("config.yml");
+        let root = data.path().join("data");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \
+             \"{host}\"}}\n",
+            root.display()
+        );
+        fs::write(&config, text).unwrap();
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("docker-registry");
+        let registry = Self { child, host, _data: data };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(&registry.host).is_err() {
+            assert!(Instant::now() < deadline, "docker-registry does not listen");
+            thread::sleep(Duration::from_millis(50));
+        }
+        registry
+    }
+
+    /// A registry that has busybox, put there by skopeo.
+    fn with_busybox() -> Self {
+        let registry = Self::start();
+        let from = format!("oci-archive:{}", TestImage::Busybox.archive().display());
+        let to = format!("docker://{}", registry.name("busybox:latest"));
+        tool("skopeo", &["copy", "-q", "--dest-tls-verify=false", &from, &to]).ok();
+        registry
+    }
+
+    fn name(&self, image: &str) -> String {
+        format!("{}/{image}", self.host)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn tool(program: &str, arguments: &[&str]) -> Outcome {
+    Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}")).into()
+}
+
+#[test]
+fn m03_run_pulls_what_is_missing_and_only_that() {
+    let (registry, holm) = (Registry::with_busybox(), Holm::empty());
+    let name = registry.name("busybox");
+    holm.run(["--pull", "never", &name, "true"]).fails(125, "no such image");
+    let first = holm.run([name.as_str(), "echo", "hello"]);
+    assert_eq!(first.ok(), "hello");
+    assert!(
+        first.err().starts_with(&format!("Unable to find image '{name}:latest' locally\n")),
+        "{}",
+        first.err()
+    );
+    assert!(first.err().contains("Status: Downloaded newer image"), "{}", first.err());
+    let always = holm.run(["--pull", "always", &name, "echo", "again"]);
+    assert_eq!(always.ok(), "again");
+    assert!(always.err().contains("Status: Image is up to date"), "{}", always.err());
+    // What is there needs no registry.
+    drop(registry);
+    let local = holm.run([name.as_str(), "echo", "local"]);
+    assert_eq!((local.ok().as_str(), local.err().as_str()), ("local", ""));
+}
+
+#[test]
+fn m05_an_old_digest_still_runs_after_the_tag_moved() {
+    let (registry, holm) = (Registry::with_busybox(), Holm::empty());
+    let name = registry.name("busybox:latest");
+    let pulled = holm.holm(["pull", &name]).outcome().ok();
+    let digest = pulled.lines().find_map(|line| line.strip_prefix("Digest: ")).unwrap().to_owned();
+    let changed = Holm::empty();
+    let tree = tempfile::tempdir_in("/var/tmp").unwrap();
+    let script = "set -e; mkdir -p tree/bin; cp /bin/busybox tree/bin/sh; tar -C tree -cf rootfs.tar .";
+    Outcome::from(Command::new("sh").args(["-c", script]).current_dir(tree.path()).output().unwrap()).ok();
+    changed.holm(["import"]).arg(tree.path().join("rootfs.tar")).arg(&name).outcome().ok();
+    changed.holm(["push", &name]).outcome().ok();
+    assert!(holm.holm(["pull", &name]).outcome().ok().contains("Downloaded newer image"));
+    let pinned = format!("{}@{digest}", registry.name("busybox"));
+    assert_eq!(holm.run(["--pull", "never", &pinned, "echo", "old"]).ok(), "old");
+    assert_eq!(holm.run(["--pull", "never", &name, "/bin/sh", "-c", "echo new"]).ok(), "new");
+}
+
+#[test]
+fn what_holm_pushes_runs_under_podman() {
+    let (registry, holm) = (Registry::start(), Holm::empty());
+    let name = registry.name("made/here:v1");
+    let tree = tempfile::tempdir_in("/var/tmp").unwrap();
+    let script = "set -e; mkdir -p tree/bin; cp /bin/busybox tree/bin/sh; tar -C tree -cf rootfs.tar .";
+    Outcome::from(Command::new("sh").args(["-c", script]).current_dir(tree.path()).output().unwrap()).ok();
+    let rootfs = tree.path().join("rootfs.tar");
+    let id = holm.holm(["import", "-c", "CMD [\"/bin/sh\", \"-c\", \"echo hello\"]"]).arg(&rootfs).arg(&name);
+    let id = id.outcome().ok();
+    let pushed = holm.holm(["push", &name]).outcome().ok();
+    assert!(pushed.lines().last().unwrap().starts_with("v1: digest: sha256:"), "{pushed}");
+    let storage = tempfile::tempdir_in("/var/tmp").unwrap();
+    let root = storage.path().join("root");
+    let options = ["--root", root.to_str().unwrap(), "--storage-driver=vfs", "--cgroup-manager=cgroupfs"];
+    let podman = |arguments: &[&str]| tool("podman", &[options.as_slice(), arguments].concat());
+    let run = ["run", "--rm", "--runtime=crun", "--network=none", "--tls-verify=false", &name];
+    let ran = podman(&run).ok();
+    let there = podman(&["images", "--no-trunc", "-q"]).ok();
+    // Its files belong to root of podman's own making, and may be mounts.
+    let _ = podman(&["system", "reset", "--force"]);
+    assert_eq!(ran.lines().last(), Some("hello"));
+    assert_eq!(there, id, "the same image");
+}
+
+#[test]
+fn an_image_that_was_pulled_is_pushed_as_it_came() {
+    let (registry, holm) = (Registry::with_busybox(), Holm::empty());
+    let name = registry.name("busybox:latest");
+    let digest = || {
+        let from = format!("docker://{name}");
+        tool("skopeo", &["inspect", "--tls-verify=false", "--format={{.Digest}}", &from]).ok()
+    };
+    let before = digest();
+    holm.holm(["pull", "-q", &name]).outcome().ok();
+    let pushed = holm.holm(["push", &name]).outcome().ok();
+    assert!(pushed.contains(": Layer already exists") && !pushed.contains(": Pushed"), "{pushed}");
+    assert!(pushed.contains(&before), "{pushed}");
+    assert_eq!(digest(), before);
+}
