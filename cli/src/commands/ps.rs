@@ -121,9 +121,8 @@ impl Ps {
             Filter::Name(name) => container.name.as_str().contains(name.trim_start_matches('/')),
             Filter::Status(status) => state.status.to_string() == *status,
             Filter::Exited(code) => state.status == Status::Exited && state.exit_code == *code,
-            Filter::Ancestor(image) => {
-                super::find_image(images, image).is_ok_and(|image| image.id().to_string() == container.record.image_id)
-            }
+            Filter::Ancestor(image) => super::find_image(images, image)
+                .is_ok_and(|image| image.id().to_string() == container.record.image_id),
         };
         self.filter.iter().all(|wanted| {
             let same_key = |other: &&Filter| std::mem::discriminant(*other) == std::mem::discriminant(wanted);

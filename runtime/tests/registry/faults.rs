@@ -4,13 +4,12 @@ use holm_runtime::image::{Digest, ImageError, Progress, Reference};
 use holm_runtime::registry::RegistryConfig;
 use serde_json::json;
 
-use super::faulty::{Fault, FaultyRegistry, blob_path};
-use super::image::{INDEX, MANIFEST, TestImage, descriptor};
 use super::{Host, chain};
+use holm_test_registry::{Fault, FaultyRegistry, INDEX, MANIFEST, RegistryImage, blob_path, descriptor, tar};
 
 #[test]
 fn a_cut_download_goes_on_where_it_was_cut() {
-    let (host, image) = (Host::new(), TestImage::new(2, 400_000));
+    let (host, image) = (Host::new(), RegistryImage::new(2, 400_000));
     let registry = FaultyRegistry::with(&image);
     let path = blob_path(&image.layers[0]);
     registry.fail(&path, &[Fault::Cut(100_000), Fault::Cut(50_000), Fault::Status(503), Fault::Cut(7)]);
@@ -24,7 +23,7 @@ fn a_cut_download_goes_on_where_it_was_cut() {
 
 #[test]
 fn a_cut_download_from_a_server_without_ranges_starts_again() {
-    let (host, image) = (Host::new(), TestImage::new(1, 400_000));
+    let (host, image) = (Host::new(), RegistryImage::new(1, 400_000));
     let registry = FaultyRegistry::with(&image);
     registry.without_ranges();
     let faults = [Fault::Cut(100_000), Fault::CutWithoutRange(60_000), Fault::Cut(200_000)];
@@ -34,7 +33,7 @@ fn a_cut_download_from_a_server_without_ranges_starts_again() {
 
 #[test]
 fn a_server_that_never_gets_better_leaves_nothing() {
-    let (host, image) = (Host::new(), TestImage::new(3, 200_000));
+    let (host, image) = (Host::new(), RegistryImage::new(3, 200_000));
     let registry = FaultyRegistry::with(&image);
     registry.fail(&blob_path(&image.layers[1]), &[Fault::Cut(0); 100]);
     let error = host.pull(&registry.name()).unwrap_err();
@@ -47,7 +46,7 @@ fn a_server_that_never_gets_better_leaves_nothing() {
 
 #[test]
 fn m02_wrong_bytes_are_refused_by_the_name_of_their_blob() {
-    let image = TestImage::new(2, 100_000);
+    let image = RegistryImage::new(2, 100_000);
     let manifest_path = format!("/v2/x/y/manifests/{}", Digest::of(&image.manifest));
     let pinned = |registry: &FaultyRegistry| format!("{}/x/y@{}", registry.host, Digest::of(&image.manifest));
     for (path, blob) in [
@@ -89,7 +88,7 @@ fn endless_documents_are_refused() {
 #[test]
 fn of_an_index_this_hosts_image_is_taken() {
     let (host, registry) = (Host::new(), FaultyRegistry::new());
-    let (ours, arm) = (TestImage::new(1, 1000), TestImage::of("arm64", Vec::new()));
+    let (ours, arm) = (RegistryImage::new(1, 1000), RegistryImage::of("arm64", Vec::new()));
     let mut entries = Vec::new();
     for (image, architecture) in [(&arm, "arm64"), (&ours, "amd64")] {
         registry.add(image);
@@ -117,9 +116,9 @@ fn of_an_index_this_hosts_image_is_taken() {
 #[test]
 fn m04_layers_of_the_store_are_not_fetched() {
     let (host, registry) = (Host::new(), FaultyRegistry::new());
-    let tars = |count| (1..=count).map(|seed| super::image::tar(seed, 1000)).collect();
-    let base = TestImage::of("amd64", tars(1));
-    let derived = TestImage::of("amd64", [tars(1), vec![super::image::tar(9, 1000)]].concat());
+    let tars = |count| (1..=count).map(|seed| tar(seed, 1000)).collect();
+    let base = RegistryImage::of("amd64", tars(1));
+    let derived = RegistryImage::of("amd64", [tars(1), vec![tar(9, 1000)]].concat());
     registry.add(&base);
     registry.add(&derived);
     registry.put("/v2/x/y/manifests/base", MANIFEST, &base.manifest);
@@ -141,7 +140,7 @@ fn m04_layers_of_the_store_are_not_fetched() {
 
 #[test]
 fn mirrors_are_asked_first_and_the_registry_when_they_do_not_help() {
-    let image = TestImage::new(1, 1000);
+    let image = RegistryImage::new(1, 1000);
     let (empty, mirror, upstream) =
         (FaultyRegistry::new(), FaultyRegistry::with(&image), FaultyRegistry::with(&image));
     let config = |mirrors: &[&str]| {
@@ -163,7 +162,7 @@ fn mirrors_are_asked_first_and_the_registry_when_they_do_not_help() {
 
 #[test]
 fn m05_a_tag_that_moves_leaves_the_old_digest() {
-    let (host, first, second) = (Host::new(), TestImage::new(1, 1000), TestImage::new(2, 2000));
+    let (host, first, second) = (Host::new(), RegistryImage::new(1, 1000), RegistryImage::new(2, 2000));
     let registry = FaultyRegistry::with(&first);
     let old = host.pull(&registry.name()).unwrap();
     assert!(old.is_new && !host.pull(&registry.name()).unwrap().is_new);

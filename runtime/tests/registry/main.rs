@@ -1,15 +1,10 @@
-//! Images from and to registries, over real connections: Debian's docker-registry where it is installed, and a server
+//! Images from and to registries, over real connections: Debian's docker-registry, and a server
 //! that misbehaves on purpose.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
-#![allow(clippy::print_stderr, reason = "a test that cannot run says so")]
 
 mod docker_registry;
 mod faults;
-mod faulty;
-mod image;
-mod round_trip;
-mod secured;
 mod tokens;
 
 use std::path::Path;

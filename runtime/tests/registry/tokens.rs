@@ -2,11 +2,10 @@
 
 use holm_runtime::registry::RegistryError;
 
-use super::faulty::FaultyRegistry;
-use super::image::TestImage;
 use super::{Host, chain};
+use holm_test_registry::{Fault, FaultyRegistry, RegistryImage};
 
-fn guarded(image: &TestImage) -> FaultyRegistry {
+fn guarded(image: &RegistryImage) -> FaultyRegistry {
     let registry = FaultyRegistry::with(image);
     let challenge = format!("Bearer realm=\"http://{}/token\",service=\"here\"", registry.host);
     registry.guard("Bearer t0ken", &challenge);
@@ -16,7 +15,7 @@ fn guarded(image: &TestImage) -> FaultyRegistry {
 
 #[test]
 fn a_token_is_asked_for_once_with_the_stored_password() {
-    let (host, image) = (Host::new(), TestImage::new(2, 1000));
+    let (host, image) = (Host::new(), RegistryImage::new(2, 1000));
     let registry = guarded(&image);
     host.registries.credentials().store(&registry.host, "me", "pw").unwrap();
     host.pull(&registry.name()).unwrap();
@@ -29,7 +28,7 @@ fn a_token_is_asked_for_once_with_the_stored_password() {
 
 #[test]
 fn anybody_gets_a_token_for_what_is_public() {
-    let (host, image) = (Host::new(), TestImage::new(1, 1000));
+    let (host, image) = (Host::new(), RegistryImage::new(1, 1000));
     let registry = guarded(&image);
     host.pull(&registry.name()).unwrap();
     assert!(!registry.requests().iter().any(|line| line.contains("Basic")));
@@ -37,7 +36,7 @@ fn anybody_gets_a_token_for_what_is_public() {
 
 #[test]
 fn a_token_that_does_not_help_is_no_reason_to_go_on_forever() {
-    let (host, image) = (Host::new(), TestImage::new(1, 1000));
+    let (host, image) = (Host::new(), RegistryImage::new(1, 1000));
     let registry = guarded(&image);
     registry.put("/token", "application/json", br#"{"access_token":"other"}"#);
     let error = host.pull(&registry.name()).unwrap_err();
@@ -47,9 +46,9 @@ fn a_token_that_does_not_help_is_no_reason_to_go_on_forever() {
 
 #[test]
 fn a_login_at_a_token_server_is_verified() {
-    let (host, registry) = (Host::new(), guarded(&TestImage::new(1, 10)));
+    let (host, registry) = (Host::new(), guarded(&RegistryImage::new(1, 10)));
     host.registries.verify(&registry.host, "me", "pw").unwrap();
-    registry.fail("/token", &[super::faulty::Fault::Status(401)]);
+    registry.fail("/token", &[Fault::Status(401)]);
     let error = host.registries.verify(&registry.host, "me", "wrong").unwrap_err();
     assert!(matches!(error, RegistryError::Login { .. }), "{error}");
 }

@@ -15,4 +15,5 @@ mod registry;
 mod run;
 mod stdio;
 mod terminal;
+mod transfers;
 mod trees;

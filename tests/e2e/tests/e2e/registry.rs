@@ -1,64 +1,17 @@
 //! Images from and to a registry on the same host: pulled, run, pushed, and run by somebody else.
 
-use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use holm_e2e::{Holm, Outcome, TestImage};
+use holm_test_registry::{DockerRegistry, Mode};
 
-/// docker-registry on a free port; gone when dropped.
-struct Registry {
-    child: Child,
-    host: String,
-    _data: tempfile::TempDir,
-}
-
-impl Registry {
-    fn start() -> Self {
-        let data = tempfile::tempdir_in("/var/tmp").unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let host = format!("127.0.0.1:{port}");
-        let config = data.path().join("config.yml");
-        let root = data.path().join("data");
-        let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \
-             \"{host}\"}}\n",
-            root.display()
-        );
-        fs::write(&config, text).unwrap();
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("docker-registry");
-        let registry = Self { child, host, _data: data };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(&registry.host).is_err() {
-            assert!(Instant::now() < deadline, "docker-registry does not listen");
-            thread::sleep(Duration::from_millis(50));
-        }
-        registry
-    }
-
-    /// A registry that has busybox, put there by skopeo.
-    fn with_busybox() -> Self {
-        let registry = Self::start();
-        let from = format!("oci-archive:{}", TestImage::Busybox.archive().display());
-        let to = format!("docker://{}", registry.name("busybox:latest"));
-        tool("skopeo", &["copy", "-q", "--dest-tls-verify=false", &from, &to]).ok();
-        registry
-    }
-
-    fn name(&self, image: &str) -> String {
-        format!("{}/{image}", self.host)
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A registry that has busybox, put there by skopeo.
+fn with_busybox() -> DockerRegistry {
+    let registry = DockerRegistry::start(Mode::Plain);
+    let from = format!("oci-archive:{}", TestImage::Busybox.archive().display());
+    let to = format!("docker://{}", registry.name("busybox:latest"));
+    tool("skopeo", &["copy", "-q", "--dest-tls-verify=false", &from, &to]).ok();
+    registry
 }
 
 fn tool(program: &str, arguments: &[&str]) -> Outcome {
@@ -67,7 +20,7 @@ fn tool(program: &str, arguments: &[&str]) -> Outcome {
 
 #[test]
 fn m03_run_pulls_what_is_missing_and_only_that() {
-    let (registry, holm) = (Registry::with_busybox(), Holm::empty());
+    let (registry, holm) = (with_busybox(), Holm::empty());
     let name = registry.name("busybox");
     holm.run(["--pull", "never", &name, "true"]).fails(125, "no such image");
     let first = holm.run([name.as_str(), "echo", "hello"]);
@@ -89,7 +42,7 @@ fn m03_run_pulls_what_is_missing_and_only_that() {
 
 #[test]
 fn m05_an_old_digest_still_runs_after_the_tag_moved() {
-    let (registry, holm) = (Registry::with_busybox(), Holm::empty());
+    let (registry, holm) = (with_busybox(), Holm::empty());
     let name = registry.name("busybox:latest");
     let pulled = holm.holm(["pull", &name]).outcome().ok();
     let digest = pulled.lines().find_map(|line| line.strip_prefix("Digest: ")).unwrap().to_owned();
@@ -107,7 +60,7 @@ fn m05_an_old_digest_still_runs_after_the_tag_moved() {
 
 #[test]
 fn what_holm_pushes_runs_under_podman() {
-    let (registry, holm) = (Registry::start(), Holm::empty());
+    let (registry, holm) = (DockerRegistry::start(Mode::Plain), Holm::empty());
     let name = registry.name("made/here:v1");
     let tree = tempfile::tempdir_in("/var/tmp").unwrap();
     let script = "set -e; mkdir -p tree/bin; cp /bin/busybox tree/bin/sh; tar -C tree -cf rootfs.tar .";
@@ -132,7 +85,7 @@ fn what_holm_pushes_runs_under_podman() {
 
 #[test]
 fn an_image_that_was_pulled_is_pushed_as_it_came() {
-    let (registry, holm) = (Registry::with_busybox(), Holm::empty());
+    let (registry, holm) = (with_busybox(), Holm::empty());
     let name = registry.name("busybox:latest");
     let digest = || {
         let from = format!("docker://{name}");

@@ -13,23 +13,29 @@ const HTPASSWD: &str = "me:$2y$05$n3.okiaxnAler1NBeHKbg.1IPHslv0fRfQGvSE1mon6EZm
 
 /// How it is to be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
+    /// HTTP.
     Plain,
     /// TLS with a CA of its own, user `me` with password `s3cret`.
     Secured,
 }
 
 /// A running registry; gone when dropped.
-pub(crate) struct DockerRegistry {
+pub struct DockerRegistry {
     child: Child,
     directory: tempfile::TempDir,
-    pub(crate) host: String,
+    /// `127.0.0.1:PORT`
+    pub host: String,
 }
 
 impl DockerRegistry {
-    /// Starts one; `None`, loudly, where the program is not installed.
-    pub(crate) fn start(mode: Mode) -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
+    /// Starts one.
+    ///
+    /// # Panics
+    /// When it does not come up; it is part of Debian's package docker-registry.
+    #[must_use]
+    pub fn start(mode: Mode) -> Self {
+        let directory = tempfile::tempdir_in("/var/tmp").unwrap();
         let at = |name: &str| directory.path().join(name);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let host = format!("127.0.0.1:{port}");
@@ -48,17 +54,14 @@ impl DockerRegistry {
             );
         }
         fs::write(at("config.yml"), config).unwrap();
-        let started = Command::new("docker-registry")
+        let child = Command::new("docker-registry")
             .arg("serve")
             .arg(at("config.yml"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(at("log")).unwrap())
-            .spawn();
-        let Ok(child) = started else {
-            eprintln!("SKIPPED: docker-registry is not installed (Debian package docker-registry)");
-            return None;
-        };
+            .spawn()
+            .expect("docker-registry, of Debian's package docker-registry");
         let registry = Self { child, directory, host };
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(&registry.host).is_err() {
@@ -66,11 +69,18 @@ impl DockerRegistry {
             assert!(Instant::now() < deadline, "docker-registry does not listen: {log}");
             thread::sleep(Duration::from_millis(20));
         }
-        Some(registry)
+        registry
+    }
+
+    /// A repository's full name: `127.0.0.1:PORT/<image>`.
+    #[must_use]
+    pub fn name(&self, image: &str) -> String {
+        format!("{}/{image}", self.host)
     }
 
     /// The CA's certificate.
-    pub(crate) fn ca(&self) -> PathBuf {
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
         self.directory.path().join("ca.pem")
     }
 }
@@ -84,9 +94,9 @@ impl Drop for DockerRegistry {
 
 /// A CA, and a certificate of it for 127.0.0.1.
 fn make_certificates(directory: &Path) {
-    let script = "set -e
-        openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test CA'
-        openssl req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj '/CN=127.0.0.1'
+    let script = "set -e; key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1'
+        openssl req -x509 $key -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test CA'
+        openssl req $key -nodes -keyout key.pem -out request.pem -subj '/CN=127.0.0.1'
         printf 'subjectAltName=IP:127.0.0.1' > extensions
         openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
             -extfile extensions -out cert.pem";

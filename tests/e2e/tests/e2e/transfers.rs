@@ -1,18 +1,5 @@
 //! `pull`, `push`, `login` and `logout` as a user meets them: lines, files, exit codes, Ctrl-C.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
-#![allow(clippy::print_stderr, reason = "a test that cannot run says so")]
-
-#[path = "../../runtime/tests/registry/docker_registry.rs"]
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod docker_registry;
-#[path = "../../runtime/tests/registry/faulty.rs"]
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod faulty;
-#[path = "../../runtime/tests/registry/image.rs"]
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod image;
-
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -21,12 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use holm_runtime::image::Digest;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 
-use docker_registry::{DockerRegistry, Mode};
-use faulty::{Fault, FaultyRegistry, blob_path};
-use image::TestImage;
+use holm_test_registry::{DockerRegistry, Fault, FaultyRegistry, Mode, RegistryImage, blob_path, tar};
 
 struct Holm {
     directory: tempfile::TempDir,
@@ -41,7 +25,7 @@ impl Holm {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let at = |name: &str| self.directory.path().join(name);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_holm"));
+        let mut command = Command::new("holm");
         command.args(arguments).stdin(Stdio::null());
         command.env("HOLM_ROOT", at("root")).env("HOLM_RUN", at("run"));
         command.env("HOLM_CONFIG", at("config.toml")).env("DOCKER_CONFIG", at("docker"));
@@ -80,7 +64,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn pull_prints_dockers_lines() {
-    let (holm, image) = (Holm::new(), TestImage::new(2, 50_000));
+    let (holm, image) = (Holm::new(), RegistryImage::new(2, 50_000));
     let registry = FaultyRegistry::with(&image);
     let name = registry.name();
     let out = holm.ok(&["pull", &name]);
@@ -121,7 +105,7 @@ fn pull_prints_dockers_lines() {
 
 #[test]
 fn short_names_come_from_the_default_registry() {
-    let (holm, image) = (Holm::new(), TestImage::new(1, 1000));
+    let (holm, image) = (Holm::new(), RegistryImage::new(1, 1000));
     let registry = FaultyRegistry::with(&image);
     holm.config(&format!("default-registry = {:?}\n", registry.host));
     let out = holm.ok(&["pull", "x/y:tag"]);
@@ -135,7 +119,7 @@ fn short_names_come_from_the_default_registry() {
 
 #[test]
 fn an_interrupted_pull_leaves_nothing() {
-    let (holm, image) = (Holm::new(), TestImage::new(2, 400_000));
+    let (holm, image) = (Holm::new(), RegistryImage::new(2, 400_000));
     let registry = FaultyRegistry::with(&image);
     registry
         .fail(&blob_path(&image.layers[1]), &[Fault::Cut(100_000), Fault::Status(503), Fault::Status(503)]);
@@ -153,7 +137,7 @@ fn an_interrupted_pull_leaves_nothing() {
         assert!(Instant::now() < deadline);
         thread::sleep(Duration::from_millis(5));
     }
-    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait().unwrap();
     assert_eq!(output.code(), Some(130));
     let staging = holm.directory.path().join("root/image/staging");
@@ -163,7 +147,7 @@ fn an_interrupted_pull_leaves_nothing() {
 
 #[test]
 fn m03_run_never_pulls_when_it_must_not() {
-    let (holm, registry) = (Holm::new(), FaultyRegistry::with(&TestImage::new(1, 1000)));
+    let (holm, registry) = (Holm::new(), FaultyRegistry::with(&RegistryImage::new(1, 1000)));
     let output = holm.command(&["run", "--pull", "never", &registry.name()]).output().unwrap();
     assert_eq!(output.status.code(), Some(125));
     assert_eq!(registry.requests(), [] as [String; 0]);
@@ -171,7 +155,7 @@ fn m03_run_never_pulls_when_it_must_not() {
 
 #[test]
 fn login_keeps_a_password_that_is_right_and_logout_forgets_it() {
-    let Some(registry) = DockerRegistry::start(Mode::Secured) else { return };
+    let registry = DockerRegistry::start(Mode::Secured);
     let holm = Holm::new();
     holm.config(&format!(
         "[registry.{:?}]\nca = [{:?}]\n",
@@ -196,7 +180,7 @@ fn login_keeps_a_password_that_is_right_and_logout_forgets_it() {
 
 #[test]
 fn credential_helpers_keep_what_docker_would_give_them() {
-    let Some(registry) = DockerRegistry::start(Mode::Secured) else { return };
+    let registry = DockerRegistry::start(Mode::Secured);
     let holm = Holm::new();
     let at = |name: &str| holm.directory.path().join(name);
     fs::create_dir(at("docker")).unwrap();
@@ -221,13 +205,13 @@ fn credential_helpers_keep_what_docker_would_give_them() {
 
 #[test]
 fn what_is_pushed_is_told_in_dockers_words() {
-    let Some(registry) = DockerRegistry::start(Mode::Plain) else { return };
-    let (holm, image) = (Holm::new(), TestImage::new(1, 1000));
-    let tar = holm.directory.path().join("rootfs.tar");
-    fs::write(&tar, image::tar(1, 5000)).unwrap();
+    let registry = DockerRegistry::start(Mode::Plain);
+    let (holm, image) = (Holm::new(), RegistryImage::new(1, 1000));
+    let archive = holm.directory.path().join("rootfs.tar");
+    fs::write(&archive, tar(1, 5000)).unwrap();
     let name = format!("{}/pushed:v1", registry.host);
-    holm.ok(&["import", tar.to_str().unwrap(), &name]);
-    let layer = Digest::of(&image::tar(1, 5000)).short();
+    holm.ok(&["import", archive.to_str().unwrap(), &name]);
+    let layer = Digest::of(&tar(1, 5000)).short();
     let out = holm.ok(&["push", &name]);
     let lines: Vec<_> = out.lines().collect();
     assert_eq!(lines[0], format!("The push refers to repository [{}/pushed]", registry.host));

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use holm_runtime::image::{Archive, ImageError, ImportOptions, Reference};
 use holm_runtime::registry::{RegistryConfig, RegistryError, RegistrySettings};
 
-use super::docker_registry::{DockerRegistry, Mode};
-use super::image::tar;
-use super::{Host, chain};
+use crate::{Host, chain};
+use holm_test_registry::{DockerRegistry, Mode, tar};
 
 fn host(registry: &DockerRegistry, settings: RegistrySettings) -> Host {
     let mut config = RegistryConfig::default();
@@ -22,7 +21,7 @@ fn trusting(registry: &DockerRegistry) -> RegistrySettings {
 
 #[test]
 fn push_and_pull_need_the_password() {
-    let Some(registry) = DockerRegistry::start(Mode::Secured) else { return };
+    let registry = DockerRegistry::start(Mode::Secured);
     let host = host(&registry, trusting(&registry));
     let name: Reference = format!("{}/private:1", registry.host).parse().unwrap();
     let options = ImportOptions { name: Some(name.clone()), ..ImportOptions::default() };
@@ -46,7 +45,7 @@ fn push_and_pull_need_the_password() {
 
 #[test]
 fn a_login_is_verified() {
-    let Some(registry) = DockerRegistry::start(Mode::Secured) else { return };
+    let registry = DockerRegistry::start(Mode::Secured);
     let host = host(&registry, trusting(&registry));
     host.registries.verify(&registry.host, "me", "s3cret").unwrap();
     for (user, password) in [("me", "wrong"), ("you", "s3cret")] {
@@ -57,7 +56,7 @@ fn a_login_is_verified() {
 
 #[test]
 fn certificates_of_unknown_cas_are_refused_unless_that_is_wanted() {
-    let Some(registry) = DockerRegistry::start(Mode::Secured) else { return };
+    let registry = DockerRegistry::start(Mode::Secured);
     let verify = |host: &Host| host.registries.verify(&registry.host, "me", "s3cret");
     let error = verify(&host(&registry, RegistrySettings::default())).unwrap_err();
     assert!(chain(&error).contains("certificate"), "{}", chain(&error));
@@ -68,7 +67,7 @@ fn certificates_of_unknown_cas_are_refused_unless_that_is_wanted() {
 
 #[test]
 fn plain_http_is_for_insecure_registries_only() {
-    let Some(registry) = DockerRegistry::start(Mode::Plain) else { return };
+    let registry = DockerRegistry::start(Mode::Plain);
     assert!(
         host(&registry, RegistrySettings::default()).registries.verify(&registry.host, "a", "b").is_err()
     );

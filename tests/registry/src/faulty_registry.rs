@@ -8,11 +8,11 @@ use std::thread;
 
 use holm_runtime::image::Digest;
 
-use super::image::{MANIFEST, TestImage};
+use crate::image::{MANIFEST, RegistryImage};
 
 /// What is wrong with a resource; each use takes one away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The connection ends after so many bytes of the answer's body.
     Cut(usize),
     /// As `Cut`, and what was asked for is ignored: everything from the start.
@@ -32,13 +32,17 @@ struct State {
 }
 
 /// The server; it ends with the process.
-pub(crate) struct FaultyRegistry {
+pub struct FaultyRegistry {
     state: Arc<Mutex<State>>,
-    pub(crate) host: String,
+    /// `127.0.0.1:PORT`
+    pub host: String,
 }
 
 impl FaultyRegistry {
-    pub(crate) fn new() -> Self {
+    /// A server that has nothing.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "it starts a thread")]
+    pub fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let state = Arc::new(Mutex::new(State { ranges: true, ..State::default() }));
@@ -56,7 +60,7 @@ impl FaultyRegistry {
     }
 
     /// A server that has an image as `x/y:tag`.
-    pub(crate) fn with(image: &TestImage) -> Self {
+    pub fn with(image: &RegistryImage) -> Self {
         let registry = Self::new();
         registry.add(image);
         registry.put("/v2/x/y/manifests/tag", MANIFEST, &image.manifest);
@@ -64,7 +68,7 @@ impl FaultyRegistry {
     }
 
     /// Adds an image's blobs and its manifest by digest.
-    pub(crate) fn add(&self, image: &TestImage) {
+    pub fn add(&self, image: &RegistryImage) {
         let manifest = format!("/v2/x/y/manifests/{}", Digest::of(&image.manifest));
         self.put(&manifest, MANIFEST, &image.manifest);
         for blob in image.layers.iter().chain([&image.config]) {
@@ -72,37 +76,41 @@ impl FaultyRegistry {
         }
     }
 
-    pub(crate) fn put(&self, path: &str, media_type: &str, bytes: &[u8]) {
+    /// Adds a resource, or replaces it.
+    pub fn put(&self, path: &str, media_type: &str, bytes: &[u8]) {
         let resource = (media_type.to_owned(), bytes.to_vec());
         self.state.lock().unwrap().resources.insert(path.to_owned(), resource);
     }
 
     /// The next requests for this path meet these faults.
-    pub(crate) fn fail(&self, path: &str, faults: &[Fault]) {
+    pub fn fail(&self, path: &str, faults: &[Fault]) {
         self.state.lock().unwrap().faults.insert(path.to_owned(), faults.iter().rev().copied().collect());
     }
 
-    pub(crate) fn without_ranges(&self) {
+    /// From now on whole resources are sent, whatever part is asked for.
+    pub fn without_ranges(&self) {
         self.state.lock().unwrap().ranges = false;
     }
 
     /// Asks for this Authorization with this challenge, but for paths without `/v2/`.
-    pub(crate) fn guard(&self, authorization: &str, challenge: &str) {
+    pub fn guard(&self, authorization: &str, challenge: &str) {
         self.state.lock().unwrap().guard = Some((authorization.to_owned(), challenge.to_owned()));
     }
 
     /// All requests so far: the first line, and `Range` and `Authorization` if there were any.
-    pub(crate) fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         self.state.lock().unwrap().requests.clone()
     }
 
     /// The image's name.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("{}/x/y:tag", self.host)
     }
 }
 
-pub(crate) fn blob_path(blob: &[u8]) -> String {
+/// Where a blob is.
+#[must_use]
+pub fn blob_path(blob: &[u8]) -> String {
     format!("/v2/x/y/blobs/{}", Digest::of(blob))
 }
 

@@ -7,17 +7,22 @@ use holm_runtime::image::Digest;
 use serde_json::{Value, json};
 
 /// An image's blobs.
-pub(crate) struct TestImage {
-    pub(crate) layers: Vec<Vec<u8>>,
-    pub(crate) config: Vec<u8>,
-    pub(crate) manifest: Vec<u8>,
+pub struct RegistryImage {
+    /// gzip
+    pub layers: Vec<Vec<u8>>,
+    /// JSON
+    pub config: Vec<u8>,
+    /// JSON
+    pub manifest: Vec<u8>,
 }
 
-pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The media type of a manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of an index.
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// Bytes that do not compress, the same each time.
-pub(crate) fn noise(seed: u32, length: usize) -> Vec<u8> {
+fn noise(seed: u32, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2_654_435_761) | 1;
     let step = |_| {
         state ^= state << 13;
@@ -29,7 +34,8 @@ pub(crate) fn noise(seed: u32, length: usize) -> Vec<u8> {
 }
 
 /// A tar with a file of so many bytes of noise, a hole, a link and an empty directory, as GNU tar writes it.
-pub(crate) fn tar(seed: u32, length: usize) -> Vec<u8> {
+#[must_use]
+pub fn tar(seed: u32, length: usize) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     std::fs::write(at("noise"), noise(seed, length)).unwrap();
@@ -50,13 +56,17 @@ pub(crate) fn tar(seed: u32, length: usize) -> Vec<u8> {
     made.stdout
 }
 
-impl TestImage {
+impl RegistryImage {
     /// Of so many layers, each of about so many bytes.
-    pub(crate) fn new(layers: u32, length: usize) -> Self {
+    /// An image of so many layers, each with so many bytes that do not compress.
+    #[must_use]
+    pub fn new(layers: u32, length: usize) -> Self {
         Self::of("amd64", (0..layers).map(|seed| tar(seed + 1, length)).collect())
     }
 
-    pub(crate) fn of(architecture: &str, tars: Vec<Vec<u8>>) -> Self {
+    /// An image for an architecture of these layers.
+    #[must_use]
+    pub fn of(architecture: &str, tars: Vec<Vec<u8>>) -> Self {
         let diff_ids: Vec<_> = tars.iter().map(|tar| Digest::of(tar).to_string()).collect();
         let config = json!({
             "architecture": architecture, "os": "linux", "config": { "Cmd": ["/bin/true"] },
@@ -79,11 +89,15 @@ impl TestImage {
         Self { layers, config, manifest: manifest.to_string().into_bytes() }
     }
 
-    pub(crate) fn id(&self) -> Digest {
+    /// Its ID.
+    #[must_use]
+    pub fn id(&self) -> Digest {
         Digest::of(&self.config)
     }
 }
 
-pub(crate) fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
+/// What a manifest or an index says of a blob.
+#[must_use]
+pub fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
     json!({ "mediaType": media_type, "digest": Digest::of(bytes).to_string(), "size": bytes.len() })
 }
