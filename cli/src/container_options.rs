@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use holm_runtime::bundle;
 use holm_runtime::container::settings::{
-    CapabilityName, Cpus, EnvVar, LogConfig, LogDriver, LogOption, MemorySize, RestartPolicy, Settings,
-    SignalName, Sysctl, TmpfsMount, Ulimit,
+    CapabilityName, Cpus, EnvVar, LayerSize, LogConfig, LogDriver, LogOption, MemorySize, RestartPolicy,
+    Settings, SignalName, Sysctl, TmpfsMount, Ulimit,
 };
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
 use holm_runtime::image::{Image, ImageError, ImageStore};
@@ -83,6 +83,9 @@ pub(crate) struct ContainerOptions {
     /// Timeout (in seconds) to stop a container; -1 waits for ever
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1..))]
     stop_timeout: Option<i32>,
+    /// Storage options for the container; size=10g is how much it may write (64m to 16t)
+    #[arg(long, value_name = "size=SIZE", default_value_t, hide_default_value = true)]
+    storage_opt: LayerSize,
     /// Kernel parameters of the container's namespaces
     #[arg(long, value_name = "NAME=VALUE")]
     sysctl: Vec<Sysctl>,
@@ -212,6 +215,7 @@ impl ContainerOptions {
             restart: self.restart,
             stop_signal: self.stop_signal,
             stop_timeout_s: self.stop_timeout,
+            layer_size: self.storage_opt,
             log_config: LogConfig::new(self.log_driver, self.log_opt)?,
         })
     }

@@ -183,6 +183,7 @@ fn status(state: &State) -> String {
         Status::Restarting => {
             format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at))
         }
+        Status::Dead => "Dead".to_owned(),
         Status::Exited => format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at)),
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn start(store: &ContainerStore, container: &Container) -> Result<()>
     match container.state()?.status {
         Status::Paused => bail!("cannot start a paused container, try unpause instead"),
         Status::Running | Status::Restarting => Ok(()),
-        Status::Created | Status::Exited => {
+        Status::Created | Status::Exited | Status::Dead => {
             attach::detached(&mut spawn(&super::installation()?, store, container)?)
         }
     }
@@ -73,6 +73,9 @@ pub(super) fn spawn(
     container: &Container,
 ) -> Result<Client> {
     let lock = lock(container)?;
+    if container.state()?.status == Status::Dead {
+        bail!("container {} is marked for removal and cannot be started", container.name);
+    }
     Ok(Client::spawn(installation, store.directories(), container, lock)?)
 }
 

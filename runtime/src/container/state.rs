@@ -20,6 +20,8 @@ pub enum Status {
     Restarting,
     /// Its workload ended.
     Exited,
+    /// Its removal failed; the next one goes on (M21).
+    Dead,
 }
 
 impl Status {
@@ -38,6 +40,7 @@ impl fmt::Display for Status {
             Self::Paused => "paused",
             Self::Restarting => "restarting",
             Self::Exited => "exited",
+            Self::Dead => "dead",
         })
     }
 }

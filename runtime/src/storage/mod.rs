@@ -5,4 +5,4 @@ mod sparse_copy;
 mod writable_layer;
 
 pub use blank::BlankError;
-pub use writable_layer::{DEFAULT_LAYER_BYTES, WritableLayerError, create as create_writable_layer};
+pub use writable_layer::{WritableLayerError, create as create_writable_layer};

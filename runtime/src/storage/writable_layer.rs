@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 use super::blank::{self, BlankError};
 use super::sparse_copy::sparse_copy;
 
-/// Size of a layer when none is asked for: 10 GiB, of which only what is written takes room.
-pub const DEFAULT_LAYER_BYTES: u64 = 10 << 30;
-
 /// Why a layer could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum WritableLayerError {

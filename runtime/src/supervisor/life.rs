@@ -104,19 +104,20 @@ impl Supervisor {
     }
 
     fn boot(&mut self, image_segments: Vec<SegmentConfig>) -> Result<(), SupervisorError> {
-        let layer = self.container.layer();
+        let (layer, layer_bytes) =
+            (self.container.layer(), self.container.record.settings.layer_size.bytes());
         let installation = Installation::find()?;
         installation.check()?;
         if !layer.exists() {
             let blank = self.store.directories().blank();
-            storage::create_writable_layer(&blank, &layer, storage::DEFAULT_LAYER_BYTES)?;
+            storage::create_writable_layer(&blank, &layer, layer_bytes)?;
         }
         self.vm.sandbox = Some(Sandbox::boot(
             &installation,
             VmShape::for_settings(&self.container.record.settings),
             image_segments,
             &layer,
-            storage::DEFAULT_LAYER_BYTES,
+            layer_bytes,
             &self.run_directory(),
             EventSender(self.life, self.sender.clone()),
         )?);

@@ -1,5 +1,7 @@
 //! `--log-opt max-size=20m` and `--log-opt max-file=5`: how much of a log is kept.
 
+use super::quantity::{self, Units};
+
 /// How much a container's log files may hold together: about `max_files` times `max_bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogRotation {
@@ -49,36 +51,13 @@ impl LogRotation {
     }
 }
 
-/// Docker's sizes of logs: decimal units, unlike those of memory.
+/// `None`: without limit.
 fn parse_size(text: &str) -> Result<Option<u64>, LogRotationError> {
     if text == "-1" {
         return Ok(None);
     }
-    let malformed = || LogRotationError::Size(text.to_owned());
-    let lower = text.to_ascii_lowercase();
-    let number = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit: u64 = match lower.get(number.len()..).unwrap_or_default() {
-        "" | "b" => 1,
-        "k" | "kb" => 1_000,
-        "m" | "mb" => 1_000_000,
-        "g" | "gb" => 1_000_000_000,
-        "t" | "tb" => 1_000_000_000_000,
-        _ => return Err(malformed()),
-    };
-    let number = number.strip_suffix(' ').unwrap_or(number);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let digits =
-        |text: &str| !text.is_empty() && text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) {
-        return Err(malformed());
-    }
-    let scale = u32::try_from(fraction.len()).ok().and_then(|places| 10_u128.checked_pow(places));
-    let part = fraction.parse::<u128>().ok().and_then(|value| (value * u128::from(unit)).checked_div(scale?));
-    let bytes = whole
-        .parse::<u64>()
-        .ok()
-        .and_then(|whole| whole.checked_mul(unit)?.checked_add(u64::try_from(part?).ok()?))
-        .ok_or_else(malformed)?;
+    let bytes =
+        quantity::parse(text, Units::Decimal).ok_or_else(|| LogRotationError::Size(text.to_owned()))?;
     if bytes == 0 { Err(LogRotationError::SizeZero) } else { Ok(Some(bytes)) }
 }
 

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::quantity::{self, Units};
+
 /// Docker's floor for `--memory`, in bytes.
 const MIN_BYTES: u64 = 6 << 20;
 
@@ -36,32 +38,10 @@ impl FromStr for MemorySize {
     type Err = MemorySizeError;
 
     fn from_str(text: &str) -> Result<Self, MemorySizeError> {
-        let malformed = || MemorySizeError::Malformed(text.to_owned());
-        let lower = text.trim().to_ascii_lowercase();
-        let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit = match lower.get(digits.len()..).unwrap_or_default() {
-            "" | "b" => 1_u64,
-            "k" | "kb" | "kib" => 1 << 10,
-            "m" | "mb" | "mib" => 1 << 20,
-            "g" | "gb" | "gib" => 1 << 30,
-            "t" | "tb" | "tib" => 1 << 40,
-            _ => return Err(malformed()),
-        };
-        let bytes = parse_decimal(digits.trim_end(), unit).ok_or_else(malformed)?;
+        let bytes = quantity::parse(text.trim(), Units::Binary)
+            .ok_or_else(|| MemorySizeError::Malformed(text.to_owned()))?;
         if bytes < MIN_BYTES { Err(MemorySizeError::TooSmall) } else { Ok(Self(bytes)) }
     }
-}
-
-/// `1.5` times `unit`, exactly, rounded down; `None` when it is no decimal number or does not fit.
-fn parse_decimal(digits: &str, unit: u64) -> Option<u64> {
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
-    let scale = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
-    let numerator = if fraction.is_empty() { 0 } else { fraction.parse::<u128>().ok()? };
-    whole.checked_add(u64::try_from(numerator * u128::from(unit) / scale).ok()?)
 }
 
 impl fmt::Display for MemorySize {

@@ -6,11 +6,13 @@
 mod capability_name;
 mod cpus;
 mod env_var;
+mod layer_size;
 mod log_config;
 mod log_driver;
 mod log_rotation;
 mod log_tag;
 mod memory_size;
+mod quantity;
 mod restart_policy;
 mod signal_name;
 mod sysctl;
@@ -20,6 +22,7 @@ mod ulimit;
 pub use capability_name::{CapabilityName, CapabilityNameError};
 pub use cpus::{Cpus, CpusError};
 pub use env_var::{EnvFileError, EnvVar, EnvVarError};
+pub use layer_size::{LayerSize, LayerSizeError};
 pub use log_config::{LogConfig, LogConfigError, LogOption};
 pub use log_driver::{LogDriver, LogDriverError};
 pub use log_rotation::{LogRotation, LogRotationError};
@@ -78,6 +81,8 @@ pub struct Settings {
     pub memory: Option<MemorySize>,
     /// `--cpus`.
     pub cpus: Option<Cpus>,
+    /// `--storage-opt size=`.
+    pub layer_size: LayerSize,
     /// `--log-driver` and `--log-opt`.
     pub log_config: LogConfig,
     /// `--restart`.

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Container, ContainerError, ContainerStore};
+use super::{Container, ContainerError, ContainerStore, OLD};
 use crate::container::{ContainerId, ContainerName};
 use crate::durable;
 
@@ -33,7 +33,7 @@ impl Names<'_> {
     pub(super) fn take(&self, container: &Container) -> Result<(), ContainerError> {
         let path = self.directory.join(container.name.as_str());
         let owner = fs::read_to_string(&path).unwrap_or_default();
-        if !owner.is_empty() && self.store.directories().containers().join(&owner).is_dir() {
+        if self.is_used(&owner) {
             return Err(ContainerError::NameTaken { name: container.name.clone(), owner });
         }
         durable::write(&path, container.id.as_str().as_bytes()).map_err(|source| write_error(&path, source))
@@ -48,6 +48,13 @@ impl Names<'_> {
         Ok(())
     }
 
+    /// Whether there is a container of this id; one that is being removed may come back.
+    fn is_used(&self, owner: &str) -> bool {
+        let containers = self.store.directories().containers();
+        let is_there = |name: &str| containers.join(name).is_dir();
+        !owner.is_empty() && (is_there(owner) || is_there(&format!("{OLD}{owner}")))
+    }
+
     /// Removes what crashes left: half-written files, and names of containers that do not exist.
     pub(super) fn sweep(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.directory)?.flatten() {
@@ -55,8 +62,7 @@ impl Names<'_> {
             let left = if name.as_encoded_bytes().starts_with(b".") {
                 name != ".lock"
             } else {
-                let owner = fs::read_to_string(entry.path()).unwrap_or_default();
-                !self.store.directories().containers().join(&owner).is_dir()
+                !self.is_used(&fs::read_to_string(entry.path()).unwrap_or_default())
             };
             if left {
                 durable::remove(&entry.path())?;

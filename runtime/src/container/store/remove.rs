@@ -1,16 +1,18 @@
 //! Removing a container, and what killed makers and removers left.
 //!
 //! ```text
-//!   <id>/ ──renamed to .old-<id>/: it no longer exists──> name free ──> files deleted
+//!   <id>/ ──renamed to .old-<id>/: it no longer exists──> layer and logs deleted ──> name free ──> the rest deleted
+//!    ^                                                       │ failed
+//!    └─────────────────────── state "dead" ──────────────────┘
 //! ```
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::names::write_error;
 use super::{Container, ContainerStore, NEW, OLD};
-use crate::container::ContainerError;
+use crate::container::{ContainerError, State, Status};
 use crate::durable;
 
 impl ContainerStore {
@@ -23,15 +25,17 @@ impl ContainerStore {
         durable::remove(&run).map_err(|source| write_error(&run, source))?;
         let containers = self.directories().containers();
         let old = containers.join(format!("{OLD}{}", container.id));
-        {
-            let names = self.lock_names()?;
-            match fs::rename(&container.directory, &old) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                renamed => renamed.map_err(|source| write_error(&container.directory, source))?,
-            }
-            durable::sync_directory(&containers).map_err(|source| write_error(&containers, source))?;
-            names.give_back(&container.name, &container.id)?;
+        match fs::rename(&container.directory, &old) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(|source| write_error(&container.directory, source))?,
         }
+        durable::sync_directory(&containers).map_err(|source| write_error(&containers, source))?;
+        if let Err(error) = remove_contents(&old) {
+            // What cannot be brought back either is tried again by the next sweep.
+            let _ = fs::rename(&old, &container.directory).map(|()| container.set_dead(&error));
+            return Err(error);
+        }
+        self.lock_names()?.give_back(&container.name, &container.id)?;
         durable::remove(&old).map_err(|source| write_error(&old, source))
     }
 
@@ -69,4 +73,30 @@ impl ContainerStore {
         });
         Ok(unfinished.map(|entry| entry.path()).collect())
     }
+}
+
+impl Container {
+    /// Its removal failed.
+    fn set_dead(&self, error: &ContainerError) -> Result<(), ContainerError> {
+        let state = self.read_state()?;
+        self.write_state(&State { status: Status::Dead, error: error.to_string(), ..state })
+    }
+}
+
+/// Deletes everything but what makes it a container.
+fn remove_contents(directory: &Path) -> Result<(), ContainerError> {
+    const KEPT: [&str; 5] = ["record.json", "state.json", "state.json.spare", "name", "lock"];
+    let failed = |source| write_error(directory, source);
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if !KEPT.iter().any(|kept| entry.file_name() == *kept) {
+            let path = entry.path();
+            durable::remove(&path).map_err(|source| write_error(&path, source))?;
+        }
+    }
+    Ok(())
 }

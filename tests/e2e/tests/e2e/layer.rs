@@ -1,6 +1,8 @@
 //! The writable layer.
 
-use holm_e2e::{Holm, TestImage};
+use std::process::Command;
+
+use holm_e2e::{Holm, Outcome, TestImage};
 
 #[test]
 fn m07_copy_on_write_leaves_image_unchanged() {
@@ -19,4 +21,31 @@ fn m08_containers_do_not_see_each_others_files() {
     let script = "touch /tmp/mine-$HOSTNAME; sleep 1000";
     holm.holm(["run", "-d", "--name", &writer, "busybox", "sh", "-c", script]).outcome().ok();
     assert_eq!(holm.run(["--name", &reader, "busybox", "ls", "/tmp"]).ok(), "");
+}
+
+#[test]
+fn m14_a_full_layer_is_a_full_disk_for_its_workload_only() {
+    let holm = Holm::with(TestImage::Busybox);
+    let script = "dd if=/dev/zero of=/big bs=1M 2>&1 | grep -o 'No space left on device'; df -m / | grep -c 100%; \
+                  rm /big; echo goes on > /small; cat /small";
+    let options = ["--storage-opt", "size=64m"];
+    let out = holm.run(options.iter().chain(&["busybox", "sh", "-c", script])).ok();
+    assert_eq!(out, "No space left on device\n1\ngoes on");
+}
+
+#[test]
+fn m04_a_hundred_containers_share_the_layers_of_their_image() {
+    let holm = Holm::empty();
+    holm.holm(["load", "-q", "-i"]).arg(TestImage::Debian.archive()).outcome().ok();
+    let used_mib = || {
+        let used = Outcome::from(Command::new("du").arg("-sm").arg(holm.root()).output().unwrap()).ok();
+        used.split_whitespace().next().unwrap().parse::<u32>().unwrap()
+    };
+    let before = used_mib();
+    for number in 0..100 {
+        holm.holm(["create", "--name", &format!("c{number}"), "debian"]).outcome().ok();
+    }
+    assert_eq!(holm.holm(["ps", "-aq"]).outcome().ok().lines().count(), 100);
+    let grown = used_mib() - before;
+    assert!(before > 50 && grown <= 5, "{before} MiB with the image, {grown} MiB more with 100 containers");
 }

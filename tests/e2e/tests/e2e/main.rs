@@ -13,6 +13,7 @@ mod logs;
 mod process;
 mod registry;
 mod run;
+mod states;
 mod stdio;
 mod terminal;
 mod transfers;

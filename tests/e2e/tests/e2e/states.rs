@@ -1,0 +1,85 @@
+//! What a container is, how it ends, and how it goes.
+
+use std::fs;
+use std::process::Command;
+
+use holm_e2e::{Holm, Outcome, TestImage, until};
+
+fn inspect(holm: &Holm, name: &str, template: &str) -> String {
+    holm.holm(["inspect", "-f", template, name]).outcome().ok()
+}
+
+#[test]
+fn m10_rm_deletes_the_layer_for_good() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.background(&[], "echo mine > /kept; exec sleep 1000");
+    holm.holm(["rm", &name]).outcome().fails(1, "is running");
+    holm.holm(["kill", &name]).outcome().ok();
+    holm.holm(["wait", &name]).outcome().ok();
+    let layer = holm.root().join("containers").join(inspect(&holm, &name, "{{.Id}}"));
+    assert!(layer.join("layer.ext4").exists());
+    holm.holm(["rm", &name]).outcome().ok();
+    assert!(!layer.exists());
+    assert_eq!(holm.run(["--name", &name, "busybox", "sh", "-c", "cat /kept || true"]).ok(), "");
+}
+
+#[test]
+fn m21_a_container_whose_removal_fails_is_dead() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.name();
+    holm.holm(["run", "--name", &name, "busybox", "true"]).outcome().ok();
+    let directory = holm.root().join("containers").join(inspect(&holm, &name, "{{.Id}}"));
+    let chattr = |flag: &str| {
+        let run = Command::new("chattr").arg(flag).arg(directory.join("layer.ext4")).output().unwrap();
+        Outcome::from(run).ok();
+    };
+    chattr("+i");
+    holm.holm(["rm", &name]).outcome().fails(1, "layer.ext4: Operation not permitted");
+    assert_eq!(inspect(&holm, &name, "{{.State.Status}} {{.State.Dead}}"), "dead true");
+    holm.holm(["start", &name]).outcome().fails(1, "is marked for removal");
+    holm.holm(["create", "--name", &name, "busybox"]).outcome().fails(125, "is already in use");
+    chattr("-i");
+    holm.holm(["rm", &name]).outcome().ok();
+    assert!(!directory.exists());
+    holm.holm(["create", "--name", &name, "busybox"]).outcome().ok();
+}
+
+#[test]
+fn m22_killed_for_memory_is_said() {
+    let holm = Holm::with(TestImage::Busybox);
+    let hog = holm.name();
+    let words = ["busybox", "tail", "/dev/zero"];
+    assert_eq!(holm.holm(["run", "-m", "32m", "--name", &hog]).args(words).outcome().code, 137);
+    assert_eq!(inspect(&holm, &hog, "{{.State.OOMKilled}} {{.State.ExitCode}}"), "true 137");
+    // Killed by somebody is not killed for memory.
+    let killed = holm.background(&[], "exec sleep 1000");
+    holm.holm(["kill", &killed]).outcome().ok();
+    holm.holm(["wait", &killed]).outcome().ok();
+    assert_eq!(inspect(&holm, &killed, "{{.State.OOMKilled}} {{.State.ExitCode}}"), "false 137");
+}
+
+#[test]
+fn m22_a_vmm_that_died_is_said() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.background(&[], "exec sleep 1000");
+    let vmm = inspect(&holm, &name, "{{.State.Pid}}");
+    Outcome::from(Command::new("kill").args(["-KILL", &vmm]).output().unwrap()).ok();
+    until("its end", || inspect(&holm, &name, "{{.State.Status}}") == "exited");
+    let error = inspect(&holm, &name, "{{.State.ExitCode}} {{.State.Error}}");
+    assert!(error.starts_with("125 the VM ended: ") && error.contains("signal 9"), "{error}");
+    holm.holm(["start", &name]).outcome().ok();
+}
+
+#[test]
+fn m23_the_id_can_be_recomputed_and_names_the_container_by_its_beginning() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.name();
+    let id = holm.holm(["create", "--name", &name, "busybox"]).outcome().ok();
+    let record = fs::File::open(holm.root().join("containers").join(&id).join("record.json")).unwrap();
+    let sum = Outcome::from(Command::new("sha256sum").stdin(record).output().unwrap()).ok();
+    assert_eq!(sum.split(' ').next(), Some(id.as_str()));
+    for prefix in [&id[..12], &id[..20]] {
+        assert_eq!(inspect(&holm, prefix, "{{.Name}}"), format!("/{name}"));
+    }
+    assert!(holm.holm(["ps", "-a"]).outcome().ok().contains(&id[..12]));
+}
