@@ -10,12 +10,13 @@ use anyhow::{Context, Result, bail};
 #[derive(Debug)]
 pub(crate) struct Holm {
     directory: tempfile::TempDir,
+    image: PathBuf,
 }
 
 impl Holm {
     /// Loads the image.
     pub(crate) fn prepare(image: &Path) -> Result<Self> {
-        let holm = Self { directory: tempfile::tempdir_in("/var/tmp")? };
+        let holm = Self { directory: tempfile::tempdir_in("/var/tmp")?, image: image.to_owned() };
         succeed(holm.command(["load", "-q", "-i"]).arg(image))?;
         Ok(holm)
     }
@@ -23,11 +24,18 @@ impl Holm {
     /// `holm` with these arguments.
     pub(crate) fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new("holm");
+        command.args(arguments).envs(self.environment());
         command
-            .args(arguments)
-            .env("HOLM_ROOT", self.directory.path().join("root"))
-            .env("HOLM_RUN", self.directory.path().join("run"));
-        command
+    }
+
+    /// Where its state is.
+    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
+        [("HOLM_ROOT", self.directory.path().join("root")), ("HOLM_RUN", self.directory.path().join("run"))]
+    }
+
+    /// The archive that was loaded.
+    pub(crate) fn image(&self) -> &Path {
+        &self.image
     }
 
     /// A directory for a baseline's files.

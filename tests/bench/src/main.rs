@@ -6,9 +6,13 @@
 #![allow(clippy::print_stderr, reason = "a program that reports to a terminal")]
 
 mod containers;
+mod exec;
 mod figure;
+mod logs;
 mod machine;
 mod memory;
+mod podman;
+mod pull;
 mod qemu;
 mod sample;
 mod start;
@@ -21,7 +25,7 @@ use clap::Parser;
 
 use figure::Report;
 
-/// Measure Holm against QEMU microvm, crun and runc
+/// Measure Holm against QEMU microvm, crun, runc and podman
 #[derive(Debug, Parser)]
 struct Options {
     /// Counted runs of each command (one more before them warms up)
@@ -59,6 +63,9 @@ const FIGURES: &[(&str, Measure)] = &[
     ("start.cold", start::cold),
     ("start.cold.crun", start::cold_against_crun),
     ("start.cold.runc", start::cold_against_runc),
+    ("exec", exec::exec),
+    ("pull", pull::pull),
+    ("logs.64_mib", logs::logs),
     ("vmm.rss_mib", memory::vmm_rss),
     ("guest.free_mib", memory::guest_free),
 ];
