@@ -81,6 +81,21 @@ pub(crate) fn moment(time: time::OffsetDateTime) -> String {
     time.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_default()
 }
 
+/// What somebody else wrote, on one line and without what terminals obey.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A text of at most so many characters, the last of them `…` where there are more.
+pub(crate) fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    kept.push('…');
+    kept
+}
+
 /// How long ago, in Docker's words: `5 minutes ago`.
 pub(crate) fn ago(then: time::OffsetDateTime) -> String {
     format!("{} ago", span(time::OffsetDateTime::now_utc() - then))
@@ -125,6 +140,12 @@ mod tests {
         {
             assert_eq!(span(time::Duration::seconds(seconds)), text);
         }
+    }
+
+    #[test]
+    fn what_others_wrote_does_not_move_the_cursor() {
+        assert_eq!(printable("RUN a\t\u{1b}[2J\nß"), "RUN a  [2J ß");
+        assert_eq!((shortened("four", 4).as_str(), shortened("fives", 4).as_str()), ("four", "fiv…"));
     }
 
     #[test]

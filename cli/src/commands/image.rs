@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::{images, import, inspect, load, pull, push, rmi, tag};
+use super::{history, images, import, inspect, load, pull, push, rmi, save, tag};
 
 /// Manage images
 #[derive(Debug, Args)]
@@ -29,10 +29,12 @@ enum GroupVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageVerb {
     Load(load::Load),
+    Save(save::Save),
     Import(import::Import),
     Pull(pull::Pull),
     Push(push::Push),
     Tag(tag::Tag),
+    History(history::History),
 }
 
 impl ImageGroup {
@@ -50,10 +52,12 @@ impl ImageVerb {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self {
             Self::Load(verb) => verb.run(),
+            Self::Save(verb) => verb.run(),
             Self::Import(verb) => verb.run(),
             Self::Pull(verb) => verb.run(),
             Self::Push(verb) => verb.run(),
             Self::Tag(verb) => verb.run(),
+            Self::History(verb) => verb.run(),
         }
     }
 }

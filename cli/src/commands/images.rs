@@ -50,9 +50,7 @@ impl Images {
             }
         }
         if self.quiet {
-            for thing in found {
-                output::line(thing.get("ID").and_then(Value::as_str).unwrap_or_default());
-            }
+            super::print_ids(&found);
         } else {
             format.print(&COLUMNS, &found)?;
         }

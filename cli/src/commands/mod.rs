@@ -6,6 +6,7 @@ mod container_inspect;
 mod create;
 mod doctor;
 mod exec;
+mod history;
 mod image;
 mod images;
 mod import;
@@ -24,6 +25,7 @@ mod restart;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod start;
 mod stats;
 mod stop;
@@ -44,6 +46,7 @@ use holm_runtime::image::{Image, ImageError, ImageStore, Reference};
 use holm_runtime::registry::RegistryConfig;
 use holm_runtime::supervisor::Client;
 use holm_runtime::supervisor::protocol::{Report, Request};
+use serde_json::Value;
 
 pub(crate) use self::pull::pull;
 use crate::output;
@@ -131,6 +134,13 @@ fn stored_name(store: &ImageStore, name: &str) -> Result<String, ImageError> {
 /// An image of the store by what the user wrote.
 pub(crate) fn find_image(store: &ImageStore, name: &str) -> Result<Image, ImageError> {
     store.resolve(&stored_name(store, name)?)
+}
+
+/// Prints the `ID` of each thing.
+fn print_ids(things: &[Value]) {
+    for thing in things {
+        output::line(thing.get("ID").and_then(Value::as_str).unwrap_or_default());
+    }
 }
 
 /// Does something to each of `names`, prints those for which it worked, and complains about the others.

@@ -105,9 +105,7 @@ impl Ps {
         }
         found.truncate(last.unwrap_or(usize::MAX));
         if self.quiet {
-            for thing in found {
-                output::line(thing.get("ID").and_then(Value::as_str).unwrap_or_default());
-            }
+            super::print_ids(&found);
         } else {
             format.print(&COLUMNS, &found)?;
         }

@@ -31,5 +31,5 @@ pub(super) use compression::{Compression, MAGIC_BYTES};
 pub(super) use convert::convert;
 pub use error::LayerError;
 pub use limits::LayerLimits;
-pub(super) use recipe::rebuild;
+pub(super) use recipe::{rebuild, tar_bytes};
 pub(super) use spool::spool;

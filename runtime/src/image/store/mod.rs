@@ -33,9 +33,9 @@ use self::lock::StoreLock;
 use super::layer::tree::LayerTree;
 use super::{
     Archive, Digest, Image, ImageError, ImportOptions, LayerLimits, LoadedImage, Progress, Pulled,
-    PushReport, Pushed, Reference,
+    PushReport, Pushed, Reference, Selection,
 };
-use super::{import, load, remote, rootfs};
+use super::{import, load, remote, rootfs, save};
 use crate::registry::Registries;
 
 /// All images under one root directory.
@@ -144,6 +144,14 @@ impl ImageStore {
             catalog.write(&self.paths)?;
         }
         Ok(pushed)
+    }
+
+    /// Writes images as an archive of the forms that [`ImageStore::load`] reads.
+    ///
+    /// # Errors
+    /// A layer is damaged or was removed meanwhile, or `out` cannot be written.
+    pub fn save(&self, selection: &Selection, out: &mut dyn std::io::Write) -> Result<(), ImageError> {
+        save::save(selection, out)
     }
 
     /// Makes an image of one layer from a root file system tar, compressed or not.

@@ -9,6 +9,7 @@ mod loading;
 mod mutation;
 mod removal;
 mod rootfs;
+mod save;
 mod tarball;
 
 use std::path::Path;

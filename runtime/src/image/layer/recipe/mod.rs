@@ -1,4 +1,4 @@
-//! The `recipe` file of a layer: how to make its tar again, byte for byte, from its `data` file. `push` needs that, for
+//! The `recipe` file of a layer: how to make its tar again, byte for byte, from its `data` file. `push` and `save` need that, for
 //! the diffID in the config is the digest of the tar. (Docker keeps the same, and calls it tar-split.)
 //!
 //! | offset | bytes | what |
@@ -14,9 +14,11 @@
 
 mod rebuild;
 mod recorder;
+mod steps;
 
 pub(in crate::image) use rebuild::rebuild;
 pub(super) use recorder::Recorder;
+pub(in crate::image) use steps::tar_bytes;
 
 const MAGIC: &[u8; 8] = b"HOLMRCPE";
 const VERSION: u32 = 1;

@@ -1,13 +1,12 @@
 //! Following the recipe.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use zstd::stream::read::Decoder;
-
-use super::{CONTENT, HEADER_BYTES, MAGIC, RAW, VERSION};
+use super::steps::{self, array, next_kind};
+use super::{CONTENT, RAW};
 use crate::image::Digest;
 use crate::image::hashed::Hashed;
 use crate::image::layer::LayerError;
@@ -20,15 +19,8 @@ pub(in crate::image) fn rebuild(
     out: &mut dyn Write,
 ) -> Result<(), LayerError> {
     let read = |error| LayerError::Store("read", error);
-    let file = match File::open(directory.join("recipe")) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(LayerError::Damaged("it has no recipe: load or pull the image again"));
-        }
-        Err(error) => return Err(read(error)),
-    };
+    let mut steps = steps::open(directory)?;
     let data = File::open(directory.join("data")).map_err(read)?;
-    let mut steps = BufReader::new(Decoder::with_buffer(verified(file)?).map_err(read)?);
     let mut tar = Hashed::new(out);
     while let Some(kind) = next_kind(&mut steps).map_err(read)? {
         match kind {
@@ -63,38 +55,9 @@ pub(in crate::image) fn rebuild(
     if actual == *diff_id { Ok(()) } else { Err(LayerError::Digest { expected: *diff_id, actual }) }
 }
 
-/// The steps of a recipe that is whole.
-fn verified(file: File) -> Result<BufReader<File>, LayerError> {
-    let read = |error| LayerError::Store("read", error);
-    let mut file = BufReader::new(file);
-    let header: [u8; HEADER_BYTES] =
-        array(&mut file).map_err(|_| LayerError::Damaged("its recipe is truncated"))?;
-    let digest = header.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(&VERSION.to_le_bytes()));
-    let digest = digest.ok_or(LayerError::Damaged("its recipe is of another version"))?;
-    let mut steps = Hashed::new(io::sink());
-    io::copy(&mut file, &mut steps).map_err(read)?;
-    let (_, actual, _) = steps.finish();
-    if actual.bytes() != digest {
-        return Err(LayerError::Damaged("its recipe has another checksum"));
-    }
-    file.seek(SeekFrom::Start(HEADER_BYTES as u64)).map_err(read)?;
-    Ok(file)
-}
-
 fn copy(from: &mut impl Read, length: u64, to: &mut impl Write) -> Result<(), LayerError> {
     let copied = io::copy(from, to).map_err(|error| LayerError::Store("read or pack", error))?;
     if copied == length { Ok(()) } else { Err(LayerError::Damaged("its data are truncated")) }
-}
-
-fn next_kind(steps: &mut impl Read) -> io::Result<Option<u8>> {
-    let mut kind = [0];
-    Ok((steps.read(&mut kind)? == 1).then_some(kind[0]))
-}
-
-fn array<const N: usize>(steps: &mut impl Read) -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    steps.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Reads from a place of a file on.
