@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use holm_runtime::bundle;
 use holm_runtime::container::settings::{
-    CapabilityName, Cpus, EnvVar, LayerSize, LogConfig, LogDriver, LogOption, MemorySize, RestartPolicy,
+    CapabilityName, Cpus, EnvVar, Label, Labels, LayerSize, LogConfig, LogDriver, LogOption, MemorySize, RestartPolicy,
     Settings, SignalName, Sysctl, TmpfsMount, Ulimit,
 };
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
@@ -13,6 +13,7 @@ use holm_runtime::logs;
 use holm_runtime::registry::Registries;
 use time::OffsetDateTime;
 
+use crate::cid_file::CidFile;
 use crate::nonce::nonce;
 use crate::transfer::{Show, SignalWatch};
 use crate::{commands, output};
@@ -20,9 +21,15 @@ use crate::{commands, output};
 /// The flags and words that make a container.
 #[derive(Debug, Args)]
 pub(crate) struct ContainerOptions {
+    /// Add an annotation to the container
+    #[arg(long, value_name = "KEY=VALUE")]
+    annotation: Vec<Label>,
     /// Add Linux capabilities
     #[arg(long, value_name = "CAP")]
     cap_add: Vec<CapabilityName>,
+    /// Write the container ID to a file, which must not exist
+    #[arg(long, value_name = "FILE")]
+    cidfile: Option<std::path::PathBuf>,
     /// Drop Linux capabilities
     #[arg(long, value_name = "CAP")]
     cap_drop: Vec<CapabilityName>,
@@ -47,6 +54,12 @@ pub(crate) struct ContainerOptions {
     /// Keep standard input open
     #[arg(short, long)]
     interactive: bool,
+    /// Set meta data on the container
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    label: Vec<Label>,
+    /// Read in a file of labels
+    #[arg(long, value_name = "FILE")]
+    label_file: Vec<std::path::PathBuf>,
     /// Logging driver for the container: json-file, journald or none
     #[arg(long, value_name = "DRIVER", default_value_t)]
     log_driver: LogDriver,
@@ -144,8 +157,13 @@ impl ContainerOptions {
     /// # Errors
     /// When image or settings make no container; nothing is left then.
     pub(crate) fn create(self, store: &ContainerStore) -> Result<Container> {
+        let cidfile = self.cidfile.as_deref().map(CidFile::create).transpose()?;
         let image = self.find_image(&ImageStore::open(store.directories().root())?)?;
-        self.create_from(store, &image)
+        let container = self.create_from(store, &image)?;
+        if let Some(file) = cidfile {
+            file.write(&container.id)?;
+        }
+        Ok(container)
     }
 
     /// The image in the store, pulled before if that is wanted.
@@ -175,7 +193,7 @@ impl ContainerOptions {
             image_id: image.id().to_string(),
             image: self.image.clone(),
             name: ContainerName::generated(generated),
-            settings: self.settings()?,
+            settings: self.settings(image)?,
             nonce,
         };
         // What the image and the settings make impossible is told before anything is made.
@@ -184,13 +202,20 @@ impl ContainerOptions {
         Ok(store.create(record, name)?)
     }
 
-    fn settings(self) -> Result<Settings> {
+    fn settings(self, image: &Image) -> Result<Settings> {
         let from_caller = |name: &str| std::env::var(name).ok();
         let mut env = Vec::new();
         for file in &self.env_file {
             env.extend(EnvVar::read_file(file)?);
         }
         env.extend(self.env);
+        let mut labels = image.labels();
+        for file in &self.label_file {
+            labels.extend(Label::read_file(file)?);
+        }
+        labels.extend(self.label);
+        let mut annotations = Labels::new();
+        annotations.extend(self.annotation);
         Ok(Settings {
             entrypoint: self.entrypoint,
             cmd: self.command,
@@ -198,6 +223,8 @@ impl ContainerOptions {
             working_dir: self.workdir,
             user: self.user,
             hostname: self.hostname,
+            labels,
+            annotations,
             tty: self.tty,
             open_stdin: self.interactive,
             auto_remove: self.rm,

@@ -4,10 +4,13 @@
 //! one that does not exist; 2 is never used (usage errors are 125 too).
 
 mod attach;
+mod cid_file;
 mod commands;
 mod container_options;
 mod exit;
 mod format;
+mod label_match;
+mod moment;
 mod nonce;
 mod output;
 mod progress;

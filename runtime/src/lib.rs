@@ -7,11 +7,13 @@
 //! - [`sandbox`]: a VM and the conversation with its agent.
 //! - [`supervisor`]: the process that owns one running container.
 //! - [`logs`]: what a workload wrote.
+//! - [`check`]: whether what is stored is sound.
 //! - [`host`]: directories, installed files, KVM.
 //!
 //! Blocking I/O and threads; no async.
 
 pub mod bundle;
+pub mod check;
 pub mod container;
 pub mod durable;
 pub mod host;

@@ -72,12 +72,13 @@ pub(super) fn inspect(container: &Container, images: &ImageStore) -> Result<Valu
             },
             "Image": record.image,
             "WorkingDir": process.as_ref().map(|p| p.cwd().clone()),
-            "Labels": image_config.labels().clone().unwrap_or_default(),
+            "Labels": settings.labels,
             "StopSignal": settings.stop_signal.map(|signal| signal.to_string())
                 .or_else(|| image_config.stop_signal().clone()),
             "StopTimeout": settings.stop_timeout_s,
         },
         "HostConfig": {
+            "Annotations": settings.annotations,
             "AutoRemove": settings.auto_remove,
             "CapAdd": settings.cap_add,
             "CapDrop": settings.cap_drop,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::{history, images, import, inspect, load, pull, push, rmi, save, tag};
+use super::{history, images, import, inspect, load, prune, pull, push, rmi, save, tag};
 
 /// Manage images
 #[derive(Debug, Args)]
@@ -21,6 +21,7 @@ enum GroupVerb {
     Inspect(inspect::Inspect),
     #[command(visible_alias = "list")]
     Ls(images::Images),
+    Prune(prune::images::PruneImages),
     #[command(visible_alias = "remove")]
     Rm(rmi::Rmi),
 }
@@ -43,6 +44,7 @@ impl ImageGroup {
             GroupVerb::Shared(verb) => verb.run(),
             GroupVerb::Inspect(verb) => verb.run(),
             GroupVerb::Ls(verb) => verb.run(),
+            GroupVerb::Prune(verb) => verb.run(),
             GroupVerb::Rm(verb) => verb.run(),
         }
     }

@@ -10,7 +10,9 @@ use holm_protocol::stream::StreamKind;
 use holm_runtime::container::Container;
 use holm_runtime::logs::{self, Entry, LogReader, Query, Tail};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
+
+use crate::moment;
 
 /// Fetch the logs of a container
 #[derive(Debug, Args)]
@@ -23,7 +25,7 @@ pub(crate) struct Logs {
     #[arg(short, long)]
     follow: bool,
     /// Show logs since a time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = moment)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = moment::parse)]
     since: Option<OffsetDateTime>,
     /// Number of lines to show from the end of the logs
     #[arg(short = 'n', long, value_name = "NUMBER|all", default_value = "all", allow_hyphen_values = true)]
@@ -32,16 +34,10 @@ pub(crate) struct Logs {
     #[arg(short, long)]
     timestamps: bool,
     /// Show logs before a time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = moment)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = moment::parse)]
     until: Option<OffsetDateTime>,
     /// Name or ID
     container: String,
-}
-
-fn moment(text: &str) -> Result<OffsetDateTime, logs::MomentError> {
-    let now = OffsetDateTime::now_utc();
-    // A host whose zone cannot be told is taken to be in UTC.
-    logs::parse_moment(text, now, UtcOffset::local_offset_at(now).unwrap_or(UtcOffset::UTC))
 }
 
 impl Logs {

@@ -17,6 +17,7 @@ mod login;
 mod logout;
 mod logs;
 mod pause;
+mod prune;
 mod ps;
 mod pull;
 mod push;
@@ -30,6 +31,7 @@ mod start;
 mod stats;
 mod stop;
 mod supervise;
+mod system;
 mod tag;
 mod top;
 mod unpause;
@@ -66,6 +68,8 @@ pub(crate) enum Command {
     Logout(logout::Logout),
     Container(container::ContainerGroup),
     Image(image::ImageGroup),
+    System(system::SystemGroup),
+    Info(system::info::Info),
     Doctor(doctor::Doctor),
     Version(version::Version),
     #[command(hide = true)]
@@ -89,6 +93,8 @@ impl Command {
             Self::Logout(verb) => verb.run(),
             Self::Container(group) => group.run(),
             Self::Image(group) => group.run(),
+            Self::System(group) => group.run(),
+            Self::Info(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Version(verb) => verb.run(),
             Self::Supervise(verb) => verb.run(),

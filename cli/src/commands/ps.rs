@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::format::Format;
+use crate::label_match::{self, LabelMatch};
 use crate::output;
 
 /// List containers
 #[derive(Debug, Args)]
-#[command(after_help = "Filters: id=, name=, status=, exited=, ancestor=\n\
+#[command(after_help = "Filters: id=, name=, status=, exited=, ancestor=, label=\n\
                         Fields: .ID .Image .Command .CreatedAt .RunningFor .State .Status .Names .Ports .Labels .Mounts .Networks")]
 pub(crate) struct Ps {
     /// Show all containers (default shows just running)
@@ -49,6 +50,7 @@ enum Filter {
     Status(String),
     Exited(i32),
     Ancestor(String),
+    Label(LabelMatch),
 }
 
 impl std::str::FromStr for Filter {
@@ -69,6 +71,7 @@ impl std::str::FromStr for Filter {
             "exited" => {
                 value.parse().map(Self::Exited).map_err(|_| format!("invalid filter 'exited={value}'"))
             }
+            "label" => Ok(Self::Label(LabelMatch::new(&value))),
             "ancestor" => Ok(Self::Ancestor(value)),
             _ => Err(format!("invalid filter '{key}'")),
         }
@@ -112,17 +115,21 @@ impl Ps {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Filters of one key widen, those of different keys narrow, as in Docker.
+    /// Filters of one key widen, those of different keys narrow, and labels always, as in Docker.
     fn matches(&self, container: &Container, state: &State, images: &ImageStore) -> bool {
         let passes = |filter: &Filter| match filter {
             Filter::Id(id) => container.id.as_str().starts_with(id.as_str()),
             Filter::Name(name) => container.name.as_str().contains(name.trim_start_matches('/')),
             Filter::Status(status) => state.status.to_string() == *status,
+            Filter::Label(label) => label.matches(&container.record.settings.labels),
             Filter::Exited(code) => state.status == Status::Exited && state.exit_code == *code,
             Filter::Ancestor(image) => super::find_image(images, image)
                 .is_ok_and(|image| image.id().to_string() == container.record.image_id),
         };
         self.filter.iter().all(|wanted| {
+            if matches!(wanted, Filter::Label(_)) {
+                return passes(wanted);
+            }
             let same_key = |other: &&Filter| std::mem::discriminant(*other) == std::mem::discriminant(wanted);
             self.filter.iter().filter(same_key).any(passes)
         })
@@ -142,7 +149,7 @@ impl Ps {
             "Status": status(state),
             "Names": container.name.to_string(),
             "Ports": "",
-            "Labels": "",
+            "Labels": label_match::joined(&record.settings.labels),
             "LocalVolumes": "0",
             "Mounts": "",
             "Networks": "none",

@@ -1,10 +1,12 @@
 //! What Holm needs of the host: its own installed files and the directories it keeps state in.
 
 mod directories;
+mod disk_usage;
 mod installation;
 mod kvm;
 
 pub(crate) use directories::create_private as create_private_directory;
 pub use directories::{Directories, DirectoriesError};
+pub use disk_usage::disk_usage_bytes;
 pub use installation::{Installation, InstallationError};
 pub use kvm::{KvmError, probe as probe_kvm};

@@ -6,6 +6,8 @@ use holm_protocol::vm_config::SegmentConfig;
 use oci_spec::image::ImageConfiguration;
 use time::OffsetDateTime;
 
+use crate::container::settings::Labels;
+
 use super::store::staging::read_layer;
 use super::store::{ImageStore, Paths};
 use super::{Digest, ImageError, Reference, rootfs};
@@ -78,6 +80,13 @@ impl Image {
     #[must_use]
     pub fn config_json(&self) -> &[u8] {
         &self.config_json
+    }
+
+    /// The config's labels.
+    #[must_use]
+    pub fn labels(&self) -> Labels {
+        let labels = self.config.config().as_ref().and_then(|config| config.labels().clone());
+        labels.unwrap_or_default().into_iter().collect()
     }
 
     /// When it was made, if it says so.

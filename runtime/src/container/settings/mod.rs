@@ -7,6 +7,7 @@ mod capability_name;
 mod cpus;
 mod env_var;
 mod layer_size;
+mod label;
 mod log_config;
 mod log_driver;
 mod log_rotation;
@@ -23,6 +24,7 @@ pub use capability_name::{CapabilityName, CapabilityNameError};
 pub use cpus::{Cpus, CpusError};
 pub use env_var::{EnvFileError, EnvVar, EnvVarError};
 pub use layer_size::{LayerSize, LayerSizeError};
+pub use label::{Label, LabelError, LabelFileError, Labels};
 pub use log_config::{LogConfig, LogConfigError, LogOption};
 pub use log_driver::{LogDriver, LogDriverError};
 pub use log_rotation::{LogRotation, LogRotationError};
@@ -53,6 +55,10 @@ pub struct Settings {
     pub user: Option<String>,
     /// `--hostname`; the short id when absent.
     pub hostname: Option<String>,
+    /// `-l` and `--label-file`, over those that the image had when the container was made.
+    pub labels: Labels,
+    /// `--annotation`.
+    pub annotations: Labels,
     /// `-t`.
     pub tty: bool,
     /// `-i`.

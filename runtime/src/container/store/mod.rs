@@ -3,6 +3,7 @@
 //! Any number of command lines and supervisors work on it at once without a daemon: names are taken under a lock, a
 //! record is written once, and a state is replaced whole by the one supervisor that owns it.
 
+mod check;
 mod create;
 mod names;
 mod remove;
@@ -327,6 +328,36 @@ mod tests {
         let state = made.state().unwrap();
         assert_eq!((state.status, state.exit_code, state.pid), (Status::Exited, 255, 0));
         assert_eq!(made.state().unwrap(), state);
+    }
+
+    #[test]
+    fn a_check_finds_what_was_changed_and_what_crashes_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let made = store.create(record("a"), Some("web".parse().unwrap())).unwrap();
+        let findings = || {
+            let mut found = Vec::new();
+            store.check(&mut |finding| found.push((finding.is_leftover, finding.problem))).unwrap();
+            found
+        };
+        // There is no image store.
+        let image = (false, "no such image: sha256:0".to_owned());
+        assert_eq!(findings(), std::slice::from_ref(&image));
+        fs::create_dir(store.directories().containers().join(".old-1")).unwrap();
+        fs::create_dir(store.directories().run_of(&"2".repeat(64))).unwrap();
+        fs::write(store.directories().names().join("gone"), "3".repeat(64)).unwrap();
+        made.write_state(&State { status: Status::Running, ..State::default() }).unwrap();
+        assert_eq!(findings().iter().filter(|(is_leftover, _)| *is_leftover).count(), 4);
+        store.repair().unwrap();
+        assert_eq!(findings(), [image]);
+        let path = made.directory().join("record.json");
+        fs::write(&path, fs::read_to_string(&path).unwrap().replace("busybox", "busyfox")).unwrap();
+        fs::remove_file(store.directories().names().join("web")).unwrap();
+        let problems: Vec<_> = findings().into_iter().map(|(_, problem)| problem).collect();
+        assert!(
+            problems[0].contains("somebody changed it") && problems[1].contains("whose name"),
+            "{problems:?}"
+        );
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl ContainerStore {
         }
     }
 
-    fn try_sweep(&self) -> io::Result<()> {
+    pub(super) fn try_sweep(&self) -> io::Result<()> {
         if self.unfinished()?.is_empty() {
             return Ok(());
         }

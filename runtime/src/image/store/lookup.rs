@@ -27,7 +27,12 @@ pub(super) fn list(paths: &Paths) -> Result<Vec<Image>, ImageError> {
 }
 
 /// Reads and verifies the config: it is the one file of an image whose every use is on trust.
-fn image(paths: &Paths, catalog: &Catalog, id: &Digest, record: &Record) -> Result<Image, ImageError> {
+pub(super) fn image(
+    paths: &Paths,
+    catalog: &Catalog,
+    id: &Digest,
+    record: &Record,
+) -> Result<Image, ImageError> {
     let path = paths.blob(id);
     let json = fs::read(&path).map_err(ImageError::io("read", &path))?;
     let config = Config::parse(json, &id.to_string())?;

@@ -17,6 +17,7 @@
 //! atomically, and an image that is removed meanwhile is not found.
 
 mod catalog;
+mod check;
 mod lock;
 mod lookup;
 mod paths;
@@ -36,6 +37,8 @@ use super::{
     PushReport, Pushed, Reference, Selection,
 };
 use super::{import, load, remote, rootfs, save};
+use crate::check::{Depth, Finding};
+use crate::host::disk_usage_bytes;
 use crate::registry::Registries;
 
 /// All images under one root directory.
@@ -52,6 +55,8 @@ pub struct Removal {
     pub untagged: Vec<Reference>,
     /// The image's ID, then the layers' diffIDs, that are gone from the disk.
     pub deleted: Vec<Digest>,
+    /// What their files took on the disk.
+    pub freed_bytes: u64,
 }
 
 /// An image whose files are in a staging directory.
@@ -221,6 +226,30 @@ impl ImageStore {
     /// The store cannot be written.
     pub fn collect(&self, containers_of: &dyn Fn(&Digest) -> Vec<String>) -> Result<Vec<Digest>, ImageError> {
         remove::collect(&self.paths, containers_of)
+    }
+
+    /// Looks at everything under `root` without changing it.
+    pub(crate) fn check(root: &Path, depth: Depth, found: &mut dyn FnMut(Finding)) -> Result<(), ImageError> {
+        check::check(&Paths::open(root)?, depth, found)
+    }
+
+    /// Deletes what no image needs.
+    pub(crate) fn sweep(&self) -> Result<(), ImageError> {
+        let lock = StoreLock::take(&self.paths)?;
+        remove::sweep(&self.paths, &Catalog::read(&self.paths)?, &lock)?;
+        remove::delete_damaged_stacks(&self.paths)
+    }
+
+    /// What the whole store takes on the disk.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        disk_usage_bytes(self.paths.base())
+    }
+
+    /// What a layer takes on the disk; 0 when there is none.
+    #[must_use]
+    pub fn layer_disk_bytes(&self, diff_id: &Digest) -> u64 {
+        disk_usage_bytes(&self.paths.layer(diff_id))
     }
 
     /// Where a layer is.

@@ -26,6 +26,11 @@ impl Paths {
         Ok(paths)
     }
 
+    /// The whole store.
+    pub(super) fn base(&self) -> &Path {
+        &self.base
+    }
+
     pub(super) fn catalog(&self) -> PathBuf {
         self.base.join("repositories.json")
     }

@@ -9,7 +9,8 @@ use super::catalog::Catalog;
 use super::lock::StoreLock;
 use super::paths::Paths;
 use crate::durable;
-use crate::image::rootfs::stack_id;
+use crate::host::disk_usage_bytes;
+use crate::image::rootfs::{self, stack_id};
 use crate::image::{Digest, ImageError, Reference};
 
 pub(super) fn remove(
@@ -30,7 +31,7 @@ pub(super) fn remove(
         let mut untagged = catalog.drop_pins(&id, &name);
         untagged.insert(0, name);
         catalog.write(paths)?;
-        return Ok(Removal { untagged, deleted: Vec::new() });
+        return Ok(Removal { untagged, ..Removal::default() });
     } else if names.len() > 1 && !force {
         let names: Vec<_> = names.iter().map(Reference::familiar).collect();
         return Err(ImageError::SeveralNames { id: id.short(), names: names.join(", ") });
@@ -47,12 +48,13 @@ pub(super) fn remove(
         record.removed = true;
     }
     catalog.write(paths)?;
-    let mut deleted = Vec::new();
+    let mut removal = Removal { untagged: names, ..Removal::default() };
     if users.is_empty() {
-        deleted.push(id);
-        deleted.extend(sweep(paths, &catalog, &lock)?);
+        let swept = sweep(paths, &catalog, &lock)?;
+        removal.deleted = [vec![id], swept.layers].concat();
+        removal.freed_bytes = swept.freed_bytes;
     }
-    Ok(Removal { untagged: names, deleted })
+    Ok(removal)
 }
 
 pub(super) fn collect(
@@ -76,35 +78,81 @@ pub(super) fn collect(
     }
     catalog.images.retain(|id, _| !unused.contains(id));
     catalog.write(paths)?;
-    let layers = sweep(paths, &catalog, &lock)?;
-    Ok(unused.into_iter().chain(layers).collect())
+    let swept = sweep(paths, &catalog, &lock)?;
+    Ok(unused.into_iter().chain(swept.layers).collect())
 }
 
-/// Deletes every file that the catalog does not stand for; the layers among them.
-pub(super) fn sweep(paths: &Paths, catalog: &Catalog, _lock: &StoreLock) -> Result<Vec<Digest>, ImageError> {
-    let records = || catalog.images.iter();
-    let blobs = records().flat_map(|(id, record)| record.manifest.into_iter().chain([*id])).collect();
-    let layers = records().flat_map(|(_, record)| record.layers.iter().copied()).collect();
-    let stacks = records().map(|(_, record)| stack_id(&record.layers)).collect();
-    delete_others(&paths.merged(), &stacks)?;
-    delete_others(&paths.blobs(), &blobs)?;
-    delete_others(&paths.layers(), &layers)
+/// What the images of a catalog consist of.
+pub(super) struct Needed {
+    pub(super) blobs: HashSet<Digest>,
+    pub(super) layers: HashSet<Digest>,
+    pub(super) stacks: HashSet<Digest>,
 }
 
-/// Deletes all entries of a directory but those of these names. What is not named by a digest was cut short.
-fn delete_others(directory: &Path, kept: &HashSet<Digest>) -> Result<Vec<Digest>, ImageError> {
-    let mut deleted = Vec::new();
-    let entries = fs::read_dir(directory).map_err(ImageError::io("read", directory))?;
-    let mut all: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    all.sort();
-    for path in all {
-        let digest =
-            path.file_name().and_then(|name| name.to_str()).and_then(|hex| Digest::from_hex(hex).ok());
-        if digest.is_some_and(|digest| kept.contains(&digest)) {
-            continue;
+impl Needed {
+    pub(super) fn by(catalog: &Catalog) -> Self {
+        let records = || catalog.images.iter();
+        Self {
+            blobs: records().flat_map(|(id, record)| record.manifest.into_iter().chain([*id])).collect(),
+            layers: records().flat_map(|(_, record)| record.layers.iter().copied()).collect(),
+            stacks: records().map(|(_, record)| stack_id(&record.layers)).collect(),
         }
+    }
+}
+
+/// What a sweep deleted.
+pub(super) struct Swept {
+    pub(super) layers: Vec<Digest>,
+    /// On disk, of all files.
+    pub(super) freed_bytes: u64,
+}
+
+/// Deletes every file that the catalog does not stand for.
+pub(super) fn sweep(paths: &Paths, catalog: &Catalog, _lock: &StoreLock) -> Result<Swept, ImageError> {
+    let needed = Needed::by(catalog);
+    let mut freed_bytes = 0;
+    delete_others(&paths.merged(), &needed.stacks, &mut freed_bytes)?;
+    delete_others(&paths.blobs(), &needed.blobs, &mut freed_bytes)?;
+    let layers = delete_others(&paths.layers(), &needed.layers, &mut freed_bytes)?;
+    Ok(Swept { layers, freed_bytes })
+}
+
+/// Deletes metadata images that are not whole; they are made again when they are needed.
+pub(super) fn delete_damaged_stacks(paths: &Paths) -> Result<(), ImageError> {
+    for stack in Needed::by(&Catalog::read(paths)?).stacks {
+        let place = paths.merged_stack(&stack);
+        if place.exists() && rootfs::open(paths, &stack).is_none() {
+            durable::remove(&place).map_err(ImageError::io("remove", &place))?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes all entries of a directory but those of these names.
+fn delete_others(
+    directory: &Path,
+    kept: &HashSet<Digest>,
+    freed_bytes: &mut u64,
+) -> Result<Vec<Digest>, ImageError> {
+    let mut deleted = Vec::new();
+    for path in others(directory, kept)? {
+        let bytes = disk_usage_bytes(&path);
         durable::remove(&path).map_err(ImageError::io("remove", &path))?;
-        deleted.extend(digest);
+        *freed_bytes = freed_bytes.saturating_add(bytes);
+        deleted.extend(digest_of(&path));
     }
     Ok(deleted)
+}
+
+/// All entries of a directory but those of these names. What is not named by a digest was cut short.
+pub(super) fn others(directory: &Path, kept: &HashSet<Digest>) -> Result<Vec<PathBuf>, ImageError> {
+    let entries = fs::read_dir(directory).map_err(ImageError::io("read", directory))?;
+    let mut all: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    all.retain(|path| !digest_of(path).is_some_and(|digest| kept.contains(&digest)));
+    all.sort();
+    Ok(all)
+}
+
+fn digest_of(path: &Path) -> Option<Digest> {
+    Digest::from_hex(path.file_name()?.to_str()?).ok()
 }

@@ -158,24 +158,27 @@ pub(in crate::image) fn read_layer(directory: &Path) -> Result<LayerTree, LayerE
 
 /// Removes staging directories that no process holds; whether there were any.
 pub(super) fn clear_stale(paths: &Paths) -> Result<bool, ImageError> {
-    let parent = paths.staging();
-    let entries = |parent: &Path| -> Result<Vec<PathBuf>, ImageError> {
-        let entries = fs::read_dir(parent).map_err(ImageError::io("read", parent))?;
-        Ok(entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
-    };
     // Usually there are none, and no reason to wait for the lock.
-    if entries(&parent)?.is_empty() {
+    if entries(paths)?.is_empty() {
         return Ok(false);
     }
     let _guard = StoreLock::take(paths)?;
-    let mut any = false;
-    for path in entries(&parent)? {
-        let held = File::open(path.join("lock")).is_ok_and(|lock| lock.try_lock().is_err());
-        if !held {
-            tracing::info!(path = %path.display(), "clearing what a crash left");
-            durable::remove(&path).map_err(ImageError::io("remove", &path))?;
-            any = true;
-        }
+    let stale = stale(paths)?;
+    for path in &stale {
+        tracing::info!(path = %path.display(), "clearing what a crash left");
+        durable::remove(path).map_err(ImageError::io("remove", path))?;
     }
-    Ok(any)
+    Ok(!stale.is_empty())
+}
+
+/// Staging directories that no process holds. The caller holds the store's lock.
+pub(super) fn stale(paths: &Paths) -> Result<Vec<PathBuf>, ImageError> {
+    let is_held = |path: &Path| File::open(path.join("lock")).is_ok_and(|lock| lock.try_lock().is_err());
+    Ok(entries(paths)?.into_iter().filter(|path| !is_held(path)).collect())
+}
+
+fn entries(paths: &Paths) -> Result<Vec<PathBuf>, ImageError> {
+    let parent = paths.staging();
+    let entries = fs::read_dir(&parent).map_err(ImageError::io("read", &parent))?;
+    Ok(entries.filter_map(Result::ok).map(|entry| entry.path()).collect())
 }

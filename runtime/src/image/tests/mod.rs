@@ -1,6 +1,7 @@
 //! The image store as a whole: archives in, disks out.
 
 mod archive;
+mod check;
 #[path = "../../../../erofs/tests/disk/mod.rs"]
 mod disk;
 mod hostile;

@@ -87,7 +87,7 @@ fn a_damaged_layer_and_a_full_disk_are_told() {
     assert!(matches!(&error, ImageError::NoSpace(_)), "{error}");
     let image = fixture.store.resolve("app").unwrap();
     let data = fixture.store.paths_of_layer(&image.layers()[0]).join("data");
-    fs::write(&data, vec![8; fs::metadata(&data).unwrap().len() as usize]).unwrap();
+    fs::write(&data, vec![8; fs::read(&data).unwrap().len()]).unwrap();
     let error = fixture.store.save(&selection, &mut io::sink()).unwrap_err();
     assert!(matches!(&error, ImageError::Layer { .. }), "{error}");
     assert!(matches!(selection.add(&fixture.store, "nope"), Err(ImageError::NotFound(_))));

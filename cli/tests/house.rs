@@ -1,0 +1,210 @@
+//! The small verbs as a user meets them, where no container needs to run: history, save, prune, system, info, labels.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod holm;
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use holm::{Holm, text};
+use holm_runtime::image::Digest;
+
+/// Loads an image of one layer with a history and labels; gives its ID.
+fn load(holm: &Holm, name: &str, seed: u32) -> String {
+    let layer = holm_test_registry::tar(seed, 50_000);
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "created": "2026-01-02T03:04:05Z",
+        "config": { "Cmd": ["/bin/true"], "Labels": { "from": "image", "seed": seed.to_string() } },
+        "rootfs": { "type": "layers", "diff_ids": [Digest::of(&layer).to_string()] },
+        "history": [
+            { "created": "2026-01-02T03:04:05Z", "created_by": "ADD the\u{1b}[2J whole of a tree that has a long name /" },
+            { "created": "2026-01-02T03:04:06Z", "created_by": "CMD [\"/bin/true\"]", "empty_layer": true, "comment": "x" },
+        ],
+    });
+    let config = config.to_string().into_bytes();
+    let manifest = json!([{ "Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"] }]);
+    let directory = holm.directory.path().join(format!("archive-{seed}"));
+    fs::create_dir_all(&directory).unwrap();
+    for (file, bytes) in [
+        ("config.json", config.as_slice()),
+        ("layer.tar", &layer),
+        ("manifest.json", manifest.to_string().as_bytes()),
+    ] {
+        fs::write(directory.join(file), bytes).unwrap();
+    }
+    holm.ok(&["load", "-q", "-i", &directory.display().to_string()]);
+    Digest::of(&config).to_string()
+}
+
+fn path(holm: &Holm, name: &str) -> String {
+    holm.directory.path().join(name).display().to_string()
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn history_prints_dockers_columns() {
+    let holm = Holm::new();
+    let id = load(&holm, "app", 1);
+    let out = holm.ok(&["history", "app"]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("IMAGE          CREATED"), "{out}");
+    assert!(lines[0].contains("CREATED BY") && lines[0].ends_with("COMMENT"), "{out}");
+    assert!(lines[1].starts_with(&id[7..19]) && lines[1].contains("0B"), "{out}");
+    assert!(lines[2].starts_with("<missing>") && lines[2].contains('…') && !out.contains('\u{1b}'), "{out}");
+    assert_eq!(holm.ok(&["history", "-q", "--no-trunc", "app"]), format!("{id}\n<missing>\n"));
+    let raw = holm.ok(&["image", "history", "-H=false", "--format", "{{.CreatedAt}} {{.Comment}}", "app"]);
+    assert_eq!(raw, "2026-01-02T03:04:06Z x\n2026-01-02T03:04:05Z \n");
+    holm.fails(&["history", "nope"], "no such image: nope");
+}
+
+#[test]
+fn what_is_saved_is_loaded_elsewhere() {
+    let (holm, other) = (Holm::new(), Holm::new());
+    let id = load(&holm, "app:v1", 1);
+    holm.ok(&["tag", "app:v1", "app:v2"]);
+    let file = path(&holm, "saved.tar");
+    assert_eq!(holm.ok(&["save", "-o", &file, "app"]), "");
+    assert_eq!(other.ok(&["load", "-i", &file]), "Loaded image: app:v1\nLoaded image: app:v2\n");
+    assert_eq!(other.ok(&["images", "-q", "--no-trunc"]), format!("{id}\n{id}\n"));
+    let streamed = holm.command(&["save", "app"]).output().unwrap();
+    assert!(streamed.stdout == fs::read(&file).unwrap(), "{}", text(&streamed.stderr));
+    holm.fails(&["save", "-o", &path(&holm, "no/such/file"), "app"], "cannot write");
+    holm.fails(&["save", "nope"], "no such image: nope");
+    let left = fs::read_dir(holm.directory.path()).unwrap().flatten().map(|entry| entry.file_name());
+    assert!(!left.into_iter().any(|name| name.to_string_lossy().contains("holm-save")));
+}
+
+#[test]
+fn prune_removes_what_is_not_used_and_nothing_else() {
+    let holm = Holm::new();
+    let (one, two, three) = (load(&holm, "one", 1), load(&holm, "two", 2), load(&holm, "two", 3));
+    holm.ok(&["create", "--name", "keeper", "one"]);
+    let no = holm.with_input(&["image", "prune"], "n\n");
+    assert!(text(&no.stdout).starts_with("WARNING! This will remove all dangling images.\nAre you sure"));
+    let out = holm.ok(&["image", "prune", "-f"]);
+    assert!(out.starts_with(&format!("Deleted Images:\ndeleted: {two}\ndeleted: sha256:")), "{out}");
+    assert!(out.contains("\n\nTotal reclaimed space: ") && !out.contains(" 0B"), "{out}");
+    assert_eq!(
+        holm.ok(&["image", "prune", "-af", "--filter", "label=seed=9"]),
+        "Total reclaimed space: 0B\n"
+    );
+    let out = holm.ok(&["image", "prune", "-af"]);
+    assert!(out.contains(&format!("untagged: two:latest\ndeleted: {three}\n")), "{out}");
+    assert_eq!(holm.ok(&["images", "-q", "--no-trunc"]), format!("{one}\n"));
+    let out = holm.ok(&["system", "prune", "-af", "--filter", "label!=from=image"]);
+    assert_eq!(out, "Total reclaimed space: 0B\n");
+    let out = holm.ok(&["system", "prune", "-af"]);
+    assert!(out.contains("Deleted Containers:\n") && out.contains("untagged: one:latest\n"), "{out}");
+    assert_eq!(holm.ok(&["system", "check", "--full"]), "Everything is sound.\n");
+}
+
+#[test]
+fn df_counts_shared_layers_once() {
+    let holm = Holm::new();
+    load(&holm, "one", 1);
+    holm.ok(&["tag", "one", "again"]);
+    holm.ok(&["create", "--name", "idle", "one"]);
+    let out = holm.ok(&["system", "df"]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].starts_with("TYPE            TOTAL   ACTIVE   SIZE"), "{out}");
+    assert!(lines[1].starts_with("Images          1       1"), "{out}");
+    assert!(lines[2].starts_with("Containers      1       0") && lines[2].ends_with("(100%)"), "{out}");
+    assert_eq!(
+        holm.ok(&["system", "df", "--format", "{{.Type}}={{.TotalCount}}"]).lines().next(),
+        Some("Images=1")
+    );
+    let details = json_of(&holm.ok(&["system", "df", "-v", "--format", "json"]));
+    assert_eq!(details["Images"][0]["SharedSize"], "0B");
+    assert_eq!(details["Images"][0]["Containers"], "1");
+    assert_eq!(details["Containers"][0]["Names"], "idle");
+    assert!(holm.ok(&["system", "df", "-v"]).contains("Containers space usage:\n\nCONTAINER ID"));
+}
+
+#[test]
+fn check_tells_damage_from_leftovers() {
+    let holm = Holm::new();
+    load(&holm, "one", 1);
+    let id = holm.ok(&["create", "--name", "web", "one"]).trim().to_owned();
+    fs::create_dir(path(&holm, "root/image/layers/half")).unwrap();
+    let check = |arguments: &[&str]| {
+        let output = holm.command(&[&["system", "check"], arguments].concat()).output().unwrap();
+        (output.status.code(), text(&output.stdout))
+    };
+    let (code, out) = check(&[]);
+    assert!(code == Some(1) && out.contains("leftover  ") && out.contains("layers/half"), "{out}");
+    let (code, out) = check(&["--repair"]);
+    assert!(
+        code == Some(0) && out.contains("repaired  ") && out.ends_with("Everything is sound.\n"),
+        "{out}"
+    );
+    let record = PathBuf::from(path(&holm, &format!("root/containers/{id}/record.json")));
+    let changed = fs::read_to_string(&record).unwrap().replace("\"one\"", "\"two\"");
+    fs::write(&record, changed).unwrap();
+    let (code, out) = check(&["--repair"]);
+    assert!(code == Some(1) && out.contains("UNSOUND") && out.contains("somebody changed it"), "{out}");
+}
+
+#[test]
+fn info_speaks_docker() {
+    let holm = Holm::new();
+    load(&holm, "one", 1);
+    holm.ok(&["create", "one"]);
+    let facts = json_of(&holm.ok(&["info", "--format", "json"]));
+    assert_eq!(
+        (&facts["Containers"], &facts["ContainersStopped"], &facts["Images"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
+    assert!(facts["MemTotal"].as_u64() > Some(1 << 20) && facts["NCPU"].as_u64() >= Some(1));
+    assert_eq!(holm.ok(&["system", "info", "-f", "{{.DefaultRuntime}}"]), "holm\n");
+    assert!(holm.ok(&["info"]).starts_with("Containers: 1\n Running: 0\n"));
+}
+
+#[test]
+fn labels_are_the_images_and_the_users() {
+    let holm = Holm::new();
+    load(&holm, "app", 1);
+    let (labels, cid) = (path(&holm, "labels"), path(&holm, "cid"));
+    fs::write(&labels, "# note\ncolour=red\nshape\n").unwrap();
+    let id = holm.ok(&[
+        "create",
+        "--name",
+        "web",
+        "-l",
+        "seed=mine",
+        "--label-file",
+        &labels,
+        "--label",
+        "colour=blue",
+        "--annotation",
+        "note=1",
+        "--cidfile",
+        &cid,
+        "app",
+    ]);
+    assert_eq!(fs::read_to_string(&cid).unwrap(), id.trim());
+    holm.ok(&["create", "--name", "other", "-l", "colour=green", "app"]);
+    let found = json_of(&holm.ok(&["inspect", "web"]));
+    assert_eq!(
+        found[0]["Config"]["Labels"],
+        json!({ "colour": "blue", "from": "image", "seed": "mine", "shape": "" })
+    );
+    assert_eq!(found[0]["HostConfig"]["Annotations"], json!({ "note": "1" }));
+    let names = |filters: &[&str]| holm.ok(&[&["ps", "-a", "--format", "{{.Names}}"], filters].concat());
+    assert_eq!(names(&["-f", "label=colour"]), "other\nweb\n");
+    assert_eq!(names(&["-f", "label=colour=blue"]), "web\n");
+    assert_eq!(names(&["-f", "label=colour", "-f", "label=seed=mine"]), "web\n");
+    let shown = holm.ok(&["ps", "-a", "-f", "name=web", "--format", "{{.Labels}}"]);
+    assert_eq!(shown, "colour=blue,from=image,seed=mine,shape=\n");
+    let again = holm.command(&["create", "--cidfile", &cid, "app"]).output().unwrap();
+    assert!(text(&again.stderr).contains("container ID file found"), "{}", text(&again.stderr));
+    let missing = path(&holm, "cid2");
+    holm.command(&["create", "--pull", "never", "--cidfile", &missing, "nope"]).output().unwrap();
+    assert!(!PathBuf::from(missing).exists());
+    assert_eq!(holm.command(&["create", "-l", "=x", "app"]).output().unwrap().status.code(), Some(125));
+}

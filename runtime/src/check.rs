@@ -1,0 +1,82 @@
+//! Whether what is stored is sound: images, layers, containers, names, and what crashes left.
+//!
+//! Looking changes nothing; [`repair`] removes what nobody needs and puts right what a crash left. What is damaged stays
+//! for people to decide about.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use crate::container::{ContainerError, ContainerStore};
+use crate::host::Directories;
+use crate::image::{ImageError, ImageStore};
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The file or directory.
+    pub place: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+    /// Left by a command that was killed: in nobody's way, and [`repair`] takes care of it.
+    pub is_leftover: bool,
+}
+
+/// How much to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Records, documents and layers' metadata by their digests; layers' data by their length.
+    Quick,
+    /// Layers' data too: every layer's tar is made again and hashed.
+    Full,
+}
+
+/// Something kept the check or the repair from going on.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The image store.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The containers.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+}
+
+impl Finding {
+    pub(crate) fn unsound(place: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
+        Self { place: place.into(), problem: problem.into(), is_leftover: false }
+    }
+
+    /// What cannot be used, with the error's causes.
+    pub(crate) fn damaged(place: impl Into<PathBuf>, error: &(dyn Error + 'static)) -> Self {
+        let texts = std::iter::successors(Some(error), |error| (**error).source()).map(ToString::to_string);
+        Self::unsound(place, texts.collect::<Vec<_>>().join(": "))
+    }
+
+    pub(crate) fn leftover(place: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
+        Self { place: place.into(), problem: problem.into(), is_leftover: true }
+    }
+}
+
+/// Looks at everything; `found` gets what is wrong as soon as it is seen.
+///
+/// # Errors
+/// A directory cannot be read at all.
+pub fn check(
+    directories: &Directories,
+    depth: Depth,
+    found: &mut dyn FnMut(Finding),
+) -> Result<(), CheckError> {
+    ImageStore::check(directories.root(), depth, found)?;
+    ContainerStore::new(directories.clone()).check(found)?;
+    Ok(())
+}
+
+/// Removes what killed commands left.
+///
+/// # Errors
+/// Names what cannot be removed.
+pub fn repair(directories: &Directories) -> Result<(), CheckError> {
+    ImageStore::open(directories.root())?.sweep()?;
+    ContainerStore::new(directories.clone()).repair()?;
+    Ok(())
+}
