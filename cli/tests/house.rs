@@ -208,3 +208,56 @@ fn labels_are_the_images_and_the_users() {
     assert!(!PathBuf::from(missing).exists());
     assert_eq!(holm.command(&["create", "-l", "=x", "app"]).output().unwrap().status.code(), Some(125));
 }
+
+#[test]
+fn events_are_told_while_they_happen_and_afterwards() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let holm = Holm::new();
+    let mut follower = holm
+        .command(&["events", "--since", "1h", "--format", "{{.Type}} {{.Action}}"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let id = load(&holm, "app", 1);
+    assert_eq!(lines.next().unwrap().unwrap(), "image load");
+    let container = holm.ok(&["create", "--name", "web", "-l", "tier=1", "app"]).trim().to_owned();
+    assert_eq!(lines.next().unwrap().unwrap(), "container create");
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    holm.ok(&["rename", "web", "front"]);
+    holm.ok(&["tag", "app", "other"]);
+    holm.ok(&["rm", "front"]);
+    holm.ok(&["rmi", "app", "other"]);
+    let past =
+        |arguments: &[&str]| holm.ok(&[&["events", "--since", "1h", "--until", "0s"], arguments].concat());
+    let all = past(&["--format", "{{.Action}} {{.Actor.ID}}"]);
+    let expected: Vec<String> = [
+        ("load", &id),
+        ("create", &container),
+        ("rename", &container),
+        ("tag", &id),
+        ("destroy", &container),
+        ("untag", &id),
+        ("untag", &id),
+        ("delete", &id),
+    ]
+    .iter()
+    .map(|(action, id)| format!("{action} {id}"))
+    .collect();
+    assert_eq!(all.lines().collect::<Vec<_>>(), expected);
+    let renamed = past(&["-f", "container=front", "-f", "event=rename"]);
+    assert!(
+        renamed.ends_with(&format!(
+            " container rename {container} (from=image, image=app, name=front, oldName=/web, seed=1, tier=1)\n"
+        )),
+        "{renamed}"
+    );
+    let first = past(&["--format", "json", "-f", "label=tier=1"]);
+    let event = json_of(first.lines().next().unwrap());
+    assert_eq!(
+        (&event["Type"], &event["from"], &event["status"]),
+        (&json!("container"), &json!("app"), &json!("create"))
+    );
+}

@@ -71,12 +71,18 @@ pub fn check(
     Ok(())
 }
 
-/// Removes what killed commands left.
+/// Removes what killed commands left. An image store in which anything is damaged is left alone: what looks like garbage may
+/// be what a damaged catalog no longer names.
 ///
 /// # Errors
 /// Names what cannot be removed.
 pub fn repair(directories: &Directories) -> Result<(), CheckError> {
-    ImageStore::open(directories.root())?.sweep()?;
+    let mut is_sound = true;
+    let found = &mut |finding: Finding| is_sound &= finding.is_leftover;
+    ImageStore::check(directories.root(), Depth::Quick, found)?;
+    if is_sound {
+        ImageStore::open(directories.root())?.sweep()?;
+    }
     ContainerStore::new(directories.clone()).repair()?;
     Ok(())
 }

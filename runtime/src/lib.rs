@@ -8,6 +8,7 @@
 //! - [`supervisor`]: the process that owns one running container.
 //! - [`logs`]: what a workload wrote.
 //! - [`check`]: whether what is stored is sound.
+//! - [`events`]: what happened.
 //! - [`host`]: directories, installed files, KVM.
 //!
 //! Blocking I/O and threads; no async.
@@ -16,6 +17,7 @@ pub mod bundle;
 pub mod check;
 pub mod container;
 pub mod durable;
+pub mod events;
 pub mod host;
 pub mod image;
 pub mod logs;

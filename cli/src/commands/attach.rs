@@ -38,6 +38,8 @@ impl Attach {
         let settings = &container.record.settings;
         let stdin = settings.open_stdin && !self.no_stdin;
         let session = Session { tty: settings.tty, stdin, start: false, options: &self.options };
-        attach::attached(Client::connect(store.directories(), &container)?, session)
+        let client = Client::connect(store.directories(), &container)?;
+        container.note("attach", &[]);
+        attach::attached(client, session)
     }
 }

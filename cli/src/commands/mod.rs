@@ -5,6 +5,8 @@ mod container;
 mod container_inspect;
 mod create;
 mod doctor;
+mod event_filter;
+mod events;
 mod exec;
 mod history;
 mod image;
@@ -68,6 +70,7 @@ pub(crate) enum Command {
     Logout(logout::Logout),
     Container(container::ContainerGroup),
     Image(image::ImageGroup),
+    Events(events::Events),
     System(system::SystemGroup),
     Info(system::info::Info),
     Doctor(doctor::Doctor),
@@ -93,6 +96,7 @@ impl Command {
             Self::Logout(verb) => verb.run(),
             Self::Container(group) => group.run(),
             Self::Image(group) => group.run(),
+            Self::Events(verb) => verb.run(),
             Self::System(group) => group.run(),
             Self::Info(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),

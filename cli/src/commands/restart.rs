@@ -23,7 +23,9 @@ impl Restart {
         super::each(&self.containers, |name| {
             let container = store.find(name)?;
             super::stop::stop(&store, &container, &self.how)?;
-            super::start::start(&store, &container)
+            super::start::start(&store, &container)?;
+            container.note("restart", &[]);
+            Ok(())
         })
     }
 }

@@ -48,6 +48,7 @@ impl Run {
                 Ok(ExitCode::SUCCESS)
             } else {
                 let session = Session { tty, stdin: interactive, start: true, options: &self.attach };
+                container.note("attach", &[]);
                 attach::attached(client, session)
             }
         });

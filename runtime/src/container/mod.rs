@@ -17,6 +17,7 @@ mod error;
 mod id;
 mod lock;
 mod name;
+mod note;
 mod record;
 pub mod settings;
 mod state;

@@ -10,6 +10,7 @@
 //! <root>/containers/<id>/layer.ext4         the writable layer
 //! <root>/containers/<id>/<id>-json.log      its output (crate::logs); older files end in .1, .2, ...
 //! <root>/names/<name>                       holds the id that owns the name
+//! <root>/events/                            what happened (crate::events)
 //! <root>/blank/<size>.ext4                  freshly made file systems, copied for each container
 //! <run>/<id>/                               sockets of the running container
 //! ```

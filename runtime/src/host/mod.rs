@@ -4,9 +4,11 @@ mod directories;
 mod disk_usage;
 mod installation;
 mod kvm;
+mod watch;
 
 pub(crate) use directories::create_private as create_private_directory;
 pub use directories::{Directories, DirectoriesError};
 pub use disk_usage::disk_usage_bytes;
 pub use installation::{Installation, InstallationError};
 pub use kvm::{KvmError, probe as probe_kvm};
+pub(crate) use watch::Watch;

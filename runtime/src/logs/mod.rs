@@ -37,7 +37,6 @@ mod rotate;
 mod snapshot;
 mod splitter;
 mod tail;
-mod watch;
 
 pub use backlog::MAX_BACKLOG_BYTES;
 pub use encode::timestamp;

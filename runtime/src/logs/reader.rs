@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
@@ -13,9 +14,12 @@ use super::lines::Lines;
 use super::query::{Query, Tail};
 use super::snapshot::{self, Identity};
 use super::tail;
-use super::watch::Watch;
 use crate::container::Container;
 use crate::container::settings::LogDriver;
+use crate::host::Watch;
+
+/// How long to wait at most: what inotify does not tell is the death of a supervisor.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
 /// A position in a log.
 ///
@@ -108,7 +112,7 @@ impl LogReader {
         if until_passed || !running() {
             self.last_round = true;
         } else if let Some(watch) = &self.watch {
-            watch.wait();
+            watch.wait(LONGEST_WAIT);
         } else {
             // What happened before is not told: look once more first.
             self.watch = self.files.path().parent().map(Watch::new);

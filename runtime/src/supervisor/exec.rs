@@ -23,6 +23,7 @@ use super::input::Input;
 use super::output::Output;
 use super::protocol::{self, Report, Request};
 use crate::bundle::ExecRequest;
+use crate::container::Container;
 use crate::sandbox::{AgentClient, Exit, ProcessRequest, connect_stream};
 
 /// How long a client may take to connect the streams that it asked for.
@@ -42,7 +43,9 @@ pub(super) enum ExecEvent {
 /// What the thread works with.
 pub(super) struct Exec {
     pub(super) agent: AgentClient,
-    pub(super) container_id: String,
+    pub(super) container: Container,
+    /// Of a healthcheck: no event tells of it.
+    pub(super) is_probe: bool,
     pub(super) vsock_socket: PathBuf,
     pub(super) process: Process,
     pub(super) request: ExecRequest,
@@ -54,8 +57,12 @@ impl Exec {
         let (sender, events) = mpsc::channel();
         let waiting = sender.clone();
         thread::spawn(move || {
+            self.note("exec_create", &[]);
             let report = match self.run(&client, &waiting, &events) {
-                Ok(exit) => Report::Exited { code: exit.code },
+                Ok(exit) => {
+                    self.note_bare("exec_die", &[("exitCode", exit.code.to_string())]);
+                    Report::Exited { code: exit.code }
+                }
                 Err(error) => Report::Failed { code: error.exit_code(), message: error.message() },
             };
             // A client that went away need not be told.
@@ -96,6 +103,7 @@ impl Exec {
             }
         }
         self.agent.start_process(&self.request.id)?;
+        self.note("exec_start", &[]);
         let _ = protocol::send(client, &Report::Started);
         hear(client, sender.clone());
         let (agent, id, ended) = (self.agent.clone(), self.request.id.clone(), sender.clone());
@@ -105,6 +113,17 @@ impl Exec {
             output.finish();
         }
         result
+    }
+
+    /// An event that names the command, as Docker's do.
+    fn note(&self, action: &str, more: &[(&str, String)]) {
+        self.note_bare(&format!("{action}: {}", self.request.arguments.join(" ")), more);
+    }
+
+    fn note_bare(&self, action: &str, more: &[(&str, String)]) {
+        if !self.is_probe {
+            self.container.note(action, &[&[("execID", self.request.id.clone())], more].concat());
+        }
     }
 
     fn output_kinds(&self) -> Vec<StreamKind> {
@@ -152,7 +171,7 @@ impl Exec {
 
     fn connect(&self, kind: StreamKind) -> Result<UnixStream, SupervisorError> {
         let header = StreamHeader {
-            container_id: self.container_id.clone(),
+            container_id: self.container.id.to_string(),
             process_id: self.request.id.clone(),
             kind,
         };

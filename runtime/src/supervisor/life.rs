@@ -171,6 +171,7 @@ impl Supervisor {
             ..State::default()
         };
         self.write_state()?;
+        self.container.note("start", &[]);
         self.clients.tell(&Report::Started);
         Ok(())
     }

@@ -19,6 +19,7 @@ mod event;
 mod exec;
 mod input;
 mod life;
+mod notes;
 mod output;
 pub mod protocol;
 mod requests;

@@ -96,7 +96,8 @@ impl Supervisor {
             .map_err(|error| error.to_string())?;
         Ok(Exec {
             agent: agent.clone(),
-            container_id: self.container.id.to_string(),
+            container: self.container.clone(),
+            is_probe: false,
             vsock_socket: sandbox.vsock_socket.clone(),
             process,
             request,
@@ -111,6 +112,7 @@ impl Supervisor {
             }
             Request::Kill => {
                 self.stop_asked = true;
+                self.note_signal(SignalName::KILL.number());
                 self.kill();
                 return;
             }
@@ -131,6 +133,7 @@ impl Supervisor {
                 self.stop_asked |= signal == SignalName::KILL.number();
                 self.running_agent()
                     .and_then(|agent| agent.signal_process("", signal).map_err(|error| error.to_string()))
+                    .inspect(|()| self.note_signal(signal))
             }
             Request::Processes => self.ask(client, |agent| agent.processes().map(Report::Processes)),
             Request::Usage => self.ask(client, |agent| agent.usage().map(Report::Usage)),
@@ -178,6 +181,7 @@ impl Supervisor {
             self.kill();
             return;
         }
+        self.note_signal(signal);
         self.stop = Some(Stop::asked(grace_s.map(|s| Duration::from_secs(s.into())), Instant::now()));
         if self.state.status == Status::Paused
             && let Err(error) = self.freeze(false)
@@ -196,6 +200,8 @@ impl Supervisor {
         }
         self.running_agent()?.freeze(frozen).map_err(|error| error.to_string())?;
         self.state.status = if frozen { Status::Paused } else { Status::Running };
-        self.write_state().map_err(|error| error.to_string())
+        self.write_state().map_err(|error| error.to_string())?;
+        self.container.note(if frozen { "pause" } else { "unpause" }, &[]);
+        Ok(())
     }
 }

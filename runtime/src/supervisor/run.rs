@@ -132,6 +132,7 @@ impl Supervisor {
         self.note_end(result, Status::Restarting);
         self.state.restart_count = self.restarts.count;
         self.write_state()?;
+        self.note_death(result);
         self.clients.tell(&report_of(result));
         self.life.0 += 1;
         self.vm = Vm::default();
@@ -200,11 +201,13 @@ impl Supervisor {
     /// Writes the final state, or removes the container.
     fn settle(&mut self, result: &Result<Exit, SupervisorError>) -> Result<(), SupervisorError> {
         if self.container.record.settings.auto_remove {
+            self.note_death(result);
             return Ok(self.store.remove(&self.container)?);
         }
         let ran = self.vm.started.is_some() || self.restarts.count > 0;
         self.note_end(result, if ran || self.ran_before { Status::Exited } else { Status::Created });
         self.write_state()?;
+        self.note_death(result);
         durable::remove(&self.run_directory())
             .map_err(|source| ContainerError::Write { path: self.run_directory(), source })?;
         Ok(())

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use holm_runtime::check::{self, Depth, Finding};
+use holm_runtime::host::Directories;
 
 use crate::output;
 
@@ -25,11 +26,11 @@ impl Check {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let directories = crate::commands::directories()?;
         if self.repair {
-            let mut found = Vec::new();
-            check::check(&directories, Depth::Quick, &mut |finding| found.push(finding))?;
-            // An image store that is damaged is not swept: nothing tells what is needed.
+            let mut leftovers = look(&directories)?;
             check::repair(&directories)?;
-            found.iter().filter(|finding| finding.is_leftover).for_each(|finding| say("repaired", finding));
+            let left = look(&directories)?;
+            leftovers.retain(|finding| !left.contains(finding));
+            leftovers.iter().for_each(|finding| say("repaired", finding));
         }
         let depth = if self.full { Depth::Full } else { Depth::Quick };
         let mut is_sound = true;
@@ -43,6 +44,14 @@ impl Check {
         }
         Ok(ExitCode::FAILURE)
     }
+}
+
+/// What killed commands left.
+fn look(directories: &Directories) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    check::check(directories, Depth::Quick, &mut |finding| found.push(finding))?;
+    found.retain(|finding| finding.is_leftover);
+    Ok(found)
 }
 
 fn say(word: &str, finding: &Finding) {

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use super::events;
 use super::prune::everything::PruneEverything;
 
 /// Manage Holm
@@ -23,6 +24,7 @@ pub(crate) struct SystemGroup {
 enum GroupVerb {
     Check(check::Check),
     Df(df::Df),
+    Events(events::Events),
     Info(info::Info),
     Prune(PruneEverything),
 }
@@ -31,6 +33,7 @@ impl SystemGroup {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.verb {
             GroupVerb::Check(verb) => verb.run(),
+            GroupVerb::Events(verb) => verb.run(),
             GroupVerb::Df(verb) => verb.run(),
             GroupVerb::Info(verb) => verb.run(),
             GroupVerb::Prune(verb) => verb.run(),

@@ -32,7 +32,7 @@ impl ContainerStore {
             record.name = if number == 0 { name.clone() } else { name.numbered(number) };
             match self.try_create(&record) {
                 Err(ContainerError::NameTaken { .. }) if !given => {}
-                made => return made,
+                made => return made.inspect(|container| container.note("create", &[])),
             }
         }
         Err(ContainerError::NameTaken { name, owner: "several".to_owned() })

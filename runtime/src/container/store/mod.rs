@@ -153,7 +153,10 @@ impl ContainerStore {
         let names = self.lock_names()?;
         names.take(&renamed)?;
         write(&renamed.directory.join("name"), renamed.name.as_str().as_bytes())?;
-        names.give_back(&container.name, &container.id)
+        names.give_back(&container.name, &container.id)?;
+        drop(names);
+        renamed.note("rename", &[("oldName", format!("/{}", container.name))]);
+        Ok(())
     }
 }
 
@@ -200,6 +203,7 @@ impl Container {
                 ..state
             };
             self.write_state(&state)?;
+            self.note("die", &[("exitCode", state.exit_code.to_string())]);
         }
         Ok(state)
     }

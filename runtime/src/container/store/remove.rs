@@ -36,7 +36,9 @@ impl ContainerStore {
             return Err(error);
         }
         self.lock_names()?.give_back(&container.name, &container.id)?;
-        durable::remove(&old).map_err(|source| write_error(&old, source))
+        durable::remove(&old).map_err(|source| write_error(&old, source))?;
+        container.note("destroy", &[]);
+        Ok(())
     }
 
     /// Deletes what killed commands left half-made or half-removed. What somebody works on is locked, and left alone.

@@ -20,6 +20,7 @@ mod catalog;
 mod check;
 mod lock;
 mod lookup;
+mod note;
 mod paths;
 mod remove;
 pub(super) mod staging;
@@ -102,7 +103,9 @@ impl ImageStore {
     ) -> Result<Vec<LoadedImage>, ImageError> {
         let staging = Staging::new(&self.paths)?;
         let images = load::stage(&staging, archive, &self.limits, progress)?;
-        self.commit(&staging, images)
+        let loaded = self.commit(&staging, images)?;
+        loaded.iter().for_each(|image| self.note_id("load", &image.id));
+        Ok(loaded)
     }
 
     /// Pulls an image: gets its manifest by name and then the layers that the store has not. The name moves if another
@@ -124,6 +127,8 @@ impl ImageStore {
         let (image, digest) = remote::stage(&staging, registries, name, &self.limits, &known, progress)?;
         let id = image.id;
         self.commit(&staging, vec![image])?;
+        let labels = self.resolve(&id.to_string()).map(|image| image.labels());
+        self.note_name("pull", name, labels.unwrap_or_default());
         Ok(Pulled { id, name: name.clone(), digest, is_new: before != Some(id) })
     }
 
@@ -148,6 +153,7 @@ impl ImageStore {
             catalog.names.insert(name.pinned_to(&pushed.digest).to_string(), image.id());
             catalog.write(&self.paths)?;
         }
+        self.note_name("push", name, image.labels());
         Ok(pushed)
     }
 
@@ -156,7 +162,9 @@ impl ImageStore {
     /// # Errors
     /// A layer is damaged or was removed meanwhile, or `out` cannot be written.
     pub fn save(&self, selection: &Selection, out: &mut dyn std::io::Write) -> Result<(), ImageError> {
-        save::save(selection, out)
+        save::save(selection, out)?;
+        selection.images().iter().for_each(|(image, _)| self.note_image("save", image));
+        Ok(())
     }
 
     /// Makes an image of one layer from a root file system tar, compressed or not.
@@ -173,6 +181,7 @@ impl ImageStore {
         let image = import::stage(&staging, tar, options, &self.limits, progress)?;
         let id = image.id;
         let loaded = self.commit(&staging, vec![image])?;
+        self.note_id("import", &id);
         loaded.into_iter().next().ok_or_else(|| ImageError::NotFound(id.to_string()))
     }
 
@@ -201,7 +210,9 @@ impl ImageStore {
         let mut catalog = Catalog::read(&self.paths)?;
         let (id, _) = catalog.find(name_or_id)?;
         set_name(&mut catalog, name, id)?;
-        catalog.write(&self.paths)
+        catalog.write(&self.paths)?;
+        self.note_tag(&id, name);
+        Ok(())
     }
 
     /// Takes a name away, and with the last name the image and the layers that no other image uses.
@@ -217,7 +228,9 @@ impl ImageStore {
         force: bool,
         containers_of: &dyn Fn(&Digest) -> Vec<String>,
     ) -> Result<Removal, ImageError> {
-        remove::remove(&self.paths, name_or_id, force, containers_of)
+        let (id, removal) = remove::remove(&self.paths, name_or_id, force, containers_of)?;
+        self.note_removal(&id, &removal);
+        Ok(removal)
     }
 
     /// Deletes images that were removed while in use, once they no longer are. Call after removing a container.
@@ -225,7 +238,9 @@ impl ImageStore {
     /// # Errors
     /// The store cannot be written.
     pub fn collect(&self, containers_of: &dyn Fn(&Digest) -> Vec<String>) -> Result<Vec<Digest>, ImageError> {
-        remove::collect(&self.paths, containers_of)
+        let deleted = remove::collect(&self.paths, containers_of)?;
+        deleted.images.iter().for_each(|id| self.note_id("delete", id));
+        Ok([deleted.images, deleted.layers].concat())
     }
 
     /// Looks at everything under `root` without changing it.

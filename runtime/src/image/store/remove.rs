@@ -18,7 +18,7 @@ pub(super) fn remove(
     name_or_id: &str,
     force: bool,
     containers_of: &dyn Fn(&Digest) -> Vec<String>,
-) -> Result<Removal, ImageError> {
+) -> Result<(Digest, Removal), ImageError> {
     let lock = StoreLock::take(paths)?;
     let mut catalog = Catalog::read(paths)?;
     let (id, name) = catalog.find(name_or_id)?;
@@ -31,7 +31,7 @@ pub(super) fn remove(
         let mut untagged = catalog.drop_pins(&id, &name);
         untagged.insert(0, name);
         catalog.write(paths)?;
-        return Ok(Removal { untagged, ..Removal::default() });
+        return Ok((id, Removal { untagged, ..Removal::default() }));
     } else if names.len() > 1 && !force {
         let names: Vec<_> = names.iter().map(Reference::familiar).collect();
         return Err(ImageError::SeveralNames { id: id.short(), names: names.join(", ") });
@@ -54,16 +54,23 @@ pub(super) fn remove(
         removal.deleted = [vec![id], swept.layers].concat();
         removal.freed_bytes = swept.freed_bytes;
     }
-    Ok(removal)
+    Ok((id, removal))
+}
+
+/// What was deleted late.
+#[derive(Default)]
+pub(super) struct Collected {
+    pub(super) images: Vec<Digest>,
+    pub(super) layers: Vec<Digest>,
 }
 
 pub(super) fn collect(
     paths: &Paths,
     containers_of: &dyn Fn(&Digest) -> Vec<String>,
-) -> Result<Vec<Digest>, ImageError> {
+) -> Result<Collected, ImageError> {
     // Almost always there is nothing to do, which shows without the lock.
     if !Catalog::read(paths)?.images.values().any(|record| record.removed) {
-        return Ok(Vec::new());
+        return Ok(Collected::default());
     }
     let lock = StoreLock::take(paths)?;
     let mut catalog = Catalog::read(paths)?;
@@ -74,12 +81,12 @@ pub(super) fn collect(
         .map(|(id, _)| *id)
         .collect();
     if unused.is_empty() {
-        return Ok(unused);
+        return Ok(Collected::default());
     }
     catalog.images.retain(|id, _| !unused.contains(id));
     catalog.write(paths)?;
     let swept = sweep(paths, &catalog, &lock)?;
-    Ok(unused.into_iter().chain(swept.layers).collect())
+    Ok(Collected { images: unused, layers: swept.layers })
 }
 
 /// What the images of a catalog consist of.

@@ -7,6 +7,7 @@ use super::Fixture;
 use super::archive::image;
 use super::tarball::Tarball;
 use crate::check::{Depth, Finding};
+use crate::host::Directories;
 use crate::image::ImageStore;
 
 fn fixture() -> Fixture {
@@ -53,8 +54,25 @@ fn every_damaged_file_is_named() {
         bytes[middle] ^= 1;
         fs::write(&path, bytes).unwrap();
         let found = check(root, depth);
-        assert!(found.iter().any(|f| !f.is_leftover && path.starts_with(&f.place)), "{file}: {found:?}");
+        let is_named = |finding: &Finding| file == "catalog" || path.starts_with(&finding.place);
+        assert!(found.iter().any(|f| !f.is_leftover && is_named(f)), "{file}: {found:?}");
     }
+}
+
+#[test]
+fn what_a_damaged_catalog_does_not_name_is_not_removed() {
+    let fixture = fixture();
+    let root = fixture.directory.path();
+    let layer = fixture.store.resolve("app").unwrap().layers()[0];
+    let path = root.join("image/repositories.json");
+    let catalog = fs::read_to_string(&path).unwrap();
+    fs::write(&path, catalog.replace(&layer.hex(), &"0".repeat(64))).unwrap();
+    let directories = Directories::at(root.to_owned(), root.join("run"));
+    directories.create().unwrap();
+    crate::check::repair(&directories).unwrap();
+    assert!(fixture.store.paths_of_layer(&layer).join("data").exists());
+    fs::write(&path, catalog).unwrap();
+    assert_eq!(check(root, Depth::Full), []);
 }
 
 #[test]

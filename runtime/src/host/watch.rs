@@ -1,4 +1,4 @@
-//! Waits until something happens in a log's directory.
+//! Waits until something happens in a directory: inotify(7).
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -9,19 +9,16 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
-/// How long to wait at most: what inotify does not tell is the death of a supervisor.
-const LONGEST_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
-
 /// How long to wait on a host that has no inotify left to give.
 const BLIND_WAIT: Duration = Duration::from_millis(100);
 
 /// An inotify watch, where there is one.
 #[derive(Debug)]
-pub(super) struct Watch(Option<OwnedFd>);
+pub(crate) struct Watch(Option<OwnedFd>);
 
 impl Watch {
     /// Watches the files of `directory`: what is written, made, renamed and removed.
-    pub(super) fn new(directory: &Path) -> Self {
+    pub(crate) fn new(directory: &Path) -> Self {
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let events = inotify::WatchFlags::MODIFY
             | inotify::WatchFlags::CREATE
@@ -36,13 +33,14 @@ impl Watch {
         Self(inotify.ok())
     }
 
-    /// Waits for an event since the last call, or for half a second.
-    pub(super) fn wait(&self) {
+    /// Waits for an event since the last call, at most for so long.
+    pub(crate) fn wait(&self, longest: Duration) {
         let Some(inotify) = &self.0 else {
-            thread::sleep(BLIND_WAIT);
+            thread::sleep(BLIND_WAIT.min(longest));
             return;
         };
-        let ready = poll(&mut [PollFd::new(inotify, PollFlags::IN)], Some(&LONGEST_WAIT));
+        let longest = Timespec::try_from(longest).ok();
+        let ready = poll(&mut [PollFd::new(inotify, PollFlags::IN)], longest.as_ref());
         match ready {
             Ok(0) | Err(rustix::io::Errno::INTR) => return,
             Ok(_) => {}
