@@ -14,6 +14,7 @@ use holm_runtime::registry::Registries;
 use time::OffsetDateTime;
 
 use crate::cid_file::CidFile;
+use crate::health_options::HealthOptions;
 use crate::nonce::nonce;
 use crate::transfer::{Show, SignalWatch};
 use crate::{commands, output};
@@ -45,6 +46,8 @@ pub(crate) struct ContainerOptions {
     /// Read in a file of environment variables
     #[arg(long, value_name = "FILE")]
     env_file: Vec<std::path::PathBuf>,
+    #[command(flatten)]
+    health: HealthOptions,
     /// Container host name
     #[arg(short = 'h', long, value_name = "NAME", value_parser = hostname)]
     hostname: Option<String>,
@@ -223,6 +226,7 @@ impl ContainerOptions {
             working_dir: self.workdir,
             user: self.user,
             hostname: self.hostname,
+            healthcheck: self.health.over(image.healthcheck())?,
             labels,
             annotations,
             tty: self.tty,

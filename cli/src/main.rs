@@ -9,6 +9,7 @@ mod commands;
 mod container_options;
 mod exit;
 mod format;
+mod health_options;
 mod label_match;
 mod moment;
 mod nonce;

@@ -261,3 +261,40 @@ fn events_are_told_while_they_happen_and_afterwards() {
         (&json!("container"), &json!("app"), &json!("create"))
     );
 }
+
+#[test]
+fn m18_update_changes_the_restart_policy_and_nothing_else() {
+    let holm = Holm::new();
+    load(&holm, "app", 1);
+    let id = holm.ok(&["create", "--name", "web", "--restart", "always", "app"]);
+    let policy = |name: &str| holm.ok(&["inspect", "-f", "{{json .HostConfig.RestartPolicy}}", name]);
+    assert_eq!(holm.ok(&["update", "--restart", "on-failure:3", "web"]), "web\n");
+    assert_eq!(policy("web"), "{\"MaximumRetryCount\":3,\"Name\":\"on-failure\"}\n");
+    assert_eq!(holm.ok(&["inspect", "-f", "{{.Id}}", "web"]), id);
+    holm.fails(&["update", "web"], "you must provide one or more flags");
+    holm.fails(&["update", "-m", "1g", "web"], "--memory cannot be changed yet");
+    holm.ok(&["create", "--name", "brief", "--rm", "app"]);
+    let refused = holm.command(&["update", "--restart", "always", "brief"]).output().unwrap();
+    assert!(refused.status.code() == Some(1) && text(&refused.stderr).contains("because --rm is set"));
+    assert_eq!(holm.ok(&["port", "web"]), "");
+    holm.fails(&["port", "web", "80"], "no public port '80/tcp' published for web");
+}
+
+#[test]
+fn healthchecks_are_the_images_and_the_users() {
+    let holm = Holm::new();
+    load(&holm, "app", 1);
+    holm.ok(&["create", "--name", "web", "--health-cmd", "test -f /up", "--health-interval", "1m30s", "app"]);
+    holm.ok(&["create", "--name", "none", "--no-healthcheck", "app"]);
+    holm.ok(&["create", "--name", "silent", "app"]);
+    let config = |name: &str| json_of(&holm.ok(&["inspect", name]))[0]["Config"]["Healthcheck"].clone();
+    assert_eq!(
+        config("web"),
+        json!({ "Test": ["CMD-SHELL", "test -f /up"], "Interval": 90_000_000_000_u64 })
+    );
+    assert_eq!((config("none"), config("silent")), (json!({ "Test": ["NONE"] }), Value::Null));
+    assert_eq!(holm.ok(&["ps", "-aq", "-f", "health=none"]).lines().count(), 3);
+    holm.fails(&["create", "--no-healthcheck", "--health-retries", "2", "app"], "conflicts with --health-*");
+    let bad = holm.command(&["create", "--health-timeout", "10us", "app"]).output().unwrap();
+    assert!(text(&bad.stderr).contains("cannot be less than 1ms"), "{}", text(&bad.stderr));
+}

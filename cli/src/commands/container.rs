@@ -6,9 +6,10 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::{
-    attach, create, exec, inspect, kill, logs, pause, prune, ps, rename, restart, rm, run, start, stats,
-    stop, top, unpause, wait,
+    attach, create, exec, inspect, kill, logs, pause, port, prune, ps, rename, restart, rm, run, start,
+    stats, stop, top, unpause, update, wait,
 };
+
 /// Manage containers
 #[derive(Debug, Args)]
 pub(crate) struct ContainerGroup {
@@ -45,6 +46,8 @@ pub(crate) enum ContainerVerb {
     Stats(stats::Stats),
     Rename(rename::Rename),
     Rm(rm::Rm),
+    Port(port::Port),
+    Update(update::Update),
 }
 
 impl ContainerGroup {
@@ -77,6 +80,8 @@ impl ContainerVerb {
             Self::Stats(verb) => verb.run(),
             Self::Rename(verb) => verb.run(),
             Self::Rm(verb) => verb.run(),
+            Self::Port(verb) => verb.run(),
+            Self::Update(verb) => verb.run(),
         }
     }
 }

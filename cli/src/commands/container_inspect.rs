@@ -35,7 +35,7 @@ pub(super) fn inspect(container: &Container, images: &ImageStore) -> Result<Valu
         pairs.into_iter().map(|(name, value)| (name, value.into())).collect()
     };
     let log = settings.log_config.driver() == LogDriver::JsonFile;
-    Ok(json!({
+    let mut found = json!({
         "Id": container.id,
         "Created": serde_json::to_value(record)?.get("Created"),
         "Path": arguments.first().cloned().unwrap_or_default(),
@@ -90,8 +90,8 @@ pub(super) fn inspect(container: &Container, images: &ImageStore) -> Result<Valu
             "Privileged": settings.privileged,
             "ReadonlyRootfs": settings.read_only_rootfs,
             "RestartPolicy": {
-                "Name": settings.restart.name(),
-                "MaximumRetryCount": settings.restart.maximum_retry_count(),
+                "Name": container.restart_policy().name(),
+                "MaximumRetryCount": container.restart_policy().maximum_retry_count(),
             },
             "Runtime": "holm",
             "SecurityOpt": if settings.no_new_privileges { vec!["no-new-privileges"] } else { vec![] },
@@ -102,5 +102,15 @@ pub(super) fn inspect(container: &Container, images: &ImageStore) -> Result<Valu
         },
         "NetworkSettings": {"Networks": {}, "Ports": {}},
         "Vm": {"Vcpus": shape.vcpus, "MemoryMiB": shape.memory_mib},
-    }))
+    });
+    // As in Docker, not there at all where nobody asks for it.
+    for (pointer, name, value) in [
+        ("/State", "Health", container.health().map(serde_json::to_value)),
+        ("/Config", "Healthcheck", settings.healthcheck.as_ref().map(serde_json::to_value)),
+    ] {
+        if let (Some(Value::Object(fields)), Some(value)) = (found.pointer_mut(pointer), value) {
+            fields.insert(name.to_owned(), value?);
+        }
+    }
+    Ok(found)
 }

@@ -19,6 +19,7 @@ mod login;
 mod logout;
 mod logs;
 mod pause;
+mod port;
 mod prune;
 mod ps;
 mod pull;
@@ -37,6 +38,7 @@ mod system;
 mod tag;
 mod top;
 mod unpause;
+mod update;
 mod version;
 mod wait;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 use holm_runtime::bundle;
-use holm_runtime::container::{Container, State, Status};
+use holm_runtime::container::{Container, HealthStatus, State, Status};
 use holm_runtime::image::ImageStore;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -16,7 +16,7 @@ use crate::output;
 
 /// List containers
 #[derive(Debug, Args)]
-#[command(after_help = "Filters: id=, name=, status=, exited=, ancestor=, label=\n\
+#[command(after_help = "Filters: id=, name=, status=, exited=, ancestor=, label=, health=\n\
                         Fields: .ID .Image .Command .CreatedAt .RunningFor .State .Status .Names .Ports .Labels .Mounts .Networks")]
 pub(crate) struct Ps {
     /// Show all containers (default shows just running)
@@ -51,6 +51,7 @@ enum Filter {
     Exited(i32),
     Ancestor(String),
     Label(LabelMatch),
+    Health(String),
 }
 
 impl std::str::FromStr for Filter {
@@ -71,6 +72,10 @@ impl std::str::FromStr for Filter {
             "exited" => {
                 value.parse().map(Self::Exited).map_err(|_| format!("invalid filter 'exited={value}'"))
             }
+            "health" => match value.as_str() {
+                "starting" | "healthy" | "unhealthy" | "none" => Ok(Self::Health(value)),
+                _ => Err(format!("invalid filter 'health={value}'")),
+            },
             "label" => Ok(Self::Label(LabelMatch::new(&value))),
             "ancestor" => Ok(Self::Ancestor(value)),
             _ => Err(format!("invalid filter '{key}'")),
@@ -121,6 +126,10 @@ impl Ps {
             Filter::Id(id) => container.id.as_str().starts_with(id.as_str()),
             Filter::Name(name) => container.name.as_str().contains(name.trim_start_matches('/')),
             Filter::Status(status) => state.status.to_string() == *status,
+            Filter::Health(wanted) => {
+                let found = container.health().map_or_else(|| "none".to_owned(), |h| h.status.to_string());
+                found == *wanted
+            }
             Filter::Label(label) => label.matches(&container.record.settings.labels),
             Filter::Exited(code) => state.status == Status::Exited && state.exit_code == *code,
             Filter::Ancestor(image) => super::find_image(images, image)
@@ -146,7 +155,7 @@ impl Ps {
             "CreatedAt": output::moment(record.created),
             "RunningFor": output::ago(record.created),
             "State": state.status.to_string(),
-            "Status": status(state),
+            "Status": status(container, state),
             "Names": container.name.to_string(),
             "Ports": "",
             "Labels": label_match::joined(&record.settings.labels),
@@ -177,13 +186,23 @@ fn shortened(command: &str) -> String {
     format!("{kept}…\"")
 }
 
-fn status(state: &State) -> String {
+/// What stands behind the time of a container that runs.
+fn health(container: &Container) -> &'static str {
+    match container.health().map(|health| health.status) {
+        None => "",
+        Some(HealthStatus::Starting) => " (health: starting)",
+        Some(HealthStatus::Healthy) => " (healthy)",
+        Some(HealthStatus::Unhealthy) => " (unhealthy)",
+    }
+}
+
+fn status(container: &Container, state: &State) -> String {
     let since = |then: Option<OffsetDateTime>| {
         then.map_or_else(String::new, |then| output::span(OffsetDateTime::now_utc() - then))
     };
     match state.status {
         Status::Created => "Created".to_owned(),
-        Status::Running => format!("Up {}", since(state.started_at)),
+        Status::Running => format!("Up {}{}", since(state.started_at), health(container)),
         Status::Paused => format!("Up {} (Paused)", since(state.started_at)),
         Status::Restarting => {
             format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at))

@@ -14,6 +14,7 @@
 //! "running" while nobody holds the lock is one that a crash left: whoever reads it first puts it right.
 
 mod error;
+mod health;
 mod id;
 mod lock;
 mod name;
@@ -24,6 +25,7 @@ mod state;
 mod store;
 
 pub use error::ContainerError;
+pub use health::{Health, HealthStatus, Probe};
 pub use id::ContainerId;
 pub use lock::ContainerLock;
 pub use name::{ContainerName, NameError};

@@ -6,6 +6,8 @@
 //! <root>/containers/<id>/record.json        what was asked; written once
 //! <root>/containers/<id>/state.json         what became of it
 //! <root>/containers/<id>/name                its name, once it was renamed
+//! <root>/containers/<id>/restart            its restart policy, once it was changed
+//! <root>/containers/<id>/health.json        what healthchecks found
 //! <root>/containers/<id>/lock                held by whoever changes it: its supervisor, while it runs
 //! <root>/containers/<id>/layer.ext4         the writable layer
 //! <root>/containers/<id>/<id>-json.log      its output (crate::logs); older files end in .1, .2, ...

@@ -6,7 +6,7 @@ use holm_protocol::vm_config::SegmentConfig;
 use oci_spec::image::ImageConfiguration;
 use time::OffsetDateTime;
 
-use crate::container::settings::Labels;
+use crate::container::settings::{HealthConfig, Labels};
 
 use super::store::staging::read_layer;
 use super::store::{ImageStore, Paths};
@@ -87,6 +87,13 @@ impl Image {
     pub fn labels(&self) -> Labels {
         let labels = self.config.config().as_ref().and_then(|config| config.labels().clone());
         labels.unwrap_or_default().into_iter().collect()
+    }
+
+    /// The config's healthcheck, which image-spec does not know; `None` where there is none or it is malformed.
+    #[must_use]
+    pub fn healthcheck(&self) -> Option<HealthConfig> {
+        let config: serde_json::Value = serde_json::from_slice(&self.config_json).ok()?;
+        serde_json::from_value(config.pointer("/config/Healthcheck")?.clone()).ok()
     }
 
     /// When it was made, if it says so.

@@ -44,6 +44,7 @@ pub use entry::Entry;
 pub use error::LogError;
 pub use journal::check;
 pub use log::{Log, StreamLog};
+pub(crate) use moment::duration as parse_duration;
 pub use moment::{MomentError, parse as parse_moment};
 pub use query::{Query, Tail, TailError};
 pub use reader::LogReader;

@@ -23,7 +23,7 @@ pub fn parse(text: &str, now: OffsetDateTime, local: UtcOffset) -> Result<Offset
 }
 
 /// Go's durations: `1h30m`, `1.5s`, `-10ms`.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),

@@ -2,8 +2,10 @@
 
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use super::protocol::{Hello, Report, Request};
+use crate::container::Probe;
 use crate::sandbox::{AgentError, BootEvents, Exit, VmmEnd};
 
 /// Which start of the container something belongs to: what comes late from an earlier one is no news.
@@ -25,6 +27,8 @@ pub(super) enum Event {
     Request(u64, Request),
     /// What a control client asked was found out.
     Answer(u64, Report),
+    /// A healthcheck that began then has ended.
+    Probed(Life, Probe, Instant),
     /// A control client went away.
     ClientGone(u64),
 }

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 
 use super::error::SupervisorError;
 use super::event::{Event, EventSender};
+use super::health::HealthMonitor;
 use super::protocol::Report;
 use super::run::Supervisor;
 use super::stop::Escalation;
@@ -45,6 +46,10 @@ pub(super) struct Vm {
     pub(super) exit: Option<Result<Exit, AgentError>>,
     /// When the workload started to run.
     pub(super) started: Option<Instant>,
+    /// Where its health is asked for.
+    pub(super) health: Option<HealthMonitor>,
+    /// The thread of the last healthcheck.
+    pub(super) probe: Option<thread::JoinHandle<()>>,
 }
 
 impl Supervisor {
@@ -161,7 +166,12 @@ impl Supervisor {
     fn started(&mut self, agent: AgentClient) -> Result<(), SupervisorError> {
         let (life, sender) = (self.life, self.sender.clone());
         thread::spawn(move || sender.send(Event::WorkloadEnded(life, agent.wait_process(""))));
-        self.vm.started = Some(Instant::now());
+        let now = Instant::now();
+        self.vm.started = Some(now);
+        self.vm.health = HealthMonitor::new(self.container.record.settings.healthcheck.as_ref(), now);
+        if let Some(monitor) = &self.vm.health {
+            self.container.write_health(&monitor.health);
+        }
         self.state = State {
             status: Status::Running,
             pid: self.vm.sandbox.as_ref().map_or(0, |sandbox| sandbox.vmm.pid()),
@@ -178,12 +188,17 @@ impl Supervisor {
 
     fn await_end(&mut self) -> Result<Exit, SupervisorError> {
         loop {
-            let event = match self.stop.and_then(super::stop::Stop::deadline) {
+            let escalation = self.stop.and_then(super::stop::Stop::deadline);
+            let event = match escalation.into_iter().chain(self.probe_deadline()).min() {
                 None => self.events.recv().map_err(|_| SupervisorError::Abandoned)?,
                 Some(at) => match self.events.recv_timeout(at.saturating_duration_since(Instant::now())) {
                     Ok(event) => event,
-                    Err(RecvTimeoutError::Timeout) => {
+                    Err(RecvTimeoutError::Timeout) if escalation == Some(at) => {
                         self.escalate();
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.probe();
                         continue;
                     }
                     Err(RecvTimeoutError::Disconnected) => return Err(SupervisorError::Abandoned),

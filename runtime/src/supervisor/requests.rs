@@ -34,6 +34,7 @@ impl Supervisor {
             Event::Client(hello, connection) => self.welcome(hello, connection),
             Event::Request(client, request) => self.obey(client, request),
             Event::Answer(client, report) => self.clients.answer(client, &report),
+            Event::Probed(life, probe, began) => self.probed(life, probe, began),
             Event::ClientGone(number) => self.clients.remove(number),
         }
         Ok(())
@@ -80,7 +81,7 @@ impl Supervisor {
         }
     }
 
-    fn exec(&self, request: ExecRequest) -> Result<Exec, String> {
+    pub(super) fn exec(&self, request: ExecRequest) -> Result<Exec, String> {
         let short = self.container.id.short();
         let (agent, sandbox, workload) = match (self.state.status, &self.vm) {
             (Status::Paused, _) => {
@@ -199,6 +200,9 @@ impl Supervisor {
             (_, true) => return Err(format!("container {short} is not running")),
         }
         self.running_agent()?.freeze(frozen).map_err(|error| error.to_string())?;
+        if let Some(monitor) = self.vm.health.as_mut().filter(|_| !frozen) {
+            monitor.resume(Instant::now());
+        }
         self.state.status = if frozen { Status::Paused } else { Status::Running };
         self.write_state().map_err(|error| error.to_string())?;
         self.container.note(if frozen { "pause" } else { "unpause" }, &[]);

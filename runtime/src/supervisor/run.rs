@@ -115,7 +115,7 @@ impl Supervisor {
     fn pause_before_restart(&mut self, result: &Result<Exit, SupervisorError>) -> Option<Duration> {
         let ran = self.vm.started?.elapsed();
         let code = result.as_ref().map_or_else(SupervisorError::exit_code, |exit| exit.code);
-        let policy = self.container.record.settings.restart;
+        let policy = self.container.restart_policy();
         if self.stop_asked || !policy.applies(code, self.restarts.in_a_row) {
             return None;
         }

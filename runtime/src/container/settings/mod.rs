@@ -7,6 +7,7 @@ mod capability_name;
 mod cpus;
 mod env_var;
 mod layer_size;
+mod health_config;
 mod label;
 mod log_config;
 mod log_driver;
@@ -24,6 +25,7 @@ pub use capability_name::{CapabilityName, CapabilityNameError};
 pub use cpus::{Cpus, CpusError};
 pub use env_var::{EnvFileError, EnvVar, EnvVarError};
 pub use layer_size::{LayerSize, LayerSizeError};
+pub use health_config::{HealthConfig, parse_health_time};
 pub use label::{Label, LabelError, LabelFileError, Labels};
 pub use log_config::{LogConfig, LogConfigError, LogOption};
 pub use log_driver::{LogDriver, LogDriverError};
@@ -55,6 +57,9 @@ pub struct Settings {
     pub user: Option<String>,
     /// `--hostname`; the short id when absent.
     pub hostname: Option<String>,
+    /// `--health-*` over the image's, as it was when the container was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<HealthConfig>,
     /// `-l` and `--label-file`, over those that the image had when the container was made.
     pub labels: Labels,
     /// `--annotation`.

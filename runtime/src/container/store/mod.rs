@@ -3,6 +3,7 @@
 //! Any number of command lines and supervisors work on it at once without a daemon: names are taken under a lock, a
 //! record is written once, and a state is replaced whole by the one supervisor that owns it.
 
+mod changed;
 mod check;
 mod create;
 mod names;

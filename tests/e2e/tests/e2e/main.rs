@@ -6,6 +6,7 @@ mod archives;
 mod confinement;
 mod crashes;
 mod exec;
+mod house;
 mod installation;
 mod layer;
 mod lifecycle;
