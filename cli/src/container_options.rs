@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use holm_runtime::bundle;
 use holm_runtime::container::settings::{
-    CapabilityName, Cpus, EnvVar, Label, Labels, LayerSize, LogConfig, LogDriver, LogOption, MemorySize, RestartPolicy,
-    Settings, SignalName, Sysctl, TmpfsMount, Ulimit,
+    CapabilityName, Cpus, EnvVar, Label, Labels, LayerSize, LogConfig, LogDriver, LogOption, MemorySize,
+    RestartPolicy, Settings, SignalName, Sysctl, TmpfsMount, Ulimit,
 };
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
 use holm_runtime::image::{Image, ImageError, ImageStore};
