@@ -38,6 +38,12 @@ install: guest ## Install into $(DESTDIR)$(PREFIX) what a host with real KVM nee
 	install -D -m 0755 $(RELEASE)/holm-vmm $(DESTDIR)$(PREFIX)/libexec/holm/holm-vmm
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/holm \
 		target/guest/vmlinux target/guest/vmlinux.version target/guest/initramfs.cpio
+	$(RELEASE)/holm manual $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(RELEASE)/holm completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/holm
+	$(RELEASE)/holm completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_holm
+	$(RELEASE)/holm completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/holm.fish
 
 # The installation that the lab and the tests use.
 stage: guest

@@ -6,6 +6,7 @@
 mod attach;
 mod cid_file;
 mod commands;
+mod completion;
 mod container_options;
 mod exit;
 mod format;
@@ -34,6 +35,9 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = completion::answer() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),

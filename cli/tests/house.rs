@@ -298,3 +298,39 @@ fn healthchecks_are_the_images_and_the_users() {
     let bad = holm.command(&["create", "--health-timeout", "10us", "app"]).output().unwrap();
     assert!(text(&bad.stderr).contains("cannot be less than 1ms"), "{}", text(&bad.stderr));
 }
+
+#[test]
+fn completion_knows_the_names() {
+    let holm = Holm::new();
+    load(&holm, "app:v1", 1);
+    holm.ok(&["create", "--name", "idle", "app:v1"]);
+    let complete = |words: &[&str]| {
+        let mut command = holm.command(&[&["--", "holm"], words].concat());
+        command.env("HOLM_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", words.len().to_string());
+        command.env("_CLAP_IFS", "\n");
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(complete(&["rm", "i"]), ["idle"]);
+    assert_eq!(complete(&["container", "start", ""]).first().map(String::as_str), Some("idle"));
+    assert!(!complete(&["stop", ""]).contains(&"idle".to_owned()), "it does not run");
+    assert_eq!(complete(&["run", "ap"]), ["app:v1"]);
+    assert_eq!(complete(&["histo"]), ["history"]);
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(holm.ok(&["completion", shell]).contains("HOLM_COMPLETE"), "{shell}");
+    }
+}
+
+#[test]
+fn every_verb_has_a_manual_page() {
+    let holm = Holm::new();
+    let directory = path(&holm, "man1");
+    holm.ok(&["manual", &directory]);
+    let page = |name: &str| fs::read_to_string(PathBuf::from(&directory).join(name)).unwrap();
+    assert!(page("holm.1").contains("holm\\-run(1)"));
+    assert!(
+        page("holm-run.1").contains("\\-\\-health\\-cmd") && page("holm-image-prune.1").contains("EXTRA")
+    );
+    assert!(!PathBuf::from(&directory).join("holm-supervise.1").exists());
+}

@@ -11,6 +11,7 @@ use crate::attach::{self, AttachOptions, Session};
 
 /// Attach local standard input, output and error streams to a running container
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  holm attach --detach-keys ctrl-x web")]
 pub(crate) struct Attach {
     /// Do not attach stdin
     #[arg(long)]

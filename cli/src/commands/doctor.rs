@@ -11,7 +11,8 @@ use crate::output;
 
 /// Check whether this machine can run containers
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 0 when containers can run, 125 when not.")]
+#[command(after_help = "Example:\n  holm doctor\n\n\
+                        Exit code 0 when containers can run, 125 when not.")]
 pub(crate) struct Doctor {}
 
 /// What one check found.

@@ -13,6 +13,9 @@ use crate::output;
 
 /// List images
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  holm images\n  holm images --format '{{.Repository}}:{{.Tag}} {{.Size}}'"
+)]
 pub(crate) struct Images {
     /// Format output using a Go template, 'json' or 'table TEMPLATE'
     #[arg(long, value_name = "FORMAT")]

@@ -13,6 +13,7 @@ use crate::output;
 
 /// Return low-level information on images and containers
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  holm inspect web\n  holm inspect -f '{{.State.Status}}' web")]
 pub(crate) struct Inspect {
     /// Format output using a Go template, or 'json'
     #[arg(short, long, value_name = "FORMAT")]

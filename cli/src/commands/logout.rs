@@ -10,6 +10,7 @@ use crate::output;
 
 /// Log out from a registry
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  holm logout registry.example")]
 pub(crate) struct Logout {
     /// HOST or HOST:PORT; Docker Hub when there is none
     server: Option<String>,

@@ -16,7 +16,8 @@ use crate::moment;
 
 /// Fetch the logs of a container
 #[derive(Debug, Args)]
-#[command(after_help = "TIME is a time (2026-11-20T10:00:00Z), seconds since 1970, or how long ago (42m)")]
+#[command(after_help = "Examples:\n  holm logs -f web\n  holm logs -t --since 10m -n 100 web\n\n\
+                        TIME is a time (2026-11-20T10:00:00Z), seconds since 1970, or how long ago (42m)")]
 pub(crate) struct Logs {
     /// Show extra details provided to logs
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! The verbs, one per file.
 
 mod attach;
+mod completion;
 mod container;
 mod container_inspect;
 mod create;
@@ -18,6 +19,7 @@ mod load;
 mod login;
 mod logout;
 mod logs;
+mod manual;
 mod pause;
 mod port;
 mod prune;
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     Info(system::info::Info),
     Doctor(doctor::Doctor),
     Version(version::Version),
+    Completion(completion::Completion),
+    #[command(hide = true)]
+    Manual(manual::Manual),
     #[command(hide = true)]
     Supervise(supervise::Supervise),
 }
@@ -103,6 +108,8 @@ impl Command {
             Self::Info(verb) => verb.run(),
             Self::Doctor(verb) => verb.run(),
             Self::Version(verb) => verb.run(),
+            Self::Completion(verb) => verb.run(),
+            Self::Manual(verb) => verb.run(),
             Self::Supervise(verb) => verb.run(),
         }
     }

@@ -8,6 +8,7 @@ use holm_runtime::supervisor::protocol::Request;
 
 /// Pause all processes within one or more containers
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  holm pause web")]
 pub(crate) struct Pause {
     /// Names or IDs
     #[arg(required = true, value_name = "CONTAINER")]

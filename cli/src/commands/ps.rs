@@ -16,8 +16,11 @@ use crate::output;
 
 /// List containers
 #[derive(Debug, Args)]
-#[command(after_help = "Filters: id=, name=, status=, exited=, ancestor=, label=, health=\n\
-                        Fields: .ID .Image .Command .CreatedAt .RunningFor .State .Status .Names .Ports .Labels .Mounts .Networks")]
+#[command(
+    after_help = "Examples:\n  holm ps -a\n  holm ps -q -f status=exited\n  holm ps --format '{{.Names}}: {{.Status}}'\n\n\
+                        Filters: id=, name=, status=, exited=, ancestor=, label=, health=\n\
+                        Fields: .ID .Image .Command .CreatedAt .RunningFor .State .Status .Names .Ports .Labels .Mounts .Networks"
+)]
 pub(crate) struct Ps {
     /// Show all containers (default shows just running)
     #[arg(short, long)]

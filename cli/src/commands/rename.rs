@@ -8,6 +8,7 @@ use holm_runtime::container::ContainerName;
 
 /// Rename a container
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  holm rename web front")]
 pub(crate) struct Rename {
     /// Name or ID
     container: String,

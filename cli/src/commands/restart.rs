@@ -9,6 +9,7 @@ use super::stop::StopOptions;
 
 /// Restart one or more containers
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  holm restart -t 30 web")]
 pub(crate) struct Restart {
     #[command(flatten)]
     how: StopOptions,

@@ -9,6 +9,7 @@ use holm_runtime::supervisor::Client;
 
 /// Remove one or more containers
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  holm rm web\n  holm rm -f $(holm ps -aq)")]
 pub(crate) struct Rm {
     /// Force the removal of a running container
     #[arg(short, long)]

@@ -10,6 +10,7 @@ use crate::output;
 
 /// Remove one or more images
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  holm rmi busybox\n  holm rmi -f 71e99229b98b")]
 pub(crate) struct Rmi {
     /// Force removal of the image
     #[arg(short, long)]

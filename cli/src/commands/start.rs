@@ -49,6 +49,7 @@ impl Start {
         } else {
             spawn(&super::installation()?, store, &container)?
         };
+        container.note("attach", &[]);
         let stdin = self.interactive && settings.open_stdin;
         let session = Session { tty: settings.tty, stdin, start: !running, options: &self.options };
         attach::attached(client, session)

@@ -17,7 +17,10 @@ use crate::output;
 
 /// Display a live stream of container(s) resource usage statistics
 #[derive(Debug, Args)]
-#[command(after_help = "Fields: .ID .Name .CPUPerc .MemUsage .MemPerc .NetIO .BlockIO .PIDs")]
+#[command(
+    after_help = "Examples:\n  holm stats\n  holm stats --no-stream --format '{{.Name}} {{.MemUsage}}' web\n\n\
+                        Fields: .ID .Name .CPUPerc .MemUsage .MemPerc .NetIO .BlockIO .PIDs"
+)]
 pub(crate) struct Stats {
     /// Format output using a Go template, 'json' or 'table TEMPLATE'
     #[arg(long, value_name = "FORMAT")]

@@ -13,6 +13,7 @@ use crate::output;
 
 /// Display the running processes of a container
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  holm top web")]
 pub(crate) struct Top {
     /// Name or ID
     container: String,

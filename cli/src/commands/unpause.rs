@@ -8,6 +8,7 @@ use holm_runtime::supervisor::protocol::Request;
 
 /// Unpause all processes within one or more containers
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  holm unpause web")]
 pub(crate) struct Unpause {
     /// Names or IDs
     #[arg(required = true, value_name = "CONTAINER")]

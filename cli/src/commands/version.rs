@@ -10,6 +10,7 @@ use crate::output;
 
 /// Show the Holm version information
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  holm version")]
 pub(crate) struct Version {}
 
 impl Version {

@@ -12,6 +12,7 @@ use crate::output;
 
 /// Block until one or more containers stop, then print their exit codes
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  holm wait job")]
 pub(crate) struct Wait {
     /// Names or IDs
     #[arg(required = true, value_name = "CONTAINER")]
