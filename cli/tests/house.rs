@@ -132,12 +132,17 @@ fn check_tells_damage_from_leftovers() {
     load(&holm, "one", 1);
     let id = holm.ok(&["create", "--name", "web", "one"]).trim().to_owned();
     fs::create_dir(path(&holm, "root/image/layers/half")).unwrap();
+    fs::create_dir(path(&holm, "root/image/staging/op-x")).unwrap();
     let check = |arguments: &[&str]| {
         let output = holm.command(&[&["system", "check"], arguments].concat()).output().unwrap();
         (output.status.code(), text(&output.stdout))
     };
+    assert_eq!(check(&[]), check(&[]), "looking changes nothing");
     let (code, out) = check(&[]);
-    assert!(code == Some(1) && out.contains("leftover  ") && out.contains("layers/half"), "{out}");
+    assert!(
+        code == Some(1) && out.contains("leftover  ") && out.contains("layers/half") && out.contains("op-x"),
+        "{out}"
+    );
     let (code, out) = check(&["--repair"]);
     assert!(
         code == Some(0) && out.contains("repaired  ") && out.ends_with("Everything is sound.\n"),

@@ -63,6 +63,7 @@ impl Events {
         };
         loop {
             while let Some(event) = events.next_event()? {
+                let event = printable(event);
                 if self.until.is_some_and(|until| event.moment() > until) {
                     return Ok(ExitCode::SUCCESS);
                 }
@@ -82,6 +83,17 @@ impl Events {
     }
 }
 
+/// An event whose names and labels, which others chose, cannot move the cursor.
+fn printable(mut event: Event) -> Event {
+    for text in [&mut event.action, &mut event.status, &mut event.from] {
+        *text = output::printable(text);
+    }
+    let attributes = event.actor.attributes.iter();
+    event.actor.attributes =
+        attributes.map(|(name, value)| (output::printable(name), output::printable(value))).collect();
+    event
+}
+
 /// Prints a line at once; false when the reader has seen enough.
 fn show(line: &str) -> bool {
     let mut stdout = io::stdout().lock();
@@ -96,7 +108,7 @@ impl Print {
                 let pairs: Vec<String> = actor.attributes.iter().map(|(k, v)| format!("{k}={v}")).collect();
                 let kind = format!("{:?}", event.kind).to_lowercase();
                 let what = format!("{kind} {} {} ({})", event.action, actor.id, pairs.join(", "));
-                format!("{} {}", logs::timestamp(event.moment()), output::printable(&what))
+                format!("{} {what}", logs::timestamp(event.moment()))
             }
             Self::Json => serde_json::to_string(event)?,
             // By the names of Go's structs, as templates of Docker want them.

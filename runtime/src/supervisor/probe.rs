@@ -132,8 +132,14 @@ impl ProbeClient {
     /// What it printed, when it has ended.
     fn output(&mut self) -> String {
         let outputs = self.outputs.drain(..).map(|reader| reader.join().unwrap_or_default());
-        String::from_utf8_lossy(&outputs.collect::<Vec<_>>().concat()).into_owned()
+        tame(&outputs.collect::<Vec<_>>().concat())
     }
+}
+
+/// A guest's words, of any number of lines, without what terminals obey.
+fn tame(words: &[u8]) -> String {
+    let tamed = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '?' } else { c };
+    String::from_utf8_lossy(words).chars().map(tamed).collect()
 }
 
 /// The beginning of a stream, which is read to its end.
@@ -150,6 +156,11 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn what_a_probe_prints_moves_no_cursor() {
+        assert_eq!(tame(b"ok\t1\n\x1b[2J\xff\n"), "ok\t1\n?[2J\u{fffd}\n");
+    }
 
     #[test]
     fn only_the_beginning_of_an_endless_output_is_kept() {

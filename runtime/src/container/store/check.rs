@@ -17,6 +17,8 @@ impl ContainerStore {
     /// # Errors
     /// A directory cannot be read.
     pub(crate) fn check(&self, found: &mut dyn FnMut(Finding)) -> Result<(), ContainerError> {
+        // Nobody makes or removes containers meanwhile: a lock that is looked at is one that its owner cannot take.
+        let _names = self.lock_names()?;
         for entry in entries(&self.directories().containers())? {
             let name = file_name(&entry);
             if let Ok(id) = name.parse() {
@@ -82,7 +84,7 @@ impl ContainerStore {
     }
 
     fn check_image(&self, container: &Container, found: &mut dyn FnMut(Finding)) {
-        let image = ImageStore::open(self.directories().root())
+        let image = ImageStore::open_as_is(self.directories().root())
             .and_then(|store| store.resolve(&container.record.image_id));
         if let Err(error) = image
             && container.directory().exists()

@@ -78,7 +78,7 @@ impl ImageStore {
     /// # Errors
     /// Directories cannot be made or read.
     pub fn open(root: &Path) -> Result<Self, ImageError> {
-        let store = Self { paths: Paths::open(root)?, limits: LayerLimits::default() };
+        let store = Self::open_as_is(root)?;
         if staging::clear_stale(&store.paths)? {
             let lock = StoreLock::take(&store.paths)?;
             remove::sweep(&store.paths, &Catalog::read(&store.paths)?, &lock)?;
@@ -241,6 +241,11 @@ impl ImageStore {
         let deleted = remove::collect(&self.paths, containers_of)?;
         deleted.images.iter().for_each(|id| self.note_id("delete", id));
         Ok([deleted.images, deleted.layers].concat())
+    }
+
+    /// Opens the store as it is: leftovers stay.
+    pub(crate) fn open_as_is(root: &Path) -> Result<Self, ImageError> {
+        Ok(Self { paths: Paths::open(root)?, limits: LayerLimits::default() })
     }
 
     /// Looks at everything under `root` without changing it.

@@ -38,7 +38,7 @@ fn m26_events_tell_a_life_from_create_to_destroy() {
 }
 
 #[test]
-fn m26_a_healthcheck_finds_out_whether_the_workload_works() {
+fn a_healthcheck_finds_out_whether_the_workload_works() {
     let holm = Holm::with(TestImage::Busybox);
     let check =
         ["--health-cmd", "echo looked; test -f /up", "--health-interval", "200ms", "--health-retries", "2"];
@@ -56,7 +56,7 @@ fn m26_a_healthcheck_finds_out_whether_the_workload_works() {
 }
 
 #[test]
-fn m26_a_healthcheck_that_hangs_is_killed() {
+fn a_healthcheck_that_hangs_is_killed() {
     let holm = Holm::with(TestImage::Busybox);
     let check = [
         "--health-cmd",
