@@ -5,8 +5,9 @@
 mod archives;
 mod confinement;
 mod crashes;
+mod events;
 mod exec;
-mod house;
+mod health;
 mod installation;
 mod layer;
 mod lifecycle;
