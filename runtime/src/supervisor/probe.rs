@@ -21,6 +21,8 @@ use crate::container::{HealthStatus, Probe, Status};
 
 /// What is kept of a probe's output, in bytes, as in Docker.
 const MAX_OUTPUT_BYTES: u64 = 4096;
+/// How long a guest may take to kill a probe before its result is told.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// The exit code of a probe that did not end by itself.
 const NOT_ENDED: i32 = -1;
 
@@ -69,7 +71,7 @@ impl Supervisor {
 /// Exit code and output.
 type Outcome = (i32, String);
 
-/// Runs it to its end, or kills it; ends when it is gone, and tells the outcome as soon as there is one.
+/// Runs it to its end, or kills it; ends when it is gone, and tells the outcome then, or when it cannot be killed.
 fn run(exec: Exec, timeout: Duration, tell: impl FnOnce(Outcome)) {
     match ProbeClient::start(exec) {
         Err(error) => tell((NOT_ENDED, error.to_string())),
@@ -78,9 +80,12 @@ fn run(exec: Exec, timeout: Duration, tell: impl FnOnce(Outcome)) {
             Ok(None) => {
                 // One that ended at this moment is no longer there.
                 let _ = client.events.send(ExecEvent::Request(Request::Signal(SignalName::KILL.number())));
+                // However it ends. The next probe should find it gone.
+                let ended = client.await_end(Some(Instant::now() + KILL_PATIENCE));
                 tell((NOT_ENDED, format!("Health check exceeded timeout ({timeout:?})")));
-                // However it ends.
-                let _ = client.await_end(None);
+                if matches!(ended, Ok(None)) {
+                    let _ = client.await_end(None);
+                }
             }
             Err(error) => tell((NOT_ENDED, error.to_string())),
         },
