@@ -1,7 +1,7 @@
 //! `holm-agent`: PID 1 of a Holm guest, and the only program that is Holm's in it.
 //!
 //! One thread: an async runtime that serves ttrpc to the host ([`control`], [`server`]) and moves stdio ([`stdio`]).
-//! Containers are made by cloning it ([`child`]). When it fails for good it ends, the kernel panics, and the VMM reports
+//! Containers are made by cloning it ([`child`]), and so are the processes that transfer files ([`files`]). When it fails for good it ends, the kernel panics, and the VMM reports
 //! that; the reason is the last line of the kernel's log.
 
 mod boot;
@@ -10,7 +10,9 @@ mod container;
 mod control;
 mod disk;
 mod fault;
+mod files;
 mod klog;
+mod mount_points;
 mod oci;
 mod reaper;
 mod registry;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! /run/<container id>/image      EROFS disk, read-only
+//!                    /stubs      what the image lacks to mount on, see [`crate::mount_points`]
 //!                    /writable   ext4 disk or tmpfs: upper/ and work/
 //!                    /root       overlay of the two; the container's /
 //!                    /files      what the engine binds over paths of the container
@@ -16,6 +17,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use crate::boot::RUN;
 use crate::disk;
 use crate::fault::{At, Fault};
+use crate::files::Layers;
+use crate::mount_points::{self, MountPoint};
 
 /// ext4's options. `discard` gives deleted blocks back to the host's sparse file; the inode tables of that file are
 /// zero already, so nothing needs to write them.
@@ -26,15 +29,24 @@ pub(crate) struct Rootfs {
     directory: PathBuf,
     /// In the order of mounting.
     mounted: Vec<PathBuf>,
+    has_image: bool,
+    stubs: Vec<PathBuf>,
 }
 
 impl Rootfs {
-    /// Mounts the disks of these serial numbers (empty: see `protocol/proto/agent.proto`) and the overlay.
-    pub(crate) fn mount(container_id: &str, image: &str, writable: &str) -> Result<Self, Fault> {
+    /// Mounts the disks of these serial numbers (empty: see `protocol/proto/agent.proto`) and the overlay, in which there is
+    /// something to mount on at each of `points`.
+    pub(crate) fn mount(
+        container_id: &str,
+        image: &str,
+        writable: &str,
+        points: &[MountPoint],
+    ) -> Result<Self, Fault> {
         let directory = Path::new(RUN).join(container_id);
         fs::DirBuilder::new().mode(0o700).create(&directory).at("making the container's directory")?;
-        let mut rootfs = Self { directory, mounted: Vec::new() };
-        if let Err(fault) = rootfs.mount_layers(image, writable) {
+        let has_image = !image.is_empty();
+        let mut rootfs = Self { directory, mounted: Vec::new(), has_image, stubs: Vec::new() };
+        if let Err(fault) = rootfs.mount_layers(image, writable, points) {
             rootfs.unmount();
             return Err(fault);
         }
@@ -46,6 +58,16 @@ impl Rootfs {
         self.directory.join("root")
     }
 
+    /// Where its files are, for those that transfer them.
+    pub(crate) fn layers(&self) -> Layers {
+        Layers {
+            image: self.has_image.then(|| self.directory.join("image")),
+            upper: self.directory.join("writable/upper"),
+            root: self.path(),
+            stubs: self.stubs.clone(),
+        }
+    }
+
     /// A directory in the guest's memory for files of the container's that are not in its layers.
     pub(crate) fn make_files_directory(&self) -> Result<PathBuf, Fault> {
         let directory = self.directory.join("files");
@@ -53,7 +75,7 @@ impl Rootfs {
         Ok(directory)
     }
 
-    fn mount_layers(&mut self, image: &str, writable: &str) -> Result<(), Fault> {
+    fn mount_layers(&mut self, image: &str, writable: &str, points: &[MountPoint]) -> Result<(), Fault> {
         let image_dir = self.directory.join("image");
         if !image.is_empty() {
             self.mount_one(&disk::find(image)?, "image", "erofs", MsFlags::MS_RDONLY, "")?;
@@ -73,12 +95,19 @@ impl Rootfs {
         if image.is_empty() {
             return self.mount_one(&upper, "root", "", MsFlags::MS_BIND, "");
         }
+        let stubs_dir = self.directory.join("stubs");
+        fs::DirBuilder::new().mode(0o755).create(&stubs_dir).at("making the directory of mount points")?;
+        self.stubs = mount_points::make_missing(&image_dir, &stubs_dir, points)?;
+        let lower = if self.stubs.is_empty() {
+            image_dir.display().to_string()
+        } else {
+            format!("{}:{}", stubs_dir.display(), image_dir.display())
+        };
         // As Docker: no index, no metacopy, no redirected directories. Not xino: it would give every file of the image an
         // inode number above 2^63, which collides in programs that keep it as a double or a signed number. The price is
         // that files of the image and new ones report different devices, as in every overlay of two file systems.
         let options = format!(
-            "lowerdir={},upperdir={},workdir={},index=off,metacopy=off,redirect_dir=off,xino=off",
-            image_dir.display(),
+            "lowerdir={lower},upperdir={},workdir={},index=off,metacopy=off,redirect_dir=off,xino=off",
             upper.display(),
             work.display()
         );

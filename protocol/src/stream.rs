@@ -1,7 +1,7 @@
-//! The first line on a stdio stream's vsock connection: which stream of which process it carries.
+//! The first line on a stream's vsock connection: which stream of which process or transfer it carries.
 //!
-//! `<container-id> <process-id or -> <stdin|stdout|stderr>\n`, ASCII, at most [`MAX_HEADER_BYTES`]. After it the
-//! connection carries the stream's raw bytes: host to guest for stdin, guest to host for the others. Shutting down the
+//! `<container-id> <process-id, transfer-id or -> <stdin|stdout|stderr|files>\n`, ASCII, at most [`MAX_HEADER_BYTES`]. After
+//! it the connection carries the stream's raw bytes: host to guest for stdin, guest to host for the outputs. Shutting down the
 //! sending side is end of file. With a terminal, stdin and stdout both are the pty's.
 //!
 //! Trust: the guest reads headers from the host only (peer CID 2); parsing is strict all the same.
@@ -12,7 +12,7 @@ use std::str::FromStr;
 /// Longest header accepted, newline included.
 pub const MAX_HEADER_BYTES: usize = 192;
 
-/// One of a process's standard streams.
+/// One of a process's standard streams, or a transfer of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StreamKind {
     /// Host to guest.
@@ -21,6 +21,8 @@ pub enum StreamKind {
     Stdout,
     /// Guest to host; absent when the process has a terminal.
     Stderr,
+    /// Either way: what a transfer moves.
+    Files,
 }
 
 impl fmt::Display for StreamKind {
@@ -29,6 +31,7 @@ impl fmt::Display for StreamKind {
             Self::Stdin => "stdin",
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
+            Self::Files => "files",
         })
     }
 }
@@ -36,9 +39,9 @@ impl fmt::Display for StreamKind {
 /// Names one stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamHeader {
-    /// Container the process belongs to.
+    /// Container the process or transfer belongs to.
     pub container_id: String,
-    /// Empty for the container's first process.
+    /// Empty for the container's first process; the transfer's own for its stream.
     pub process_id: String,
     /// Which stream.
     pub kind: StreamKind,
@@ -56,7 +59,7 @@ pub enum HeaderError {
     /// An id with characters outside `[A-Za-z0-9_.-]`.
     #[error("stream header has a malformed id")]
     Id,
-    /// Not stdin, stdout or stderr.
+    /// Not stdin, stdout, stderr or files.
     #[error("stream header names an unknown stream")]
     Kind,
 }
@@ -92,6 +95,7 @@ impl FromStr for StreamHeader {
             "stdin" => StreamKind::Stdin,
             "stdout" => StreamKind::Stdout,
             "stderr" => StreamKind::Stderr,
+            "files" => StreamKind::Files,
             _ => return Err(HeaderError::Kind),
         };
         let process_id = if process == "-" { String::new() } else { process.to_owned() };
@@ -105,9 +109,12 @@ mod tests {
 
     #[test]
     fn header_survives_a_round_trip() {
-        for (process_id, kind) in
-            [("", StreamKind::Stdin), ("exec1", StreamKind::Stdout), ("e-2", StreamKind::Stderr)]
-        {
+        for (process_id, kind) in [
+            ("", StreamKind::Stdin),
+            ("exec1", StreamKind::Stdout),
+            ("e-2", StreamKind::Stderr),
+            ("t", StreamKind::Files),
+        ] {
             let header = StreamHeader { container_id: "abc".into(), process_id: process_id.into(), kind };
             assert_eq!(header.to_string().parse(), Ok(header));
         }

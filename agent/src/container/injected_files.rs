@@ -11,9 +11,15 @@ use holm_protocol::agent::messages::InjectedFile;
 
 use super::mounts::MountPlan;
 use crate::fault::{At, Fault};
+use crate::mount_points::MountPoint;
 
 /// Longest content in bytes, as the contract says.
 const MAX_BYTES: usize = 1 << 20;
+
+/// What they need in the tree that they are mounted into.
+pub(crate) fn points(files: &[InjectedFile]) -> impl Iterator<Item = MountPoint> {
+    files.iter().map(|file| MountPoint { path: PathBuf::from(&file.path), is_directory: false })
+}
 
 /// Writes the files into `directory`, which exists; gives their mounts.
 pub(crate) fn write(directory: &Path, files: &[InjectedFile]) -> Result<Vec<MountPlan>, Fault> {

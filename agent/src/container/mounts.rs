@@ -14,6 +14,7 @@ use nix::sys::stat::Mode;
 use super::mount_options::{self, MountOptions};
 use super::rootdir::{self, RootDir};
 use crate::fault::{At, Fault};
+use crate::mount_points::MountPoint;
 use crate::oci;
 use crate::sys::mount_api::{self, FsContext};
 
@@ -55,6 +56,12 @@ impl MountPlan {
     pub(crate) fn bind_file(source: PathBuf, destination: PathBuf) -> Result<Self, Fault> {
         let options = mount_options::parse(&["bind".to_owned()])?;
         Ok(Self { destination, source, kind: String::new(), options })
+    }
+
+    /// What it needs in the tree that it is mounted into.
+    pub(crate) fn point(&self) -> MountPoint {
+        let is_directory = !self.options.bind || self.source.is_dir();
+        MountPoint { path: self.destination.clone(), is_directory }
     }
 
     /// Whether it is a bind mount on this path.

@@ -7,19 +7,26 @@
 
 mod container;
 mod process;
+mod transfers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use container::{Container, Sandbox};
 pub(crate) use process::Process;
+pub(crate) use transfers::{TransferStream, Transfers};
 
 use crate::fault::Fault;
+use crate::files::Layers;
+use crate::rootfs::Rootfs;
 
 /// All containers by id.
 #[derive(Default)]
 pub(crate) struct Registry {
     containers: Mutex<HashMap<String, Arc<Container>>>,
+    /// Of containers in which nothing runs.
+    roots: Mutex<HashMap<String, Rootfs>>,
+    transfers: Transfers,
 }
 
 impl Registry {
@@ -38,6 +45,33 @@ impl Registry {
     /// Adds a container.
     pub(crate) fn add(&self, id: String, container: Arc<Container>) {
         self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, container);
+    }
+
+    /// Adds a container that is only files.
+    pub(crate) fn add_root(&self, id: String, rootfs: Rootfs) {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner).insert(id, rootfs);
+    }
+
+    /// Where a container's files are.
+    pub(crate) fn layers(&self, id: &str) -> Result<Layers, Fault> {
+        let roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rootfs) = roots.get(id) {
+            return Ok(rootfs.layers());
+        }
+        let container = self.container(id)?;
+        let rootfs = container.sandbox.rootfs.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(rootfs.layers())
+    }
+
+    /// Streams of transfers that have not begun.
+    pub(crate) fn transfers(&self) -> &Transfers {
+        &self.transfers
+    }
+
+    /// Takes all containers that are only files out.
+    pub(crate) fn drain_roots(&self) -> Vec<Rootfs> {
+        let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        roots.drain().map(|(_, rootfs)| rootfs).collect()
     }
 
     /// Takes all containers out.

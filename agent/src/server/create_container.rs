@@ -9,6 +9,8 @@ use nix::unistd::Pid;
 use crate::child;
 use crate::child::channel::{self, AgentEnd};
 use crate::container::cgroup::Cgroup;
+
+use crate::container::mounts::MountPlan;
 use crate::container::{ContainerPlan, ProcessPlan, TerminalSize, injected_files};
 use crate::fault::{At, Fault};
 use crate::reaper::Reaper;
@@ -24,7 +26,7 @@ pub(super) async fn create_container(
     request: CreateContainerRequest,
 ) -> Result<CreateContainerResponse, Fault> {
     check_id(&request.container_id)?;
-    if registry.container(&request.container_id).is_ok() {
+    if registry.layers(&request.container_id).is_ok() {
         return Err(Fault::precondition(format!("container {:?} exists already", request.container_id)));
     }
     let size = TerminalSize::new(request.stdio.columns, request.stdio.rows)?;
@@ -49,8 +51,10 @@ pub(super) async fn create_container(
 }
 
 fn make_sandbox(request: &CreateContainerRequest, plan: &mut ContainerPlan) -> Result<Sandbox, Fault> {
-    let mut rootfs =
-        Rootfs::mount(&request.container_id, &request.rootfs.image_disk, &request.rootfs.writable_disk)?;
+    let points: Vec<_> =
+        plan.mounts.iter().map(MountPlan::point).chain(injected_files::points(&request.files)).collect();
+    let disks = &request.rootfs;
+    let mut rootfs = Rootfs::mount(&request.container_id, &disks.image_disk, &disks.writable_disk, &points)?;
     let files =
         rootfs.make_files_directory().and_then(|directory| injected_files::write(&directory, &request.files));
     let cgroup = files.and_then(|mounts| {

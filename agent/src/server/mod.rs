@@ -4,11 +4,14 @@ mod create_container;
 mod create_process;
 mod freeze_container;
 mod list_processes;
+mod mount_container;
 mod read_usage;
 mod resize_terminal;
 mod shutdown;
 mod signal_process;
 mod start_process;
+mod stat_file;
+mod transfer;
 mod version;
 mod wait_process;
 
@@ -17,9 +20,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use holm_protocol::agent::messages::{
     CreateContainerRequest, CreateContainerResponse, CreateProcessRequest, CreateProcessResponse, Empty,
-    FreezeContainerRequest, ListProcessesRequest, ListProcessesResponse, ProcessRef, ReadUsageRequest,
-    ReadUsageResponse, ResizeTerminalRequest, ShutdownRequest, SignalProcessRequest, StartProcessResponse,
-    VersionRequest, VersionResponse, WaitProcessResponse,
+    FreezeContainerRequest, ListProcessesRequest, ListProcessesResponse, MountContainerRequest, ProcessRef,
+    ReadUsageRequest, ReadUsageResponse, ResizeTerminalRequest, ShutdownRequest, SignalProcessRequest,
+    StartProcessResponse, StatFileRequest, StatFileResponse, TransferRequest, VersionRequest,
+    VersionResponse, WaitProcessResponse,
 };
 use holm_protocol::agent::service::Agent;
 use ttrpc::r#async::TtrpcContext;
@@ -111,6 +115,22 @@ impl Agent for AgentServer {
         request: FreezeContainerRequest,
     ) -> ttrpc::Result<Empty> {
         Ok(freeze_container::freeze_container(&self.registry, &request).await?)
+    }
+
+    async fn mount_container(
+        &self,
+        _: &TtrpcContext,
+        request: MountContainerRequest,
+    ) -> ttrpc::Result<Empty> {
+        Ok(mount_container::mount_container(&self.registry, request)?)
+    }
+
+    async fn stat_file(&self, _: &TtrpcContext, request: StatFileRequest) -> ttrpc::Result<StatFileResponse> {
+        Ok(stat_file::stat_file(&self.registry, &request)?)
+    }
+
+    async fn transfer(&self, _: &TtrpcContext, request: TransferRequest) -> ttrpc::Result<Empty> {
+        Ok(transfer::transfer(&self.registry, &self.reaper, request).await?)
     }
 
     async fn shutdown(&self, _: &TtrpcContext, _: ShutdownRequest) -> ttrpc::Result<Empty> {

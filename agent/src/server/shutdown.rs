@@ -27,6 +27,9 @@ pub(super) async fn shutdown(registry: &Registry) -> Result<Empty, Fault> {
         }
         container.sandbox.tear_down();
     }
+    for mut rootfs in registry.drain_roots() {
+        rootfs.unmount();
+    }
     nix::unistd::sync();
     tokio::spawn(async {
         sleep(REPLY_TIME).await;

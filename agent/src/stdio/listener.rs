@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holm_protocol::agent::STREAM_PORT;
-use holm_protocol::stream::{MAX_HEADER_BYTES, StreamHeader};
+use holm_protocol::stream::{MAX_HEADER_BYTES, StreamHeader, StreamKind};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use tokio_vsock::{VMADDR_CID_ANY, VMADDR_CID_HOST, VsockAddr, VsockListener, VsockStream};
 
 use super::pump;
 use crate::fault::{At, Fault};
-use crate::registry::Registry;
+use crate::registry::{Registry, TransferStream};
 
 /// A connection that has not said what it is by then is closed.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,6 +52,9 @@ pub(crate) async fn serve(listener: VsockListener, registry: Arc<Registry>) {
 async fn attach(mut connection: VsockStream, registry: &Registry) -> Result<(), Fault> {
     let what = "reading a stream's header";
     let (header, early) = timeout(HEADER_TIMEOUT, read_header(&mut connection)).await.at(what)??;
+    if header.kind == StreamKind::Files {
+        return registry.transfers().offer(header.process_id, TransferStream { connection, early });
+    }
     let process = registry.process(&header.container_id, &header.process_id)?;
     let (endpoint, guard) = process.streams().attach(header.kind)?;
     pump(endpoint, Some(connection), early, guard, process.ended()).await;
@@ -83,7 +86,6 @@ async fn read_header(connection: &mut (impl AsyncReadExt + Unpin)) -> Result<(St
 
 #[cfg(test)]
 mod tests {
-    use holm_protocol::stream::StreamKind;
     use tokio::io::AsyncWriteExt;
 
     use super::*;

@@ -111,7 +111,8 @@ pub(crate) fn attached(mut client: Client, session: Session<'_>) -> Result<ExitC
                 | Report::Done
                 | Report::Refused { .. }
                 | Report::Processes(_)
-                | Report::Usage(_),
+                | Report::Usage(_)
+                | Report::File(_),
             ) => {}
             Ok(Report::Exited { code }) => break Ok(code),
             Ok(Report::Failed { code, message }) => break Err(Failure { code, message }),

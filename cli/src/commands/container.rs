@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::{
-    attach, create, exec, inspect, kill, logs, pause, port, prune, ps, rename, restart, rm, run, start,
+    attach, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps, rename, restart, rm, run, start,
     stats, stop, top, unpause, update, wait,
 };
 
@@ -41,6 +41,8 @@ pub(crate) enum ContainerVerb {
     Wait(wait::Wait),
     Attach(attach::Attach),
     Exec(Box<exec::Exec>),
+    Diff(diff::Diff),
+    Export(export::Export),
     Logs(logs::Logs),
     Top(top::Top),
     Stats(stats::Stats),
@@ -75,6 +77,8 @@ impl ContainerVerb {
             Self::Wait(verb) => verb.run(),
             Self::Attach(verb) => verb.run(),
             Self::Exec(verb) => verb.run(),
+            Self::Diff(verb) => verb.run(),
+            Self::Export(verb) => verb.run(),
             Self::Logs(verb) => verb.run(),
             Self::Top(verb) => verb.run(),
             Self::Stats(verb) => verb.run(),

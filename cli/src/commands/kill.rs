@@ -39,7 +39,7 @@ fn kill(store: &ContainerStore, container: &Container, signal: SignalName) -> Re
             Report::Done if signal == SignalName::KILL => {}
             Report::Done | Report::Exited { .. } | Report::Failed { .. } => break,
             Report::Refused { message } => bail!("cannot kill container: {}: {message}", container.name),
-            Report::Started | Report::Processes(_) | Report::Usage(_) => {}
+            Report::Started | Report::Processes(_) | Report::Usage(_) | Report::File(_) => {}
         }
     }
     Ok(())

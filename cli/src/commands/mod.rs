@@ -5,10 +5,12 @@ mod completion;
 mod container;
 mod container_inspect;
 mod create;
+mod diff;
 mod doctor;
 mod event_filter;
 mod events;
 mod exec;
+mod export;
 mod history;
 mod image;
 mod images;
@@ -52,11 +54,13 @@ use holm_runtime::container::{Container, ContainerStore};
 use holm_runtime::host::{Directories, Installation};
 use holm_runtime::image::{Image, ImageError, ImageStore, Reference};
 use holm_runtime::registry::RegistryConfig;
-use holm_runtime::supervisor::Client;
+use holm_runtime::sandbox::{Transfer, TransferRequest};
 use holm_runtime::supervisor::protocol::{Report, Request};
+use holm_runtime::supervisor::{Client, FilesClient};
 use serde_json::Value;
 
 pub(crate) use self::pull::pull;
+use crate::nonce::nonce;
 use crate::output;
 
 /// What `holm` can do.
@@ -181,6 +185,16 @@ fn each_quietly(names: &[String], mut action: impl FnMut(&str) -> Result<()>) ->
         }
     }
     Ok(code)
+}
+
+/// A way to a container's files, whether it runs or not.
+fn files(store: &ContainerStore, container: &Container) -> Result<FilesClient> {
+    Ok(FilesClient::open(&installation()?, store.directories(), container)?)
+}
+
+/// A transfer during which a running container goes on.
+fn transfer(what: Transfer) -> Result<TransferRequest> {
+    Ok(TransferRequest { id: nonce()?, what, pause: false })
 }
 
 /// Asks a container's supervisor for something and waits until it is done.

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use holm_runtime::bundle;
-use holm_runtime::container::{Container, HealthStatus, State, Status};
+use holm_runtime::container::{Container, ContainerStore, HealthStatus, State, Status};
 use holm_runtime::image::ImageStore;
+use holm_runtime::sandbox::Transfer;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -19,7 +20,7 @@ use crate::output;
 #[command(
     after_help = "Examples:\n  holm ps -a\n  holm ps -q -f status=exited\n  holm ps --format '{{.Names}}: {{.Status}}'\n\n\
                         Filters: id=, name=, status=, exited=, ancestor=, label=, health=\n\
-                        Fields: .ID .Image .Command .CreatedAt .RunningFor .State .Status .Names .Ports .Labels .Mounts .Networks"
+                        Fields: .ID .Image .Command .CreatedAt .RunningFor .State .Status .Names .Ports .Labels .Mounts .Networks .Size"
 )]
 pub(crate) struct Ps {
     /// Show all containers (default shows just running)
@@ -43,6 +44,9 @@ pub(crate) struct Ps {
     /// Only display container IDs
     #[arg(short, long)]
     quiet: bool,
+    /// Display total file sizes
+    #[arg(short, long)]
+    size: bool,
 }
 
 /// `KEY=VALUE`.
@@ -86,7 +90,10 @@ impl std::str::FromStr for Filter {
     }
 }
 
-const COLUMNS: [(&str, &str); 7] = [
+/// More than any size has.
+const MAX_DIGITS: u64 = 20;
+
+const COLUMNS: [(&str, &str); 8] = [
     ("CONTAINER ID", "ID"),
     ("IMAGE", "Image"),
     ("COMMAND", "Command"),
@@ -94,6 +101,8 @@ const COLUMNS: [(&str, &str); 7] = [
     ("STATUS", "Status"),
     ("PORTS", "Ports"),
     ("NAMES", "Names"),
+    // Only with --size.
+    ("SIZE", "Size"),
 ];
 
 impl Ps {
@@ -107,18 +116,29 @@ impl Ps {
         let any_state = self.all
             || last.is_some()
             || self.filter.iter().any(|f| matches!(f, Filter::Status(_) | Filter::Exited(_)));
-        let mut found = Vec::new();
-        for container in super::containers()?.list()? {
+        let store = super::containers()?;
+        let mut matching = Vec::new();
+        for container in store.list()? {
             let state = container.state()?;
             if (any_state || state.status.is_active()) && self.matches(&container, &state, &images) {
-                found.push(self.describe(&container, &state, &images));
+                matching.push((container, state));
             }
         }
-        found.truncate(last.unwrap_or(usize::MAX));
+        matching.truncate(last.unwrap_or(usize::MAX));
+        let with_size = self.size && !self.quiet;
+        let mut found = Vec::new();
+        for (container, state) in &matching {
+            let mut described = self.describe(container, state, &images);
+            if with_size && let Some(fields) = described.as_object_mut() {
+                fields.insert("Size".to_owned(), size(&store, container, &images)?.into());
+            }
+            found.push(described);
+        }
         if self.quiet {
             super::print_ids(&found);
         } else {
-            format.print(&COLUMNS, &found)?;
+            let columns = if self.size { &COLUMNS[..] } else { &COLUMNS[..COLUMNS.len() - 1] };
+            format.print(columns, &found)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -167,6 +187,22 @@ impl Ps {
             "Networks": "none",
         })
     }
+}
+
+/// What the container wrote, and what it would be together with its image. A container that does not run is asked in a VM
+/// of its own.
+fn size(store: &ContainerStore, container: &Container, images: &ImageStore) -> Result<String> {
+    // Its layer is made when it starts.
+    let own_bytes = if container.layer().exists() {
+        let digits =
+            super::files(store, container)?.fetch(super::transfer(Transfer::MeasureLayer)?, MAX_DIGITS)?;
+        std::str::from_utf8(&digits)?.parse::<u64>().context("the guest told no size")?
+    } else {
+        0
+    };
+    let image_bytes = images.resolve(&container.record.image_id).map_or(0, |image| image.size_bytes());
+    let all_bytes = own_bytes.saturating_add(image_bytes);
+    Ok(format!("{} (virtual {})", output::size(own_bytes), output::size(all_bytes)))
 }
 
 /// What runs, image and settings combined.

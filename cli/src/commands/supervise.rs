@@ -14,13 +14,21 @@ use holm_runtime::supervisor;
 #[derive(Debug, Args)]
 pub(crate) struct Supervise {
     id: String,
+    /// Only for its files: nothing of the container runs
+    #[arg(long)]
+    files: bool,
 }
 
 impl Supervise {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let id: ContainerId = self.id.parse().context("the container to supervise")?;
         let socket = std::io::stdin().as_fd().try_clone_to_owned().context("the supervisor's socket")?;
-        supervisor::run(id, UnixListener::from(socket))?;
+        let listener = UnixListener::from(socket);
+        if self.files {
+            supervisor::serve_files(id, listener)?
+        } else {
+            supervisor::run(id, listener)?
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -27,7 +27,7 @@ mod remote;
 mod rootfs;
 mod save;
 mod store;
-mod tar;
+
 #[cfg(test)]
 mod tests;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use holm_protocol::agent::messages::{
     CreateContainerRequest, CreateProcessRequest, FreezeContainerRequest, InjectedFile, ListProcessesRequest,
-    ProcessRef, ReadUsageRequest, ResizeTerminalRequest, Rootfs, ShutdownRequest, SignalProcessRequest,
-    Stdio,
+    MountContainerRequest, ProcessRef, ReadUsageRequest, ResizeTerminalRequest, Rootfs, ShutdownRequest,
+    SignalProcessRequest, StatFileRequest, Stdio, TransferRequest as TransferMessage,
 };
 use holm_protocol::agent::service::AgentClient as Ttrpc;
 use holm_protocol::vm_exit::printable;
@@ -16,6 +16,7 @@ use protobuf::MessageField;
 use ttrpc::Code;
 use ttrpc::context::Context;
 
+use super::transfer::TransferRequest;
 use super::usage::{self, ProcessUsage, Usage};
 use crate::bundle::EngineFile;
 
@@ -268,6 +269,55 @@ impl AgentClient {
             ..FreezeContainerRequest::default()
         };
         self.ttrpc.freeze_container(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+    }
+
+    /// Mounts the container's root without any process in it.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn mount_container(&self, image_disk: &str, writable_disk: &str) -> Result<(), AgentError> {
+        let message = MountContainerRequest {
+            container_id: self.container_id.clone(),
+            rootfs: MessageField::some(Rootfs {
+                image_disk: image_disk.to_owned(),
+                writable_disk: writable_disk.to_owned(),
+                ..Rootfs::default()
+            }),
+            ..MountContainerRequest::default()
+        };
+        self.ttrpc.mount_container(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+    }
+
+    /// Type and permission bits (`st_mode` of stat(2)) of what a path refers to; `None` when to nothing.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn stat_file(&self, path: &str, follow: bool) -> Result<Option<u32>, AgentError> {
+        let message = StatFileRequest {
+            container_id: self.container_id.clone(),
+            path: path.to_owned(),
+            follow,
+            ..StatFileRequest::default()
+        };
+        match self.ttrpc.stat_file(call(), &message).map_err(|e| AgentError::of(&e)) {
+            Ok(reply) => Ok(Some(reply.mode)),
+            Err(AgentError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves files over the stream that is or will be connected for this transfer, as long as it takes.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn transfer(&self, request: &TransferRequest) -> Result<(), AgentError> {
+        let message = TransferMessage {
+            container_id: self.container_id.clone(),
+            transfer_id: request.id.clone(),
+            what: Some(request.what.message()),
+            ..TransferMessage::default()
+        };
+        self.ttrpc.transfer(Context::default(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
     }
 
     /// Makes everything written durable; the VM can be ended afterwards.

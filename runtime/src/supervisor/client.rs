@@ -54,6 +54,9 @@ pub enum ClientError {
         #[source]
         source: io::Error,
     },
+    /// It, or the guest, does not do what was asked.
+    #[error("{0}")]
+    Refused(String),
     /// It goes on though it was killed: the kernel has it in a system call that does not end.
     #[error("the container's supervisor cannot be killed; a disk of the host may hang")]
     Unkillable,
@@ -65,8 +68,16 @@ pub enum ClientError {
 /// The hidden verb of `holm` that runs a supervisor.
 pub const SUPERVISE_VERB: &str = "supervise";
 
-fn socket_path(directories: &Directories, container: &Container) -> PathBuf {
+/// Makes it serve the files of a container that does not run.
+pub const FILES_FLAG: &str = "--files";
+
+pub(super) fn socket_path(directories: &Directories, container: &Container) -> PathBuf {
     directories.run_of(container.id.as_str()).join("control")
+}
+
+/// The socket of a supervisor that serves files only: no verb takes it for a running container's.
+pub(super) fn files_socket_path(directories: &Directories, container: &Container) -> PathBuf {
+    directories.run_of(container.id.as_str()).join("files")
 }
 
 impl Client {
@@ -81,8 +92,19 @@ impl Client {
         container: &Container,
         lock: ContainerLock,
     ) -> Result<Self, ClientError> {
-        let directory = directories.run_of(container.id.as_str());
         let socket = socket_path(directories, container);
+        Self::spawn_at(socket, &[], installation, directories, container, lock)
+    }
+
+    pub(super) fn spawn_at(
+        socket: PathBuf,
+        flags: &[&str],
+        installation: &Installation,
+        directories: &Directories,
+        container: &Container,
+        lock: ContainerLock,
+    ) -> Result<Self, ClientError> {
+        let directory = directories.run_of(container.id.as_str());
         let failed = |source| ClientError::Socket { path: socket.clone(), source };
         // What a supervisor that was killed left: with the lock in our hands there is none.
         durable::remove(&directory).map_err(failed)?;
@@ -90,6 +112,7 @@ impl Client {
         let listener = UnixListener::bind(&socket).map_err(failed)?;
         let child = Command::new(&installation.holm)
             .args([SUPERVISE_VERB, container.id.as_str()])
+            .args(flags)
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)))
             .stdout(lock.into_stdio())
             .stderr(Stdio::null())
@@ -126,7 +149,7 @@ impl Client {
         Ok(Self { process, ..Self::connect_to(socket_path(directories, container), &hello)? })
     }
 
-    fn connect_to(socket: PathBuf, hello: &Hello) -> Result<Self, ClientError> {
+    pub(super) fn connect_to(socket: PathBuf, hello: &Hello) -> Result<Self, ClientError> {
         let control = say_hello(&socket, hello)?;
         let reading =
             control.try_clone().map_err(|source| ClientError::Socket { path: socket.clone(), source })?;
@@ -244,7 +267,7 @@ impl Requests {
     }
 }
 
-fn say_hello(socket: &Path, hello: &Hello) -> Result<UnixStream, ClientError> {
+pub(super) fn say_hello(socket: &Path, hello: &Hello) -> Result<UnixStream, ClientError> {
     let failed = |source| ClientError::Socket { path: socket.to_owned(), source };
     let connection = UnixStream::connect(socket).map_err(failed)?;
     protocol::send(&connection, hello).map_err(failed)?;

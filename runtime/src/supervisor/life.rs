@@ -40,6 +40,8 @@ pub(super) struct Vm {
     pub(super) agent: Option<AgentClient>,
     /// What the workload is, for those that run beside it.
     pub(super) process: Option<Process>,
+    /// Whether the container's root is mounted in it.
+    pub(super) has_files: bool,
     /// How the VMM ended.
     pub(super) end: Option<VmmEnd>,
     /// How the workload ended.
@@ -88,6 +90,7 @@ impl Supervisor {
             tty,
             start,
         })?;
+        self.vm.has_files = true;
         self.vm.process = bundle.spec.process().clone();
         let kinds: Vec<StreamKind> = self.outputs.keys().copied().collect();
         for kind in kinds {
@@ -108,7 +111,7 @@ impl Supervisor {
         self.await_end()
     }
 
-    fn boot(&mut self, image_segments: Vec<SegmentConfig>) -> Result<(), SupervisorError> {
+    pub(super) fn boot(&mut self, image_segments: Vec<SegmentConfig>) -> Result<(), SupervisorError> {
         let (layer, layer_bytes) =
             (self.container.layer(), self.container.record.settings.layer_size.bytes());
         let installation = Installation::find()?;
@@ -136,7 +139,7 @@ impl Supervisor {
         Ok(connect_stream(socket, &header)?)
     }
 
-    fn await_agent(&mut self) -> Result<UnixStream, SupervisorError> {
+    pub(super) fn await_agent(&mut self) -> Result<UnixStream, SupervisorError> {
         let deadline = Instant::now() + BOOT_TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

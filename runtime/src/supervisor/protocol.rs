@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::ExecRequest;
-use crate::sandbox::{ProcessUsage, Usage};
+use crate::sandbox::{ProcessUsage, TransferRequest, Usage};
 
 /// Longest line, in bytes: what execve(2) takes, or the longest list of processes, and JSON's quotes.
 const MAX_LINE_BYTES: u64 = 32 << 20;
@@ -23,6 +23,17 @@ pub enum Hello {
     Control,
     /// One more process in the container, and requests and reports about it. Its streams are connected after this.
     Exec(Box<ExecRequest>),
+    /// Files of the container; the stream that they move over is connected after this. Answered when all has moved.
+    Transfer(Box<TransferRequest>),
+    /// What a path of the container refers to. Answered with [`Report::File`].
+    Stat {
+        /// From the container's root.
+        path: String,
+        /// Follows a symbolic link that the path ends with.
+        follow: bool,
+    },
+    /// Bytes of a transfer.
+    Files(String),
     /// Bytes for a process: the workload (empty), or one that is executed beside it.
     Stdin(String),
     /// Bytes of a process.
@@ -39,6 +50,7 @@ impl Hello {
             StreamKind::Stdin => Self::Stdin(process.to_owned()),
             StreamKind::Stdout => Self::Stdout(process.to_owned()),
             StreamKind::Stderr => Self::Stderr(process.to_owned()),
+            StreamKind::Files => Self::Files(process.to_owned()),
         }
     }
 }
@@ -100,6 +112,8 @@ pub enum Report {
     Processes(Vec<ProcessUsage>),
     /// What the container uses.
     Usage(Usage),
+    /// `st_mode` of a file of the container's; `None` when there is none.
+    File(Option<u32>),
     /// What this client asked for was done.
     Done,
     /// It was not.

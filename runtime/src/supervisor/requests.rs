@@ -12,10 +12,11 @@ use super::exec::{Exec, ExecEvent};
 use super::protocol::{self, Hello, Report, Request};
 use super::run::Supervisor;
 use super::stop::Stop;
+use super::transfer::TransferTask;
 use crate::bundle::{self, ExecRequest};
 use crate::container::Status;
 use crate::container::settings::SignalName;
-use crate::sandbox::{AgentClient, AgentError};
+use crate::sandbox::{AgentClient, AgentError, TransferRequest};
 
 impl Supervisor {
     /// Takes note of an event.
@@ -44,11 +45,14 @@ impl Supervisor {
         match hello {
             Hello::Control => {
                 self.clients.add(connection, self.sender.clone());
-                if self.state.status.is_active() {
+                if self.state.status.is_active() || self.serves_files {
                     self.clients.tell(&Report::Started);
                 }
             }
             Hello::Exec(request) => self.execute(*request, connection),
+            Hello::Transfer(request) => self.begin_transfer(*request, connection),
+            Hello::Stat { path, follow } => self.stat(path, follow, connection),
+            Hello::Files(transfer) => self.add_stream(&transfer, StreamKind::Files, connection),
             Hello::Stdin(process) => self.add_stream(&process, StreamKind::Stdin, connection),
             Hello::Stdout(process) => self.add_stream(&process, StreamKind::Stdout, connection),
             Hello::Stderr(process) => self.add_stream(&process, StreamKind::Stderr, connection),
@@ -79,6 +83,46 @@ impl Supervisor {
                 let _ = protocol::send(&client, &Report::Failed { code: 126, message });
             }
         }
+    }
+
+    fn begin_transfer(&mut self, request: TransferRequest, client: UnixStream) {
+        self.execs.retain(|_, exec| exec.send(ExecEvent::Request(Request::Start)).is_ok());
+        let id = request.id.clone();
+        match self.transfer_task(request) {
+            Ok(task) => drop(self.execs.insert(id, task.spawn(client))),
+            Err(message) => {
+                // A client that went away need not be told.
+                let _ = protocol::send(&client, &Report::Refused { message });
+            }
+        }
+    }
+
+    fn transfer_task(&self, request: TransferRequest) -> Result<TransferTask, String> {
+        let agent = self.agent_with_files()?.clone();
+        let vsock_socket = self.vm.sandbox.as_ref().map(|sandbox| sandbox.vsock_socket.clone());
+        // Processes that stand still already are not to be woken afterwards.
+        let pause = request.pause && self.state.status == Status::Running;
+        Ok(TransferTask {
+            agent,
+            container_id: self.container.id.to_string(),
+            vsock_socket: vsock_socket.unwrap_or_default(),
+            request: TransferRequest { pause, ..request },
+        })
+    }
+
+    fn stat(&self, path: String, follow: bool, client: UnixStream) {
+        let agent = self.agent_with_files().cloned();
+        thread::spawn(move || {
+            let found = agent.and_then(|agent| agent.stat_file(&path, follow).map_err(|e| e.to_string()));
+            let report = found.map_or_else(|message| Report::Refused { message }, Report::File);
+            // A client that went away need not be told.
+            let _ = protocol::send(&client, &report);
+        });
+    }
+
+    fn agent_with_files(&self) -> Result<&AgentClient, String> {
+        let agent = if self.vm.has_files { self.vm.agent.as_ref() } else { None };
+        agent.ok_or_else(|| format!("container {} is being started, try again", self.container.id.short()))
     }
 
     pub(super) fn exec(&self, request: ExecRequest) -> Result<Exec, String> {

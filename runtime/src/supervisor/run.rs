@@ -42,35 +42,7 @@ use crate::sandbox::Exit;
 /// # Errors
 /// What kept the workload from running; clients and the state have been told.
 pub fn run(id: ContainerId, listener: UnixListener) -> Result<(), SupervisorError> {
-    let store = ContainerStore::new(Directories::from_environment());
-    let container = store.open(id)?;
-    let state = container.state()?;
-    let (sender, events) = mpsc::channel();
-    let accepting = sender.clone();
-    thread::spawn(move || clients::accept(&listener, &accepting));
-    let kinds: &[StreamKind] = if container.record.settings.tty {
-        &[StreamKind::Stdout]
-    } else {
-        &[StreamKind::Stdout, StreamKind::Stderr]
-    };
-    let mut supervisor = Supervisor {
-        store,
-        events,
-        sender,
-        clients: ControlClients::default(),
-        input: Input::new(container.record.settings.tty),
-        outputs: kinds.iter().map(|kind| (*kind, Output::default())).collect(),
-        start_asked: false,
-        stop_asked: false,
-        stop: None,
-        execs: HashMap::new(),
-        restarts: Restarts::default(),
-        life: Life::default(),
-        vm: Vm::default(),
-        ran_before: state.started_at.is_some(),
-        state,
-        container,
-    };
+    let mut supervisor = Supervisor::new(id, listener)?;
     loop {
         let result = supervisor.live();
         match supervisor.pause_before_restart(&result) {
@@ -97,12 +69,48 @@ pub(super) struct Supervisor {
     pub(super) restarts: Restarts,
     pub(super) life: Life,
     pub(super) vm: Vm,
+    /// Whether this is all that it does, and can be asked for.
+    pub(super) serves_files: bool,
     /// Whether the container ran when it was started earlier.
     pub(super) ran_before: bool,
     pub(super) state: State,
 }
 
 impl Supervisor {
+    /// Opens the container and takes clients from now on.
+    pub(super) fn new(id: ContainerId, listener: UnixListener) -> Result<Self, SupervisorError> {
+        let store = ContainerStore::new(Directories::from_environment());
+        let container = store.open(id)?;
+        let state = container.state()?;
+        let (sender, events) = mpsc::channel();
+        let accepting = sender.clone();
+        thread::spawn(move || clients::accept(&listener, &accepting));
+        let kinds: &[StreamKind] = if container.record.settings.tty {
+            &[StreamKind::Stdout]
+        } else {
+            &[StreamKind::Stdout, StreamKind::Stderr]
+        };
+        Ok(Self {
+            store,
+            events,
+            sender,
+            clients: ControlClients::default(),
+            input: Input::new(container.record.settings.tty),
+            outputs: kinds.iter().map(|kind| (*kind, Output::default())).collect(),
+            start_asked: false,
+            stop_asked: false,
+            stop: None,
+            execs: HashMap::new(),
+            restarts: Restarts::default(),
+            life: Life::default(),
+            vm: Vm::default(),
+            serves_files: false,
+            ran_before: state.started_at.is_some(),
+            state,
+            container,
+        })
+    }
+
     pub(super) fn run_directory(&self) -> std::path::PathBuf {
         self.store.directories().run_of(self.container.id.as_str())
     }

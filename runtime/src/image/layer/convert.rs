@@ -11,7 +11,7 @@ use super::recipe::Recorder;
 use super::tree::{Inode, Kind, LayerTree, Metadata, Name};
 use super::{LayerError, LayerLimits, file, pipeline, xattr};
 use crate::image::Digest;
-use crate::image::tar::{self, Entry, Piece, Source, TarReader, Time};
+use holm_archive::{self as tar, Entry, Piece, Source, TarReader, Time};
 
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";

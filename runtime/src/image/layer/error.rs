@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::image::Digest;
-use crate::image::tar::TarError;
+use holm_archive::TarError;
 
 /// What is wrong with a layer. Paths are given as the archive writes them, with what is not UTF-8 replaced.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Compression, LayerError, MAGIC_BYTES};
 use crate::image::Digest;
-use crate::image::tar::Source;
+use holm_archive::Source;
 
 const CHUNK_BYTES: u64 = 256 << 10;
 const CHUNKS_AHEAD: usize = 4;

@@ -6,7 +6,7 @@
 use super::LayerError;
 use super::error::lossy;
 use super::tree::Name;
-use crate::image::tar::Kind;
+use holm_archive::Kind;
 
 /// Version number of an ACL's stored form (Linux `posix_acl_xattr.h`).
 const ACL_VERSION: &[u8] = &[2, 0, 0, 0];

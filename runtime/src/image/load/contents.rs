@@ -13,8 +13,8 @@ use super::source::BlobSource;
 use super::{Archive, Progress};
 use crate::image::layer::{Compression, LayerError, LayerLimits, MAGIC_BYTES, spool};
 use crate::image::store::Staging;
-use crate::image::tar::{Entry, Kind, SeekSource, TarReader};
 use crate::image::{Digest, ImageError};
+use holm_archive::{Entry, Kind, SeekSource, TarReader};
 
 /// Largest manifest or config.
 const MAX_DOCUMENT_BYTES: u64 = 8 << 20;

@@ -7,6 +7,7 @@ mod confinement;
 mod crashes;
 mod events;
 mod exec;
+mod files;
 mod health;
 mod installation;
 mod layer;

@@ -11,7 +11,7 @@ use super::{CONTENT, HEADER_BYTES, MAGIC, RAW, VERSION};
 use crate::image::hashed::Hashed;
 use crate::image::layer::LayerError;
 use crate::image::layer::blob::{Extent, FreeSpace};
-use crate::image::tar::Source;
+use holm_archive::Source;
 
 const ZSTD_LEVEL: i32 = 1;
 /// How much is held back before it is written.

@@ -4,7 +4,7 @@ use std::io;
 
 /// Why an archive cannot be read on. Positions count bytes of the uncompressed archive.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::image) enum TarError {
+pub enum TarError {
     /// The stream ends within an entry.
     #[error("the archive is truncated")]
     Truncated,

@@ -12,7 +12,7 @@ use super::sparse::{self, MapLines, Run};
 use super::{BLOCK_BYTES, MAX_EXTENSION_BYTES, TarError};
 
 /// An archive being read.
-pub(in crate::image) struct TarReader<S> {
+pub struct TarReader<S> {
     source: S,
     /// Bytes read so far.
     position: u64,
@@ -22,12 +22,13 @@ pub(in crate::image) struct TarReader<S> {
 }
 
 impl<S: Source> TarReader<S> {
-    pub(in crate::image) fn new(source: S) -> Self {
+    /// Reads from `source`, which should be buffered.
+    pub fn new(source: S) -> Self {
         Self { source, position: 0, rest_bytes: 0, padding_bytes: 0 }
     }
 
     /// The next member; `None` at the end of the archive. Skips what was not read of the member before.
-    pub(in crate::image) fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
         let mut pax = Pax::default();
         let (mut long_path, mut long_link, mut extended) = (None, None, false);
         loop {
@@ -52,17 +53,17 @@ impl<S: Source> TarReader<S> {
     }
 
     /// What it reads from, to be told something.
-    pub(in crate::image) fn source_mut(&mut self) -> &mut S {
+    pub fn source_mut(&mut self) -> &mut S {
         &mut self.source
     }
 
     /// What it reads from, for what follows the archive.
-    pub(in crate::image) fn into_source(self) -> S {
+    pub fn into_source(self) -> S {
         self.source
     }
 
     /// Hands the current member's contents on, in order, holes apart.
-    pub(in crate::image) fn copy_data<E: From<TarError>>(
+    pub fn copy_data<E: From<TarError>>(
         &mut self,
         entry: &Entry,
         mut sink: impl FnMut(Piece<'_>) -> Result<(), E>,

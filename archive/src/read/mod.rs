@@ -18,10 +18,10 @@ mod reader;
 mod source;
 mod sparse;
 
-pub(super) use entry::{Entry, Kind, Piece, Time};
-pub(super) use error::TarError;
-pub(super) use reader::TarReader;
-pub(super) use source::{SeekSource, Source};
+pub use entry::{Entry, Kind, Piece, Time};
+pub use error::TarError;
+pub use reader::TarReader;
+pub use source::{SeekSource, Source};
 
 /// Longest GNU long name or PAX header, in bytes: Go's limit.
 const MAX_EXTENSION_BYTES: u64 = 1 << 20;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 /// A buffered stream that can skip.
-pub(in crate::image) trait Source: BufRead {
+pub trait Source: BufRead {
     /// Passes over so many bytes.
     ///
     /// # Errors
@@ -25,6 +25,8 @@ pub(in crate::image) trait Source: BufRead {
 
 impl Source for &[u8] {}
 
+impl<R: Read> Source for BufReader<R> {}
+
 impl<S: Source + ?Sized> Source for &mut S {
     fn skip(&mut self, bytes: u64) -> io::Result<()> {
         (**self).skip(bytes)
@@ -32,7 +34,7 @@ impl<S: Source + ?Sized> Source for &mut S {
 }
 
 /// A file, in which skipping costs nothing.
-pub(in crate::image) struct SeekSource {
+pub struct SeekSource {
     file: BufReader<File>,
     rest_bytes: u64,
 }
@@ -42,7 +44,7 @@ impl SeekSource {
     ///
     /// # Errors
     /// The file has no length.
-    pub(in crate::image) fn new(file: File) -> io::Result<Self> {
+    pub fn new(file: File) -> io::Result<Self> {
         let rest_bytes = file.metadata()?.len();
         Ok(Self { file: BufReader::with_capacity(16 << 10, file), rest_bytes })
     }

@@ -4,21 +4,25 @@ use super::sparse::Run;
 
 /// A member; its contents are read with [`super::TarReader::copy_data`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::image) struct Entry {
+pub struct Entry {
     /// As written: may be absolute, have `..`, or end with a slash.
-    pub(in crate::image) path: Vec<u8>,
-    pub(in crate::image) kind: Kind,
+    pub path: Vec<u8>,
+    /// What it is.
+    pub kind: Kind,
     /// Permission bits and whatever else was there.
-    pub(in crate::image) mode: u64,
-    pub(in crate::image) uid: u64,
-    pub(in crate::image) gid: u64,
-    pub(in crate::image) mtime: Time,
+    pub mode: u64,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Last change of the contents.
+    pub mtime: Time,
     /// Of a regular file, with its holes.
-    pub(in crate::image) size_bytes: u64,
+    pub size_bytes: u64,
     /// Name and value.
-    pub(in crate::image) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// Offset of the contents in the archive.
-    pub(in crate::image) data_offset: u64,
+    pub data_offset: u64,
     /// Where a sparse file has data.
     pub(super) runs: Option<Vec<Run>>,
     /// Contents in the archive, without padding.
@@ -27,27 +31,36 @@ pub(in crate::image) struct Entry {
 
 /// What a member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::image) enum Kind {
+pub enum Kind {
+    /// A file with contents.
     Regular,
+    /// A directory.
     Directory,
+    /// With its target.
     Symlink(Vec<u8>),
     /// Another name for an earlier member.
     HardLink(Vec<u8>),
+    /// Major and minor number.
     CharDevice(u64, u64),
+    /// Major and minor number.
     BlockDevice(u64, u64),
+    /// A named pipe.
     Fifo,
 }
 
 /// Since 1970; nanoseconds always count forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::image) struct Time {
-    pub(in crate::image) seconds: i64,
-    pub(in crate::image) nanoseconds: u32,
+pub struct Time {
+    /// Whole seconds; before 1970 negative.
+    pub seconds: i64,
+    /// Less than a second's.
+    pub nanoseconds: u32,
 }
 
 /// A part of a file's contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::image) enum Piece<'a> {
+pub enum Piece<'a> {
+    /// Bytes as they are.
     Bytes(&'a [u8]),
     /// So many zero bytes of a sparse file.
     Hole(u64),
@@ -55,7 +68,7 @@ pub(in crate::image) enum Piece<'a> {
 
 impl Entry {
     /// Whether the contents lie in the archive as they are, from [`Entry::data_offset`].
-    pub(in crate::image) fn is_plain(&self) -> bool {
+    pub fn is_plain(&self) -> bool {
         self.kind == Kind::Regular && self.runs.is_none()
     }
 }
