@@ -167,6 +167,17 @@ fn directories_and_files_do_not_replace_each_other() {
 }
 
 #[test]
+fn only_what_was_asked_for_is_made() {
+    let to = tempfile::tempdir().unwrap();
+    let destination = || Destination::beneath(File::open(to.path()).unwrap().into());
+    let tar = handmade(&[("dir", Kind::Directory), ("dir/file", Kind::Regular), (".bashrc", Kind::Regular)]);
+    let unpacker = Unpacker::new(destination(), Keep::Contents).only(b"dir");
+    let error = unpacker.unpack(&mut TarReader::new(tar.as_slice())).unwrap_err();
+    assert!(matches!(error, UnpackError::Unasked(name) if name == ".bashrc"));
+    assert!(to.path().join("dir/file").exists() && !to.path().join(".bashrc").exists());
+}
+
+#[test]
 fn nothing_that_gives_rights_is_kept_unless_asked_for() {
     let to = tempfile::tempdir().unwrap();
     let mut writer = TarWriter::new(Vec::new());

@@ -8,6 +8,7 @@ mod cid_file;
 mod commands;
 mod completion;
 mod container_options;
+mod copy;
 mod exit;
 mod format;
 mod health_options;

@@ -13,7 +13,7 @@ mod layers;
 mod run;
 mod tar_layer;
 
-pub(crate) use find::find;
+pub(crate) use find::{find, path_of};
 pub(crate) use job::Job;
 pub(crate) use layers::Layers;
 pub(crate) use run::run;

@@ -12,5 +12,6 @@ use crate::registry::Registry;
 pub(super) fn stat_file(registry: &Registry, request: &StatFileRequest) -> Result<StatFileResponse, Fault> {
     let layers = registry.layers(&request.container_id)?;
     let node = files::find(&layers, Path::new(&request.path), request.follow)?;
-    Ok(StatFileResponse { mode: node.stat().st_mode, ..Default::default() })
+    let path = files::path_of(&layers, &node).unwrap_or_else(|| request.path.clone());
+    Ok(StatFileResponse { mode: node.stat().st_mode, path, ..Default::default() })
 }

@@ -24,6 +24,9 @@ pub enum UnpackError {
     /// A member's path leads out of the destination.
     #[error("{0:?} leads out of the destination")]
     Outside(String),
+    /// A member that is not what the archive should hold.
+    #[error("{0:?} was not asked for")]
+    Unasked(String),
     /// Docker's words.
     #[error("cannot overwrite directory {0:?} with non-directory")]
     OverDirectory(String),

@@ -4,6 +4,7 @@ mod contents;
 mod destination;
 mod error;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -41,6 +42,7 @@ pub enum Keep {
 pub struct Unpacker {
     destination: Destination,
     keep: Keep,
+    only: Option<Vec<u8>>,
     /// Their attributes are set at the end.
     directories: Vec<(PathBuf, Finish)>,
 }
@@ -58,7 +60,14 @@ impl Unpacker {
     /// Makes members in `destination`.
     #[must_use]
     pub fn new(destination: Destination, keep: Keep) -> Self {
-        Self { destination, keep, directories: Vec::new() }
+        Self { destination, keep, only: None, directories: Vec::new() }
+    }
+
+    /// Refuses members that are neither this one nor below it: for a directory that has other things in it, and an archive
+    /// that should hold one.
+    #[must_use]
+    pub fn only(self, name: &[u8]) -> Self {
+        Self { only: Some(name.to_vec()), ..self }
     }
 
     /// Unpacks a whole archive.
@@ -69,6 +78,10 @@ impl Unpacker {
         while let Some(mut entry) = tar.next_entry()? {
             let name = String::from_utf8_lossy(&entry.path).into_owned();
             let path = clean(&entry.path).ok_or_else(|| UnpackError::Outside(name.clone()))?;
+            let first = path.iter().next().map(OsStr::as_bytes);
+            if self.only.is_some() && self.only.as_deref() != first {
+                return Err(UnpackError::Unasked(name));
+            }
             // The destination itself stays as it is, as in Docker.
             if !path.as_os_str().is_empty() {
                 let finish = self.finish_of(&mut entry).ok_or_else(|| UnpackError::Number(name.clone()))?;

@@ -4,6 +4,7 @@ mod attach;
 mod completion;
 mod container;
 mod container_inspect;
+mod cp;
 mod create;
 mod diff;
 mod doctor;

@@ -16,7 +16,7 @@ use protobuf::MessageField;
 use ttrpc::Code;
 use ttrpc::context::Context;
 
-use super::transfer::TransferRequest;
+use super::transfer::{FileStatus, TransferRequest};
 use super::usage::{self, ProcessUsage, Usage};
 use crate::bundle::EngineFile;
 
@@ -288,11 +288,11 @@ impl AgentClient {
         self.ttrpc.mount_container(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
     }
 
-    /// Type and permission bits (`st_mode` of stat(2)) of what a path refers to; `None` when to nothing.
+    /// What a path refers to; `None` when to nothing.
     ///
     /// # Errors
     /// What the agent says.
-    pub fn stat_file(&self, path: &str, follow: bool) -> Result<Option<u32>, AgentError> {
+    pub fn stat_file(&self, path: &str, follow: bool) -> Result<Option<FileStatus>, AgentError> {
         let message = StatFileRequest {
             container_id: self.container_id.clone(),
             path: path.to_owned(),
@@ -300,7 +300,7 @@ impl AgentClient {
             ..StatFileRequest::default()
         };
         match self.ttrpc.stat_file(call(), &message).map_err(|e| AgentError::of(&e)) {
-            Ok(reply) => Ok(Some(reply.mode)),
+            Ok(reply) => Ok(Some(FileStatus { mode: reply.mode, path: reply.path })),
             Err(AgentError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }

@@ -15,6 +15,6 @@ pub use agent_client::{AgentClient, AgentError, ContainerRequest, Exit, ProcessR
 pub use boot::{BootError, BootEvents, IMAGE_DISK, Sandbox, WRITABLE_DISK};
 pub use shape::VmShape;
 pub use stream::{StreamError, connect as connect_stream};
-pub use transfer::{Transfer, TransferRequest};
+pub use transfer::{FileStatus, Transfer, TransferRequest};
 pub use usage::{ProcessUsage, Usage};
 pub use vmm_process::{VmmEnd, VmmError, VmmProcess};

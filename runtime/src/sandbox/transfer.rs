@@ -44,6 +44,25 @@ pub struct TransferRequest {
     pub pause: bool,
 }
 
+/// What a path of a container refers to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStatus {
+    /// Type and permission bits: `st_mode` of stat(2).
+    pub mode: u32,
+    /// Its own path, after all symbolic links. The guest's words.
+    pub path: String,
+}
+
+impl FileStatus {
+    /// Whether it is a directory.
+    #[must_use]
+    pub const fn is_directory(&self) -> bool {
+        const TYPE: u32 = 0o170_000;
+        const DIRECTORY: u32 = 0o040_000;
+        self.mode & TYPE == DIRECTORY
+    }
+}
+
 impl Transfer {
     /// Whether bytes go to the guest.
     #[must_use]

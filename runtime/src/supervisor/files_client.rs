@@ -10,7 +10,7 @@ use super::client::{Client, ClientError, FILES_FLAG, files_socket_path, say_hell
 use super::protocol::{self, Hello, Report};
 use crate::container::Container;
 use crate::host::{Directories, Installation};
-use crate::sandbox::TransferRequest;
+use crate::sandbox::{FileStatus, TransferRequest};
 
 /// How long somebody else may have the container before it is given up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,14 +76,14 @@ impl FilesClient {
         }
     }
 
-    /// `st_mode` of what a path of the container refers to; `None` when to nothing.
+    /// What a path of the container refers to; `None` when to nothing.
     ///
     /// # Errors
     /// When the supervisor is gone, or the guest cannot tell.
-    pub fn stat(&self, path: &str, follow: bool) -> Result<Option<u32>, ClientError> {
+    pub fn stat(&self, path: &str, follow: bool) -> Result<Option<FileStatus>, ClientError> {
         let connection = say_hello(&self.socket, &Hello::Stat { path: path.to_owned(), follow })?;
         match protocol::receive(&mut BufReader::new(connection)).ok().flatten() {
-            Some(Report::File(mode)) => Ok(mode),
+            Some(Report::File(status)) => Ok(status),
             Some(Report::Refused { message }) => Err(ClientError::Refused(message)),
             _ => Err(ClientError::Died),
         }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::ExecRequest;
-use crate::sandbox::{ProcessUsage, TransferRequest, Usage};
+use crate::sandbox::{FileStatus, ProcessUsage, TransferRequest, Usage};
 
 /// Longest line, in bytes: what execve(2) takes, or the longest list of processes, and JSON's quotes.
 const MAX_LINE_BYTES: u64 = 32 << 20;
@@ -112,8 +112,8 @@ pub enum Report {
     Processes(Vec<ProcessUsage>),
     /// What the container uses.
     Usage(Usage),
-    /// `st_mode` of a file of the container's; `None` when there is none.
-    File(Option<u32>),
+    /// What a file of the container's is; `None` when there is none.
+    File(Option<FileStatus>),
     /// What this client asked for was done.
     Done,
     /// It was not.
