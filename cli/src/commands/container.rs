@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::{
-    attach, cp, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps, rename, restart, rm, run, start,
+    attach, commit, cp, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps, rename, restart, rm, run, start,
     stats, stop, top, unpause, update, wait,
 };
 
@@ -41,6 +41,7 @@ pub(crate) enum ContainerVerb {
     Wait(wait::Wait),
     Attach(attach::Attach),
     Exec(Box<exec::Exec>),
+    Commit(commit::Commit),
     Cp(cp::Cp),
     Diff(diff::Diff),
     Export(export::Export),
@@ -78,6 +79,7 @@ impl ContainerVerb {
             Self::Wait(verb) => verb.run(),
             Self::Attach(verb) => verb.run(),
             Self::Exec(verb) => verb.run(),
+            Self::Commit(verb) => verb.run(),
             Self::Cp(verb) => verb.run(),
             Self::Diff(verb) => verb.run(),
             Self::Export(verb) => verb.run(),

@@ -1,6 +1,7 @@
 //! The verbs, one per file.
 
 mod attach;
+mod commit;
 mod completion;
 mod container;
 mod container_inspect;

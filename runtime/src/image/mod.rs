@@ -11,6 +11,8 @@
 //! Threads: converting a layer uses three (decompress, hash, parse and write); everything else is the caller's.
 //! Trust: archives are hostile; files of the store are our own, and are checked for damage only.
 
+mod commit;
+mod compose;
 mod config;
 mod digest;
 mod error;
@@ -31,6 +33,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use commit::CommitOptions;
 pub use digest::Digest;
 pub use error::ImageError;
 pub use handle::{Image, RootfsDisk};

@@ -28,7 +28,7 @@ pub(super) mod tree;
 mod xattr;
 
 pub(super) use compression::{Compression, MAGIC_BYTES};
-pub(super) use convert::convert;
+pub(super) use convert::{Converted, convert};
 pub use error::LayerError;
 pub use limits::LayerLimits;
 pub(super) use recipe::{rebuild, tar_bytes};

@@ -25,6 +25,7 @@ mod paths;
 mod remove;
 pub(super) mod staging;
 
+use std::io::Read;
 use std::path::Path;
 
 pub(super) use paths::Paths;
@@ -34,10 +35,10 @@ use self::catalog::{Catalog, Record};
 use self::lock::StoreLock;
 use super::layer::tree::LayerTree;
 use super::{
-    Archive, Digest, Image, ImageError, ImportOptions, LayerLimits, LoadedImage, Progress, Pulled,
+    Archive, CommitOptions, Digest, Image, ImageError, ImportOptions, LayerLimits, LoadedImage, Progress, Pulled,
     PushReport, Pushed, Reference, Selection,
 };
-use super::{import, load, remote, rootfs, save};
+use super::{commit, import, load, remote, rootfs, save};
 use crate::check::{Depth, Finding};
 use crate::host::disk_usage_bytes;
 use crate::registry::Registries;
@@ -179,10 +180,24 @@ impl ImageStore {
     ) -> Result<LoadedImage, ImageError> {
         let staging = Staging::new(&self.paths)?;
         let image = import::stage(&staging, tar, options, &self.limits, progress)?;
-        let id = image.id;
-        let loaded = self.commit(&staging, vec![image])?;
-        self.note_id("import", &id);
-        loaded.into_iter().next().ok_or_else(|| ImageError::NotFound(id.to_string()))
+        let imported = self.commit_one(&staging, image)?;
+        self.note_id("import", &imported.id);
+        Ok(imported)
+    }
+
+    /// Makes an image of `base` and one more layer, a tar as of image-spec layer.md.
+    ///
+    /// # Errors
+    /// As [`ImageStore::load`]; or the base image is damaged.
+    pub fn commit_layer(
+        &self,
+        base: &Image,
+        tar: impl Read + Send,
+        options: &CommitOptions,
+    ) -> Result<LoadedImage, ImageError> {
+        let staging = Staging::new(&self.paths)?;
+        let image = commit::stage(&staging, base, tar, options, &self.limits)?;
+        self.commit_one(&staging, image)
     }
 
     /// Finds an image by name, by ID (`sha256:` is optional) or by an unambiguous prefix of its ID, in this order.
@@ -288,6 +303,12 @@ impl ImageStore {
         let staging = Staging::new(paths)?;
         rootfs::stage(&staging, layers, tree_of, image)?;
         staging.publish(&StoreLock::take(paths)?)
+    }
+
+    fn commit_one(&self, staging: &Staging, image: NewImage) -> Result<LoadedImage, ImageError> {
+        let id = image.id;
+        let loaded = self.commit(staging, vec![image])?;
+        loaded.into_iter().next().ok_or_else(|| ImageError::NotFound(id.to_string()))
     }
 
     /// Moves a staging directory's files into the store and names the images.

@@ -14,6 +14,40 @@ fn with_busybox() -> DockerRegistry {
     registry
 }
 
+/// podman with storage of its own.
+struct Podman {
+    storage: tempfile::TempDir,
+}
+
+impl Podman {
+    fn new() -> Self {
+        Self { storage: tempfile::tempdir_in("/var/tmp").unwrap() }
+    }
+
+    fn podman(&self, arguments: &[&str]) -> Outcome {
+        let root = self.storage.path().join("root");
+        let options = ["--root", root.to_str().unwrap(), "--storage-driver=vfs", "--cgroup-manager=cgroupfs"];
+        tool("podman", &[options.as_slice(), arguments].concat())
+    }
+
+    /// Pulls an image from a registry without TLS, and runs it.
+    fn run(&self, image: &str) -> String {
+        self.podman(&["run", "--rm", "--runtime=crun", "--network=none", "--tls-verify=false", image]).ok()
+    }
+
+    /// Of the images that it has.
+    fn ids(&self) -> String {
+        self.podman(&["images", "--no-trunc", "-q"]).ok()
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        // Its files belong to root of podman's own making, and may be mounts.
+        let _ = self.podman(&["system", "reset", "--force"]);
+    }
+}
+
 fn tool(program: &str, arguments: &[&str]) -> Outcome {
     Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}")).into()
 }
@@ -70,16 +104,29 @@ fn what_holm_pushes_runs_under_podman() {
     let id = id.outcome().ok();
     let pushed = holm.holm(["push", &name]).outcome().ok();
     assert!(pushed.lines().last().unwrap().starts_with("v1: digest: sha256:"), "{pushed}");
-    let storage = tempfile::tempdir_in("/var/tmp").unwrap();
-    let root = storage.path().join("root");
-    let options = ["--root", root.to_str().unwrap(), "--storage-driver=vfs", "--cgroup-manager=cgroupfs"];
-    let podman = |arguments: &[&str]| tool("podman", &[options.as_slice(), arguments].concat());
-    let run = ["run", "--rm", "--runtime=crun", "--network=none", "--tls-verify=false", &name];
-    let ran = podman(&run).ok();
-    let there = podman(&["images", "--no-trunc", "-q"]).ok();
-    // Its files belong to root of podman's own making, and may be mounts.
-    let _ = podman(&["system", "reset", "--force"]);
+    let podman = Podman::new();
+    let ran = podman.run(&name);
+    let there = podman.ids();
+    drop(podman);
     assert_eq!(ran.lines().last(), Some("hello"));
+    assert_eq!(there, id, "the same image");
+}
+
+#[test]
+fn m13_a_committed_image_runs_under_podman() {
+    let (registry, holm) = (Registry::with_busybox(), Holm::empty());
+    let (base, name) = (registry.name("busybox:latest"), registry.name("made/here:v2"));
+    let container = holm.name();
+    let script = "echo hello >/etc/made && rm /etc/passwd";
+    holm.holm(["run", "--name", &container, &base, "sh", "-c", script]).outcome().ok();
+    let change = "CMD [\"sh\", \"-c\", \"cat /etc/made; ls /etc\"]";
+    let id = holm.holm(["commit", "-c", change, &container, &name]).outcome().ok();
+    holm.holm(["push", &name]).outcome().ok();
+    let podman = Podman::new();
+    let ran = podman.run(&name);
+    let there = podman.ids();
+    drop(podman);
+    assert!(ran.starts_with("hello\n") && !ran.contains("passwd"), "{ran}");
     assert_eq!(there, id, "the same image");
 }
 
