@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::client::{Client, ClientError, FILES_FLAG, files_socket_path, say_hello, socket_path};
 use super::protocol::{self, Hello, Report};
-use crate::container::Container;
+use crate::container::{Container, Status};
 use crate::host::{Directories, Installation};
 use crate::sandbox::{FileStatus, TransferRequest};
 
@@ -46,8 +46,15 @@ impl FilesClient {
         let deadline = Instant::now() + BUSY_TIMEOUT;
         let files_socket = files_socket_path(directories, container);
         loop {
-            if container.state().map_err(refused)?.status.is_active() {
-                return Ok(Self { socket: socket_path(directories, container), _stay: None });
+            match container.state().map_err(refused)?.status {
+                Status::Dead => {
+                    let message = format!("container {} is dead: it can only be removed", container.name);
+                    return Err(ClientError::Refused(message));
+                }
+                status if status.is_active() => {
+                    return Ok(Self { socket: socket_path(directories, container), _stay: None });
+                }
+                _ => {}
             }
             let stay = match container.try_lock().map_err(refused)? {
                 Some(lock) => Some(Client::spawn_at(

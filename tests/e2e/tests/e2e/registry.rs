@@ -114,7 +114,7 @@ fn what_holm_pushes_runs_under_podman() {
 
 #[test]
 fn m13_a_committed_image_runs_under_podman() {
-    let (registry, holm) = (Registry::with_busybox(), Holm::empty());
+    let (registry, holm) = (with_busybox(), Holm::empty());
     let (base, name) = (registry.name("busybox:latest"), registry.name("made/here:v2"));
     let container = holm.name();
     let script = "echo hello >/etc/made && rm /etc/passwd";
