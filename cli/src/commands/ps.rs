@@ -125,7 +125,9 @@ impl Ps {
             }
         }
         matching.truncate(last.unwrap_or(usize::MAX));
-        let with_size = self.size && !self.quiet;
+        // Asking for it is enough, as in Docker.
+        let asked = self.format.as_deref().is_some_and(|format| format.contains(".Size"));
+        let with_size = (self.size || asked) && !self.quiet;
         let mut found = Vec::new();
         for (container, state) in &matching {
             let mut described = self.describe(container, state, &images);

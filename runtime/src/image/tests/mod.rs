@@ -2,6 +2,7 @@
 
 mod archive;
 mod check;
+mod committing;
 #[path = "../../../../erofs/tests/disk/mod.rs"]
 mod disk;
 mod hostile;
