@@ -48,6 +48,9 @@ impl Supervisor {
     }
 
     fn end_serving(mut self, result: Result<(), SupervisorError>) -> Result<(), SupervisorError> {
+        // Who comes now is not told that it can begin, and finds a supervisor of its own after this one.
+        self.serves_files = false;
+        self.vm.has_files = false;
         if result.is_ok()
             && let Some(agent) = &self.vm.agent
             && let Err(error) = agent.shutdown()

@@ -46,7 +46,10 @@ fn a_commit_is_the_base_and_one_layer() {
     let env = config.config().as_ref().unwrap().env().clone();
     assert_eq!(env, Some(vec!["A=1".to_owned(), "B=2".to_owned()]));
     let last = config.history().as_ref().unwrap().last().unwrap().clone();
-    assert_eq!((last.comment().as_deref(), last.created_by().as_deref()), (Some("a message"), Some("sh -c true")));
+    assert_eq!(
+        (last.comment().as_deref(), last.created_by().as_deref()),
+        (Some("a message"), Some("sh -c true"))
+    );
     // The base is what it was, and goes without the other.
     assert_eq!(fixture.store.resolve("base:v1").unwrap().id(), before.id());
     fixture.store.remove("base:v1", false, &|_| Vec::new()).unwrap();

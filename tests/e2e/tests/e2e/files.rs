@@ -19,7 +19,7 @@ fn running(holm: &Holm, script: &str) -> String {
 }
 
 const CHANGES: &str = "mkdir -p /new/sub && echo hello >/new/sub/file && rm /etc/passwd && chmod 711 /home && echo x >>/etc/group";
-const DIFF: &str = "C /etc\nC /etc/group\nD /etc/passwd\nA /new\nA /new/sub\nA /new/sub/file\nC /home";
+const DIFF: &str = "C /etc\nC /etc/group\nD /etc/passwd\nC /home\nA /new\nA /new/sub\nA /new/sub/file";
 
 #[test]
 fn m12_diff_lists_what_changed_running_and_stopped() {
