@@ -30,14 +30,6 @@ pub(crate) fn part(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// A file's name of a guest's as it may be shown: what moves a terminal's cursor or turns its text around is a question mark.
-pub(crate) fn file_name(name: &[u8]) -> String {
-    let turns =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let shown = |c: char| if c.is_control() || turns(c) { '?' } else { c };
-    String::from_utf8_lossy(name).chars().map(shown).collect()
-}
-
 /// A table without borders, columns three spaces apart, as Docker prints them.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
@@ -139,11 +131,6 @@ mod tests {
         {
             assert_eq!(size(bytes), text);
         }
-    }
-
-    #[test]
-    fn file_names_do_nothing_to_a_terminal() {
-        assert_eq!(file_name("/étc/\x1b[31m\n\u{202e}x".as_bytes()), "/étc/?[31m??x");
     }
 
     #[test]

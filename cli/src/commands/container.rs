@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::{
-    attach, commit, cp, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps, rename, restart, rm, run, start,
-    stats, stop, top, unpause, update, wait,
+    attach, commit, cp, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps, rename,
+    restart, rm, run, start, stats, stop, top, unpause, update, wait,
 };
 
 /// Manage containers

@@ -14,7 +14,8 @@ use crate::output;
 #[derive(Debug, Args)]
 #[command(
     override_usage = "holm cp [OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n       holm cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
-    after_help = "Use '-' as the source to read a tar archive from stdin and extract it to a directory of a container.\n\
+    after_help = "Examples:\n  holm cp web:/etc/hosts .\n  holm cp -a site/. web:/srv\n\n\
+                  Use '-' as the source to read a tar archive from stdin and extract it to a directory of a container.\n\
                   Use '-' as the destination to write a tar archive of a container's file to stdout.\n\
                   On the host, files belong to you and have no set-user-ID bits unless -a is given; devices are not made."
 )]

@@ -10,7 +10,7 @@ use crate::output;
 
 /// Inspect changes to files or directories on a container's filesystem
 #[derive(Debug, Args)]
-#[command(after_help = "A: added, C: changed, D: deleted")]
+#[command(after_help = "Example:\n  holm diff web\n\nA: added, C: changed, D: deleted")]
 pub(crate) struct Diff {
     /// Name or ID
     container: String,
@@ -28,7 +28,7 @@ impl Diff {
             let files = super::files(&store, &container)?;
             let list = files.fetch(super::transfer(Transfer::ListChanges)?, MAX_BYTES)?;
             for (kind, path) in changes(&list)? {
-                output::line(&format!("{kind} {}", output::file_name(path)));
+                output::line(&format!("{kind} {}", output::printable(&String::from_utf8_lossy(path))));
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -12,6 +12,7 @@ use holm_runtime::supervisor::Moving;
 
 /// Export a container's filesystem as a tar archive
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  holm export -o web.tar web\n  holm export web | tar -t")]
 pub(crate) struct Export {
     /// Write to a file, instead of STDOUT
     #[arg(short, long, value_name = "FILE")]

@@ -35,8 +35,8 @@ use self::catalog::{Catalog, Record};
 use self::lock::StoreLock;
 use super::layer::tree::LayerTree;
 use super::{
-    Archive, CommitOptions, Digest, Image, ImageError, ImportOptions, LayerLimits, LoadedImage, Progress, Pulled,
-    PushReport, Pushed, Reference, Selection,
+    Archive, CommitOptions, Digest, Image, ImageError, ImportOptions, LayerLimits, LoadedImage, Progress,
+    Pulled, PushReport, Pushed, Reference, Selection,
 };
 use super::{commit, import, load, remote, rootfs, save};
 use crate::check::{Depth, Finding};
