@@ -34,9 +34,9 @@ fn killed_command_lines_leave_nothing() {
     let holm = Holm::empty();
     holm.holm(["load", "-q", "-i"]).arg(TestImage::Busybox.archive()).outcome().ok();
     thread::scope(|scope| {
-        for lane in 0..4 {
+        for lane in 0..10 {
             let holm = &holm;
-            scope.spawn(move || (lane * 4..lane * 4 + 4).for_each(|number| life(holm, number)));
+            scope.spawn(move || (lane * 5..lane * 5 + 5).for_each(|number| life(holm, number)));
         }
     });
     let left = holm.holm(["ps", "-aq"]).outcome().ok();
@@ -53,6 +53,7 @@ fn killed_command_lines_leave_nothing() {
     assert_eq!(entries(&holm.root().join("names")), [""; 0]);
     assert_eq!(entries(holm.run_directory()), [""; 0]);
     assert_eq!(users_of(holm.root()), [""; 0]);
+    holm.holm(["system", "check", "--full"]).outcome().ok();
 }
 
 /// Processes that have a file below `directory` open.
