@@ -54,6 +54,7 @@ impl Commit {
         let request = TransferRequest { pause: self.pause, ..super::transfer(Transfer::ExportLayer)? };
         let layer = WholeLayer(Some(files.begin(request)?));
         let image = images.commit_layer(&base, layer, &options)?;
+        container.note("commit", &[("imageID", image.id.to_string())]);
         output::line(&image.id.to_string());
         Ok(ExitCode::SUCCESS)
     }

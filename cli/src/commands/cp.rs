@@ -69,6 +69,7 @@ impl Cp {
             // Refused above.
             _ => 0,
         };
+        container.note(if inward { "extract-to-dir" } else { "archive-path" }, &[]);
         if !self.quiet && io::stdout().is_terminal() {
             output::note(&format!("Successfully copied {} from {from} to {to}", output::size(bytes)));
         }

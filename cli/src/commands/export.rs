@@ -38,6 +38,7 @@ impl Export {
             }
             None => carry(tar, io::stdout().lock(), "cannot write to standard output")?,
         }
+        container.note("export", &[]);
         Ok(ExitCode::SUCCESS)
     }
 }

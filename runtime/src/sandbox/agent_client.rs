@@ -16,6 +16,7 @@ use protobuf::MessageField;
 use ttrpc::Code;
 use ttrpc::context::Context;
 
+use super::stillness::Stillness;
 use super::transfer::{FileStatus, TransferRequest};
 use super::usage::{self, ProcessUsage, Usage};
 use crate::bundle::EngineFile;
@@ -28,6 +29,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct AgentClient {
     ttrpc: Ttrpc,
     container_id: String,
+    stillness: Stillness,
 }
 
 /// What CreateContainer takes.
@@ -121,7 +123,11 @@ impl AgentClient {
     /// When the connection cannot be used.
     pub fn new(connection: UnixStream, container_id: &str) -> Result<Self, AgentError> {
         let client = ttrpc::Client::new(connection.into_raw_fd()).map_err(|e| AgentError::of(&e))?;
-        Ok(Self { ttrpc: Ttrpc::new(client), container_id: container_id.to_owned() })
+        Ok(Self {
+            ttrpc: Ttrpc::new(client),
+            container_id: container_id.to_owned(),
+            stillness: Stillness::default(),
+        })
     }
 
     /// The container's own process for the empty id.
@@ -258,11 +264,23 @@ impl AgentClient {
         self.ttrpc.read_usage(call(), &message).map(Usage::from).map_err(|e| AgentError::of(&e))
     }
 
-    /// Stops every process of the container, or lets them go on.
+    /// Stops every process of the container, until everybody who did so has called [`AgentClient::thaw`].
+    ///
+    /// # Errors
+    /// What the agent says; nothing is held then.
+    pub fn freeze(&self) -> Result<(), AgentError> {
+        self.stillness.hold(|| self.set_frozen(true))
+    }
+
+    /// Lets the processes go on, as far as the caller is concerned.
     ///
     /// # Errors
     /// What the agent says.
-    pub fn freeze(&self, frozen: bool) -> Result<(), AgentError> {
+    pub fn thaw(&self) -> Result<(), AgentError> {
+        self.stillness.release(|| self.set_frozen(false))
+    }
+
+    fn set_frozen(&self, frozen: bool) -> Result<(), AgentError> {
         let message = FreezeContainerRequest {
             container_id: self.container_id.clone(),
             frozen,

@@ -6,6 +6,7 @@
 mod agent_client;
 mod boot;
 mod shape;
+mod stillness;
 mod stream;
 mod transfer;
 mod usage;

@@ -100,8 +100,8 @@ impl Supervisor {
     fn transfer_task(&self, request: TransferRequest) -> Result<TransferTask, String> {
         let agent = self.agent_with_files()?.clone();
         let vsock_socket = self.vm.sandbox.as_ref().map(|sandbox| sandbox.vsock_socket.clone());
-        // Processes that stand still already are not to be woken afterwards.
-        let pause = request.pause && self.state.status == Status::Running;
+        // Without a workload nothing has to stand still.
+        let pause = request.pause && self.vm.started.is_some();
         Ok(TransferTask {
             agent,
             container_id: self.container.id.to_string(),
@@ -243,7 +243,8 @@ impl Supervisor {
             (_, false) => return Err(format!("container {short} is not paused")),
             (_, true) => return Err(format!("container {short} is not running")),
         }
-        self.running_agent()?.freeze(frozen).map_err(|error| error.to_string())?;
+        let agent = self.running_agent()?;
+        if frozen { agent.freeze() } else { agent.thaw() }.map_err(|error| error.to_string())?;
         if let Some(monitor) = self.vm.health.as_mut().filter(|_| !frozen) {
             monitor.resume(Instant::now());
         }

@@ -59,9 +59,9 @@ impl TransferTask {
         if !self.request.pause {
             return self.transfer(stream);
         }
-        self.agent.freeze(true)?;
+        self.agent.freeze()?;
         let result = self.transfer(stream);
-        self.agent.freeze(false)?;
+        self.agent.thaw()?;
         result
     }
 
