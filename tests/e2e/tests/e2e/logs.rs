@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use holm_e2e::{Holm, TestImage};
+use holm_e2e::{Holm, Outcome, TestImage, until};
 
 /// Runs a script in the background and waits for its end.
 fn ran(holm: &Holm, options: &[&str], script: &str) -> String {
@@ -75,8 +75,22 @@ fn a_full_disk_stops_no_workload_and_loses_no_state() {
     let environment = holm.holm(["version"]).command();
     command.args(["--mount", "sh", "-c", &script]);
     command.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let outcome: holm_e2e::Outcome = command.output().unwrap().into();
+    let outcome: Outcome = command.output().unwrap().into();
     let printed = outcome.ok();
     let ends: Vec<&str> = printed.lines().skip(1).collect();
     assert_eq!(ends, ["400000", "100%", "exited 0", "talker"], "{printed}");
+}
+
+#[test]
+fn logs_go_to_the_hosts_journal_when_that_is_asked_for() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = ran(&holm, &["--log-driver", "journald"], "echo out; echo err >&2");
+    let found = |field: &str| {
+        let mut journal = std::process::Command::new("journalctl");
+        journal.args(["-q", "-o", "cat", &format!("CONTAINER_NAME={name}"), field]);
+        Outcome::from(journal.output().unwrap()).ok()
+    };
+    until("the journal has it", || found("PRIORITY=3") == "err");
+    assert_eq!(found("PRIORITY=6"), "out");
+    holm.holm(["rm", &name]).outcome().ok();
 }
