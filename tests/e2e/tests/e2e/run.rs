@@ -18,7 +18,7 @@ fn m19_exit_codes_pass_through() {
     holm.run(["busybox", "no-such-program"]).fails(127, "executable file not found in $PATH");
     holm.run(["busybox", "/no/such/program"]).fails(127, "no such file or directory");
     holm.run(["busybox", "/etc/passwd"]).fails(126, "permission denied");
-    holm.run(["no-such-image", "true"]).fails(125, "no-such-image");
+    holm.run(["--pull", "never", "no-such-image", "true"]).fails(125, "no-such-image");
 }
 
 #[test]
