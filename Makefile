@@ -82,9 +82,11 @@ unit: packages
 	tools/nextest run --workspace --exclude holm-e2e
 
 e2e: host
+	@$(HOST) tools
 	@rm -f target/lab-deaths
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/tests/lab/runner HOLM_TEST_HOST=$$($(HOST) kind) \
-		PATH="$(CURDIR)/$(STAGE)/usr/local/bin:$$PATH" tools/nextest run -p holm-e2e -p holm-runtime --profile e2e; status=$$?; \
+		PATH="$(CURDIR)/$(STAGE)/usr/local/bin:$$PATH" tools/nextest run -p holm-e2e -p holm-runtime -p holm-vmm -p holm-erofs \
+		--profile e2e; status=$$?; \
 		[ ! -s target/lab-deaths ] || { echo "WARNING: the lab died under these tests, which were run again" \
 			"(tests/lab/README.md):"; cat target/lab-deaths; }; exit $$status
 

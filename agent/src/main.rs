@@ -1,8 +1,8 @@
 //! `holm-agent`: PID 1 of a Holm guest, and the only program that is Holm's in it.
 //!
 //! One thread: an async runtime that serves ttrpc to the host ([`control`], [`server`]) and moves stdio ([`stdio`]).
-//! Containers are made by cloning it ([`child`]), and so are the processes that transfer files ([`files`]). When it fails for good it ends, the kernel panics, and the VMM reports
-//! that; the reason is the last line of the kernel's log.
+//! Containers are made by cloning it ([`child`]), and so are the processes that transfer files ([`files`]). When it fails for
+//! good it ends, the kernel panics, and the VMM reports that; the reason is the last line of the kernel's log.
 
 mod boot;
 mod child;
@@ -13,13 +13,18 @@ mod fault;
 mod files;
 mod klog;
 mod mount_points;
+mod names;
 mod oci;
+mod plug;
 mod reaper;
 mod registry;
 mod rootfs;
 mod server;
+mod shares;
+mod sockets;
 mod stdio;
 mod sys;
+mod volumes;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 //!                    /stubs      what the image lacks to mount on, see [`crate::mount_points`]
 //!                    /writable   ext4 disk or tmpfs: upper/ and work/
 //!                    /root       overlay of the two; the container's /
+//!                    /view      the root once more, with the host's directories and files in it
 //!                    /files      what the engine binds over paths of the container
 //! ```
 
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::boot::RUN;
+use crate::container::mounts::MountPlan;
+use crate::container::rootdir::RootDir;
 use crate::disk;
 use crate::fault::{At, Fault};
 use crate::files::Layers;
@@ -22,7 +25,7 @@ use crate::mount_points::{self, MountPoint};
 
 /// ext4's options. `discard` gives deleted blocks back to the host's sparse file; the inode tables of that file are
 /// zero already, so nothing needs to write them.
-const EXT4_OPTIONS: &str = "discard,noinit_itable";
+pub(crate) const EXT4_OPTIONS: &str = "discard,noinit_itable";
 
 /// The mounts of one container; unmounted by [`Rootfs::unmount`], not on drop.
 pub(crate) struct Rootfs {
@@ -30,6 +33,7 @@ pub(crate) struct Rootfs {
     /// In the order of mounting.
     mounted: Vec<PathBuf>,
     has_image: bool,
+    has_view: bool,
     stubs: Vec<PathBuf>,
 }
 
@@ -45,7 +49,8 @@ impl Rootfs {
         let directory = Path::new(RUN).join(container_id);
         fs::DirBuilder::new().mode(0o700).create(&directory).at("making the container's directory")?;
         let has_image = !image.is_empty();
-        let mut rootfs = Self { directory, mounted: Vec::new(), has_image, stubs: Vec::new() };
+        let mut rootfs =
+            Self { directory, mounted: Vec::new(), has_image, has_view: false, stubs: Vec::new() };
         if let Err(fault) = rootfs.mount_layers(image, writable, points) {
             rootfs.unmount();
             return Err(fault);
@@ -64,8 +69,27 @@ impl Rootfs {
             image: self.has_image.then(|| self.directory.join("image")),
             upper: self.directory.join("writable/upper"),
             root: self.path(),
+            view: if self.has_view { self.directory.join("view") } else { self.path() },
             stubs: self.stubs.clone(),
         }
+    }
+
+    /// Mounts the root once more, with those of `mounts` in it that are the host's: that is what files are copied from and
+    /// to. What is mounted elsewhere (in a tmpfs of the container's) is left out.
+    pub(crate) fn mount_view(&mut self, mounts: &[MountPlan]) -> Result<(), Fault> {
+        let shares: Vec<_> = mounts.iter().filter(|mount| mount.is_of_host()).collect();
+        if shares.is_empty() {
+            return Ok(());
+        }
+        self.mount_one(&self.path(), "view", "", MsFlags::MS_BIND, "")?;
+        self.has_view = true;
+        let root = RootDir::open(&self.directory.join("view")).at("opening the view of the root")?;
+        for share in shares {
+            if root.find(&share.destination).is_ok() {
+                share.apply(&root)?;
+            }
+        }
+        Ok(())
     }
 
     /// A directory in the guest's memory for files of the container's that are not in its layers.

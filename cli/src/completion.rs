@@ -11,6 +11,8 @@ use clap_complete::env::CompleteEnv;
 use holm_runtime::container::{ContainerStore, Status};
 use holm_runtime::host::Directories;
 use holm_runtime::image::ImageStore;
+use holm_runtime::network::NetworkStore;
+use holm_runtime::volume::VolumeStore;
 
 use crate::{Cli, output};
 
@@ -47,6 +49,8 @@ fn candidates(verb: &str, argument: Arg) -> Arg {
     match argument.get_id().as_str() {
         "container" | "containers" => argument.add(ArgValueCandidates::new(move || containers(&verb))),
         "image" | "images" | "source_image" => argument.add(ArgValueCandidates::new(images)),
+        "network" | "networks" => argument.add(ArgValueCandidates::new(networks)),
+        "volumes_of_store" => argument.add(ArgValueCandidates::new(volumes)),
         "names" => argument.add(ArgValueCandidates::new(move || {
             containers(&verb).into_iter().chain(images()).collect::<Vec<_>>()
         })),
@@ -56,15 +60,27 @@ fn candidates(verb: &str, argument: Arg) -> Arg {
 
 /// Names of the containers with which the verb can do something. A store that cannot be read has none.
 fn containers(verb: &str) -> Vec<CompletionCandidate> {
-    let all = ContainerStore::new(Directories::from_environment()).list().unwrap_or_default();
+    let all = ContainerStore::new(Directories::from_environment()).list_states().unwrap_or_default();
     let fits = |status: Status| match verb {
         "attach" | "exec" | "kill" | "pause" | "stop" | "top" => status == Status::Running,
         "unpause" => status == Status::Paused,
         "start" => matches!(status, Status::Created | Status::Exited),
         _ => true,
     };
-    let fitting = all.iter().filter(|container| container.state().is_ok_and(|state| fits(state.status)));
-    fitting.map(|container| CompletionCandidate::new(container.name.as_str())).collect()
+    let fitting = all.iter().filter(|(_, state)| fits(state.status));
+    fitting.map(|(container, _)| CompletionCandidate::new(container.name.as_str())).collect()
+}
+
+/// Names of volumes.
+fn volumes() -> Vec<CompletionCandidate> {
+    let all = VolumeStore::new(Directories::from_environment()).list().unwrap_or_default();
+    all.iter().map(|volume| CompletionCandidate::new(volume.name.as_str())).collect()
+}
+
+/// Names of networks.
+fn networks() -> Vec<CompletionCandidate> {
+    let all = NetworkStore::new(Directories::from_environment()).list().unwrap_or_default();
+    all.iter().map(|network| CompletionCandidate::new(network.name.as_str())).collect()
 }
 
 /// Names of images; IDs of those without.

@@ -2,19 +2,25 @@
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use holm_protocol::vm_config::MAX_VCPUS;
 use holm_runtime::bundle;
 use holm_runtime::container::settings::{
-    CapabilityName, Cpus, EnvVar, Label, Labels, LayerSize, LogConfig, LogDriver, LogOption, MemorySize,
-    RestartPolicy, Settings, SignalName, Sysctl, TmpfsMount, Ulimit,
+    CapabilityName, EnvVar, Label, Labels, LayerSize, Limits, LogConfig, LogDriver, LogOption, MemorySize,
+    Mount, MountFlag, RestartPolicy, Settings, ShmSize, SignalName, Sysctl, TmpfsMount, Ulimit, VolumeFlag,
+    VolumesFrom,
 };
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
 use holm_runtime::image::{Image, ImageError, ImageStore};
 use holm_runtime::logs;
 use holm_runtime::registry::Registries;
+use holm_runtime::volume::{self, MountRequests, VolumeName, VolumeStore};
 use time::OffsetDateTime;
 
 use crate::cid_file::CidFile;
+use crate::device_rate_options::DeviceRateOptions;
 use crate::health_options::HealthOptions;
+use crate::limit_options::LimitOptions;
+use crate::network_options::NetworkOptions;
 use crate::nonce::nonce;
 use crate::transfer::{Show, SignalWatch};
 use crate::{commands, output};
@@ -25,6 +31,8 @@ pub(crate) struct ContainerOptions {
     /// Add an annotation to the container
     #[arg(long, value_name = "KEY=VALUE")]
     annotation: Vec<Label>,
+    #[command(flatten)]
+    network: NetworkOptions,
     /// Add Linux capabilities
     #[arg(long, value_name = "CAP")]
     cap_add: Vec<CapabilityName>,
@@ -34,9 +42,10 @@ pub(crate) struct ContainerOptions {
     /// Drop Linux capabilities
     #[arg(long, value_name = "CAP")]
     cap_drop: Vec<CapabilityName>,
-    /// Number of CPUs
-    #[arg(long, value_name = "NUMBER")]
-    cpus: Option<Cpus>,
+    #[command(flatten)]
+    limits: LimitOptions,
+    #[command(flatten)]
+    device_rates: DeviceRateOptions,
     /// Overwrite the default entrypoint of the image
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
@@ -69,9 +78,9 @@ pub(crate) struct ContainerOptions {
     /// Log driver options; json-file keeps max-file=5 files of max-size=20m (-1 for unlimited)
     #[arg(long, value_name = "KEY=VALUE")]
     log_opt: Vec<LogOption>,
-    /// Memory limit (b, k, m or g); the VM is sized from it
-    #[arg(short, long, value_name = "BYTES")]
-    memory: Option<MemorySize>,
+    /// Attach a filesystem mount to the container (type=bind|volume|tmpfs,source=...,target=...,readonly)
+    #[arg(long, value_name = "MOUNT")]
+    mount: Vec<MountFlag>,
     /// Assign a name to the container
     #[arg(long)]
     name: Option<ContainerName>,
@@ -93,6 +102,9 @@ pub(crate) struct ContainerOptions {
     /// Security options (no-new-privileges)
     #[arg(long, value_name = "OPTION", value_parser = ["no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"])]
     security_opt: Vec<String>,
+    /// Size of /dev/shm
+    #[arg(long, value_name = "BYTES", default_value = "64m", hide_default_value = true)]
+    shm_size: ShmSize,
     /// Signal to stop the container
     #[arg(long, value_name = "SIGNAL")]
     stop_signal: Option<SignalName>,
@@ -117,6 +129,18 @@ pub(crate) struct ContainerOptions {
     /// Username or UID (format: <name|uid>[:<group|gid>])
     #[arg(short, long)]
     user: Option<String>,
+    /// Virtual CPUs of the VM, at least (default: what the limits need)
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_VCPUS)))]
+    vm_cpus: Option<u8>,
+    /// Memory of the VM, at least (default: what the limits need, or 512m)
+    #[arg(long, value_name = "BYTES")]
+    vm_memory: Option<MemorySize>,
+    /// Bind mount a directory or file of the host, or a volume
+    #[arg(short, long, value_name = "[SOURCE:]PATH[:OPTIONS]")]
+    volume: Vec<VolumeFlag>,
+    /// Mount volumes from the specified container(s)
+    #[arg(long, value_name = "CONTAINER[:ro|rw]")]
+    volumes_from: Vec<VolumesFrom>,
     /// Working directory inside the container
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -160,6 +184,7 @@ impl ContainerOptions {
     /// # Errors
     /// When image or settings make no container; nothing is left then.
     pub(crate) fn create(self, store: &ContainerStore) -> Result<Container> {
+        self.network.check(store)?;
         let cidfile = self.cidfile.as_deref().map(CidFile::create).transpose()?;
         let image = self.find_image(&ImageStore::open(store.directories().root())?)?;
         let container = self.create_from(store, &image)?;
@@ -187,7 +212,36 @@ impl ContainerOptions {
         Ok(store.resolve(&pulled.id.to_string())?)
     }
 
-    fn create_from(self, store: &ContainerStore, image: &Image) -> Result<Container> {
+    fn create_from(mut self, store: &ContainerStore, image: &Image) -> Result<Container> {
+        let requests = self.mount_requests(image);
+        if requests.concern_no_volume() {
+            self.tmpfs = requests.tmpfs;
+            return self.create_with(store, image, Vec::new());
+        }
+        let volumes = VolumeStore::new(store.directories().clone());
+        // Held until the record is there, which is what keeps a volume from being removed.
+        let lock = volumes.lock()?;
+        let mut anonymous = Vec::new();
+        let random = || {
+            let name = VolumeName::generated(&format!("{}{}", nonce()?, nonce()?))?;
+            anonymous.push(name.clone());
+            Ok(name)
+        };
+        let planned = volume::plan::<anyhow::Error>(requests, &volumes, &lock, store, random);
+        let made = planned.and_then(|(mounts, tmpfs)| {
+            self.tmpfs = tmpfs;
+            self.create_with(store, image, mounts)
+        });
+        if made.is_err() {
+            // Nobody knows their names.
+            for volume in anonymous.iter().filter_map(|name| volumes.find(name.as_str()).ok()) {
+                volumes.remove(&lock, &volume, store)?;
+            }
+        }
+        made
+    }
+
+    fn create_with(self, store: &ContainerStore, image: &Image, mounts: Vec<Mount>) -> Result<Container> {
         let nonce = nonce()?;
         let name = self.name.clone();
         let generated = u64::from_str_radix(nonce.get(..15).unwrap_or("0"), 16).unwrap_or(0);
@@ -196,16 +250,30 @@ impl ContainerOptions {
             image_id: image.id().to_string(),
             image: self.image.clone(),
             name: ContainerName::generated(generated),
-            settings: self.settings(image)?,
+            settings: self.settings(image, mounts)?,
             nonce,
         };
         // What the image and the settings make impossible is told before anything is made.
         bundle::build(image.config(), &record.settings, "check")?;
         logs::check(&record.settings.log_config)?;
+        volume::check_rates(&record.settings, &VolumeStore::new(store.directories().clone()))?;
         Ok(store.create(record, name)?)
     }
 
-    fn settings(self, image: &Image) -> Result<Settings> {
+    /// What is to be mounted, taken out of the flags.
+    fn mount_requests(&mut self, image: &Image) -> MountRequests {
+        let short = std::mem::take(&mut self.volume).into_iter().map(|flag| flag.0);
+        let long = std::mem::take(&mut self.mount).into_iter().map(|flag| flag.0);
+        let config = image.config().config().as_ref();
+        MountRequests {
+            mounts: short.chain(long).collect(),
+            from: std::mem::take(&mut self.volumes_from),
+            tmpfs: std::mem::take(&mut self.tmpfs),
+            of_image: config.and_then(|config| config.volumes().clone()).unwrap_or_default(),
+        }
+    }
+
+    fn settings(self, image: &Image, mounts: Vec<Mount>) -> Result<Settings> {
         let from_caller = |name: &str| std::env::var(name).ok();
         let mut env = Vec::new();
         for file in &self.env_file {
@@ -219,7 +287,7 @@ impl ContainerOptions {
         labels.extend(self.label);
         let mut annotations = Labels::new();
         annotations.extend(self.annotation);
-        Ok(Settings {
+        let mut settings = Settings {
             entrypoint: self.entrypoint,
             cmd: self.command,
             env: env.iter().filter_map(|variable| variable.pinned(from_caller)).collect(),
@@ -238,16 +306,23 @@ impl ContainerOptions {
             no_new_privileges: !self.security_opt.is_empty(),
             cap_add: self.cap_add,
             cap_drop: self.cap_drop,
+            mounts,
             tmpfs: self.tmpfs,
             ulimits: self.ulimit,
             sysctls: self.sysctl,
-            memory: self.memory,
-            cpus: self.cpus,
             restart: self.restart,
             stop_signal: self.stop_signal,
             stop_timeout_s: self.stop_timeout,
+            limits: Limits::default().changed(&self.limits.limits()?)?,
+            device_rates: self.device_rates.rates(),
+            vm_memory: self.vm_memory,
+            vm_cpus: self.vm_cpus,
+            shm_size: self.shm_size,
             layer_size: self.storage_opt,
             log_config: LogConfig::new(self.log_driver, self.log_opt)?,
-        })
+            ..Settings::default()
+        };
+        self.network.fill(&mut settings, image)?;
+        Ok(settings)
     }
 }

@@ -9,14 +9,19 @@ mod commands;
 mod completion;
 mod container_options;
 mod copy;
+mod device_rate_options;
 mod exit;
+mod filters;
 mod format;
 mod health_options;
 mod label_match;
+mod limit_options;
 mod moment;
+mod network_options;
 mod nonce;
 mod output;
 mod progress;
+mod published;
 mod transfer;
 
 use std::process::ExitCode;
@@ -50,10 +55,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// `HOLM_LOG=debug` logs to standard error; without it there is no logging at all.
+/// `HOLM_LOG=debug` logs to standard error; without it there are only warnings, as plain lines.
 fn init_logging() {
     let level = std::env::var("HOLM_LOG").ok().and_then(|level| level.parse::<LevelFilter>().ok());
-    if let Some(level) = level {
-        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    match level {
+        Some(level) => log.with_max_level(level).init(),
+        None => log.with_max_level(LevelFilter::WARN).without_time().with_target(false).init(),
     }
 }

@@ -268,7 +268,7 @@ fn events_are_told_while_they_happen_and_afterwards() {
 }
 
 #[test]
-fn m18_update_changes_the_restart_policy_and_nothing_else() {
+fn m18_update_changes_restart_policy_and_limits_and_nothing_else() {
     let holm = Holm::new();
     load(&holm, "app", 1);
     let id = holm.ok(&["create", "--name", "web", "--restart", "always", "app"]);
@@ -277,7 +277,35 @@ fn m18_update_changes_the_restart_policy_and_nothing_else() {
     assert_eq!(policy("web"), "{\"MaximumRetryCount\":3,\"Name\":\"on-failure\"}\n");
     assert_eq!(holm.ok(&["inspect", "-f", "{{.Id}}", "web"]), id);
     holm.fails(&["update", "web"], "you must provide one or more flags");
-    holm.fails(&["update", "-m", "1g", "web"], "--memory cannot be changed yet");
+    let limits =
+        ["-m=1g", "--memory-swap=-1", "--memory-reservation=64m", "--cpus=1.5", "-c=512", "--pids-limit=9"];
+    holm.ok(&[&["update"], &limits[..], &["web"]].concat());
+    let shown = |fields: &str| holm.ok(&["inspect", "-f", fields, "web"]);
+    assert_eq!(
+        shown(
+            "{{with .HostConfig}}{{.Memory}} {{.MemorySwap}} {{.MemoryReservation}} {{.NanoCpus}} {{.CpuShares}} {{.PidsLimit}}{{end}}"
+        ),
+        "1073741824 -1 67108864 1500000000 512 9\n"
+    );
+    assert_eq!(shown("{{.Vm.MemoryMiB}} {{.Vm.Vcpus}}"), "1088 2\n");
+    holm.ok(&["update", "--pids-limit", "-1", "-m", "32m", "--memory-reservation", "16m", "web"]);
+    assert_eq!(
+        shown("{{.HostConfig.PidsLimit}} {{.HostConfig.Memory}} {{.HostConfig.CpuShares}}"),
+        "nil 33554432 512\n"
+    );
+    let refused = |flags: &[&str], why: &str| {
+        let output = holm.command(&[&["update"], flags, &["web"]].concat()).output().unwrap();
+        assert!(!output.status.success() && text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    };
+    refused(
+        &["--memory-reservation=1g"],
+        "cannot update container web: minimum memory limit can not be less than",
+    );
+    refused(&["--memory-swap=16m"], "minimum memory-swap limit should be larger than memory limit");
+    refused(&["--cpuset-cpus=900"], "requested CPUs are not available");
+    refused(&["-c=-1"], "invalid CPU shares (-1): value must be a positive integer");
+    refused(&["--blkio-weight=10"], "--blkio-weight cannot be changed");
+    assert_eq!(holm.ok(&["inspect", "-f", "{{.Id}}", "web"]), id);
     holm.ok(&["create", "--name", "brief", "--rm", "app"]);
     let refused = holm.command(&["update", "--restart", "always", "brief"]).output().unwrap();
     assert!(refused.status.code() == Some(1) && text(&refused.stderr).contains("because --rm is set"));
@@ -338,4 +366,51 @@ fn every_verb_has_a_manual_page() {
         page("holm-run.1").contains("\\-\\-health\\-cmd") && page("holm-image-prune.1").contains("EXTRA")
     );
     assert!(!PathBuf::from(&directory).join("holm-supervise.1").exists());
+}
+
+#[test]
+fn volumes_are_made_listed_and_removed_when_nobody_has_them() {
+    let holm = Holm::new();
+    load(&holm, "app", 1);
+    assert_eq!(holm.ok(&["volume", "create", "--label", "keep=yes", "data"]), "data\n");
+    let anonymous = holm.ok(&["volume", "create"]).trim().to_owned();
+    assert_eq!(anonymous.len(), 64);
+    assert_eq!(holm.ok(&["volume", "ls", "-f", "label=keep"]), "DRIVER   VOLUME NAME\nlocal    data\n");
+    let inspected = json_of(&holm.ok(&["volume", "inspect", "data"]));
+    assert_eq!((&inspected[0]["Name"], &inspected[0]["Labels"]["keep"]), (&json!("data"), &json!("yes")));
+    assert_eq!(json_of(&holm.ok(&["inspect", "--type", "volume", "data"])), inspected);
+    holm.fails(&["volume", "create", "-d", "nfs", "x1"], "plugin \"nfs\" not found");
+    let refused = holm.command(&["create", "-v", "/srv:data", "app"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(125));
+    assert!(text(&refused.stderr).contains("mount path must be absolute"), "{}", text(&refused.stderr));
+
+    let directory = path(&holm, "made/here");
+    let bind = format!("{directory}:/srv:ro");
+    holm.ok(&["create", "--name", "web", "-v", "data:/data", "-v", "/cache", "-v", &bind, "app"]);
+    assert!(fs::metadata(&directory).unwrap().is_dir());
+    let mounts = json_of(&holm.ok(&["inspect", "web"]))[0]["Mounts"].clone();
+    assert_eq!(
+        (&mounts[0]["Type"], &mounts[0]["Name"], &mounts[0]["RW"]),
+        (&json!("volume"), &json!("data"), &json!(true))
+    );
+    assert_eq!((&mounts[2]["Source"], &mounts[2]["Mode"]), (&json!(directory), &json!("ro")));
+    let before = holm.ok(&["volume", "ls", "-q"]);
+    holm.fails(&["create", "--name", "web", "-v", "/again", "app"], "web");
+    assert_eq!(holm.ok(&["volume", "ls", "-q"]), before, "a refused container leaves nothing");
+    holm.ok(&["create", "--name", "other", "--volumes-from", "web:ro", "app"]);
+    let mounts = json_of(&holm.ok(&["inspect", "other"]))[0]["Mounts"].clone();
+    assert_eq!((mounts.as_array().map(Vec::len), &mounts[0]["RW"]), (Some(3), &json!(false)));
+
+    let refused = holm.command(&["volume", "rm", "data"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("volume is in use - ["), "{}", text(&refused.stderr));
+    let pruned = holm.ok(&["volume", "prune", "-f"]);
+    assert!(pruned.starts_with(&format!("Deleted Volumes:\n{anonymous}\n\nTotal")), "{pruned}");
+    assert_eq!(holm.ok(&["volume", "ls", "-q", "-f", "dangling=false"]).lines().count(), 2);
+    assert!(holm.ok(&["system", "df"]).lines().any(|line| line.starts_with("Local Volumes   2       2")));
+    holm.ok(&["system", "check"]);
+    holm.ok(&["rm", "-v", "web", "other"]);
+    assert_eq!(holm.ok(&["volume", "ls", "-q"]), "data\n");
+    holm.ok(&["volume", "rm", "data"]);
+    assert_eq!(holm.ok(&["system", "prune", "-f", "--volumes"]), "Total reclaimed space: 0B\n");
 }

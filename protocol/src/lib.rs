@@ -1,6 +1,7 @@
 //! What crosses a boundary in Holm: types and constants only, no I/O, no threads.
 //!
 //! - [`vm_config`]: host -> VMM, one JSON document on a file descriptor.
+//! - [`vm_control`]: host -> VMM, devices that come and go while the VM runs.
 //! - [`vm_exit`]: VMM -> host, how a VM ended.
 //! - [`kvm_probe`]: VMM -> host, whether KVM can run guests.
 //! - [`agent`]: host <-> guest agent, ttrpc over vsock (`proto/agent.proto` is the contract).
@@ -10,4 +11,5 @@ pub mod agent;
 pub mod kvm_probe;
 pub mod stream;
 pub mod vm_config;
+pub mod vm_control;
 pub mod vm_exit;

@@ -6,6 +6,7 @@
 //! Trust: written by the host's runtime; nothing in it comes from a guest or an image but sizes.
 
 use std::collections::HashSet;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,16 @@ pub const MAX_MEMORY_MIB: u32 = 1 << 20;
 pub const MAX_VCPUS: u8 = 32;
 /// Most disks: one virtio-mmio interrupt line each, beside the other devices.
 pub const MAX_DISKS: usize = 12;
+/// Most shares of one VM; one device carries them all.
+pub const MAX_SHARES: usize = 200;
+/// Most networks.
+pub const MAX_NETWORKS: usize = 8;
+/// Most disks and networks together: of 19 interrupt lines, four are for shares, vsock, entropy and the balloon.
+pub const MAX_DISKS_AND_NETWORKS: usize = 15;
+/// The control channel, for whoever wants to inherit no other descriptor.
+pub const STANDARD_OUTPUT: i32 = 1;
+/// Smallest MTU (virtio 1.2 section 5.1.4.1; also what IPv4 asks of a link), in bytes.
+pub const MIN_MTU_BYTES: u16 = 68;
 /// A disk's segments and their lengths are multiples of this, in bytes.
 pub const SECTOR_BYTES: u64 = 512;
 /// Length of a virtio-blk serial number in bytes (virtio 1.2 section 5.2.6).
@@ -36,12 +47,22 @@ pub struct VmConfig {
     /// Disks in the order in which the guest sees them.
     #[serde(default)]
     pub disks: Vec<DiskConfig>,
+    /// Directories and files of the host, in the order of the names that the guest sees: `0`, `1`, ... (virtio-fs).
+    #[serde(default)]
+    pub shares: Vec<ShareConfig>,
+    /// Networks in the order in which the guest sees them.
+    #[serde(default)]
+    pub networks: Vec<NetworkConfig>,
     /// The channel between host and guest.
     #[serde(default)]
     pub vsock: Option<VsockConfig>,
     /// Where kernel messages go.
     #[serde(default)]
     pub console: ConsoleConfig,
+    /// Inherited descriptor on which requests come while the VM runs ([`crate::vm_control`]): standard output, on which nothing
+    /// else is written, or none of the standard streams.
+    #[serde(default)]
+    pub control_fd: Option<i32>,
 }
 
 /// Kernel, initramfs and additions to the command line.
@@ -67,6 +88,23 @@ pub struct DiskConfig {
     pub read_only: bool,
     /// At least one.
     pub segments: Vec<SegmentConfig>,
+    /// How fast it may be.
+    #[serde(default)]
+    pub rates: DiskRates,
+}
+
+/// Limits of a disk per second; `None` is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiskRates {
+    /// Bytes that are read.
+    pub read_bytes_per_s: Option<NonZeroU64>,
+    /// Bytes that are written.
+    pub write_bytes_per_s: Option<NonZeroU64>,
+    /// Requests that read.
+    pub read_requests_per_s: Option<NonZeroU64>,
+    /// Requests that write or discard.
+    pub write_requests_per_s: Option<NonZeroU64>,
 }
 
 /// A run of a disk's bytes.
@@ -81,6 +119,56 @@ pub struct SegmentConfig {
     /// Length on the disk, a multiple of [`SECTOR_BYTES`]. A read-only segment may be longer than its file: the rest
     /// reads as zeroes.
     pub length_bytes: u64,
+}
+
+/// A directory of the host that the guest may use, or one file in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShareConfig {
+    /// The directory: absolute, not a symbolic link.
+    pub directory: PathBuf,
+    /// The only name in it that there is for the guest: a single file. It is looked up by name at each use, so a file that
+    /// is renamed over it is seen.
+    #[serde(default)]
+    pub only: Option<String>,
+    /// Enforced by the VMM.
+    pub read_only: bool,
+}
+
+/// One virtio-net device over a TAP interface.
+///
+/// The interface comes as a descriptor and not by name: whoever is in a jail has no network to look names up in, and
+/// nothing but this interface is reached through it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Inherited descriptor of a TAP with `IFF_VNET_HDR` and `IFF_NO_PI`; no standard stream.
+    pub tap_fd: i32,
+    /// What the guest sees.
+    pub device: NetworkDevice,
+}
+
+/// A virtio-net device, whatever its TAP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkDevice {
+    /// The device's address; neither a group's nor zero.
+    pub mac: [u8; 6],
+    /// From [`MIN_MTU_BYTES`].
+    pub mtu_bytes: u16,
+    /// How fast it may be.
+    #[serde(default)]
+    pub rates: NetworkRates,
+}
+
+/// Limits of a network device; `None` is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkRates {
+    /// Bytes of frames to the guest in a second.
+    pub in_bytes_per_s: Option<NonZeroU64>,
+    /// Bytes of frames from the guest in a second.
+    pub out_bytes_per_s: Option<NonZeroU64>,
 }
 
 /// virtio-vsock with its host side on unix sockets.
@@ -152,6 +240,30 @@ pub enum ConfigError {
     /// Lengths add up to more than fits.
     #[error("disk {0:?} is too large")]
     DiskTooLarge(String),
+    /// More shares than one device carries.
+    #[error("{0} shares; allowed are at most {MAX_SHARES}")]
+    TooManyShares(usize),
+    /// A share's directory is relative.
+    #[error("share {}: must be an absolute path", .0.display())]
+    ShareDirectory(PathBuf),
+    /// A share's only name is no file name.
+    #[error("share name {0:?}: must be one file name")]
+    ShareName(String),
+    /// More networks than are allowed.
+    #[error("{0} networks; allowed are at most {MAX_NETWORKS}")]
+    TooManyNetworks(usize),
+    /// Disks and networks leave no interrupt line for the others.
+    #[error("{0} disks and networks together; allowed are at most {MAX_DISKS_AND_NETWORKS}")]
+    TooManyDevices(usize),
+    /// A network's or the control channel's descriptor is a standard stream, negative, or given twice.
+    #[error("descriptor {0} cannot be meant")]
+    Descriptor(i32),
+    /// A network device's address is no single station's.
+    #[error("network address {0:02x?} is none of a single device")]
+    NetworkAddress([u8; 6]),
+    /// A network's MTU is too small.
+    #[error("MTU {0}: must be at least {MIN_MTU_BYTES}")]
+    Mtu(u16),
     /// Reserved or broadcast context id.
     #[error("guest CID {0}: must be 3 to 4294967294")]
     GuestCid(u32),
@@ -187,12 +299,73 @@ impl VmConfig {
                 return Err(ConfigError::DuplicateDiskId(disk.id.clone()));
             }
         }
+        if self.shares.len() > MAX_SHARES {
+            return Err(ConfigError::TooManyShares(self.shares.len()));
+        }
+        self.shares.iter().try_for_each(ShareConfig::check)?;
+        if self.networks.len() > MAX_NETWORKS {
+            return Err(ConfigError::TooManyNetworks(self.networks.len()));
+        }
+        if self.disks.len() + self.networks.len() > MAX_DISKS_AND_NETWORKS {
+            return Err(ConfigError::TooManyDevices(self.disks.len() + self.networks.len()));
+        }
+        self.networks.iter().try_for_each(|network| network.device.check())?;
+        let mut descriptors = HashSet::new();
+        let control = self.control_fd.filter(|fd| *fd != STANDARD_OUTPUT);
+        for fd in self.networks.iter().map(|network| network.tap_fd).chain(control) {
+            // Standard input, output and error.
+            if fd <= 2 || !descriptors.insert(fd) {
+                return Err(ConfigError::Descriptor(fd));
+            }
+        }
         match &self.vsock {
             Some(vsock) if vsock.guest_cid < 3 || vsock.guest_cid == u32::MAX => {
                 Err(ConfigError::GuestCid(vsock.guest_cid))
             }
             _ => Ok(()),
         }
+    }
+
+    /// In which slot the `index`th network is: slots are filled with disks, shares, networks, vsock and entropy, in this
+    /// order.
+    #[must_use]
+    pub fn network_slot(&self, index: usize) -> u32 {
+        let before = self.disks.len() + usize::from(!self.shares.is_empty());
+        u32::try_from(before + index).unwrap_or(u32::MAX)
+    }
+}
+
+impl ShareConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !self.directory.is_absolute() {
+            return Err(ConfigError::ShareDirectory(self.directory.clone()));
+        }
+        match &self.only {
+            Some(name)
+                if name.is_empty()
+                    || name == "."
+                    || name == ".."
+                    || name.len() > 255
+                    || name.contains(['/', '\0']) =>
+            {
+                Err(ConfigError::ShareName(name.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl NetworkDevice {
+    /// Checks all that can be checked without the TAP.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let is_group = self.mac.first().is_some_and(|first| first & 1 != 0);
+        if is_group || self.mac == [0; 6] {
+            return Err(ConfigError::NetworkAddress(self.mac));
+        }
+        if self.mtu_bytes < MIN_MTU_BYTES { Err(ConfigError::Mtu(self.mtu_bytes)) } else { Ok(()) }
     }
 }
 
@@ -238,9 +411,24 @@ mod tests {
             vcpus: 1,
             memory_mib: 128,
             boot: BootConfig { kernel: "/vmlinux".into(), initramfs: "/initramfs".into(), cmdline: vec![] },
-            disks: vec![DiskConfig { id: "image".into(), read_only: true, segments: vec![segment(4096)] }],
+            disks: vec![DiskConfig {
+                id: "image".into(),
+                read_only: true,
+                segments: vec![segment(4096)],
+                rates: DiskRates::default(),
+            }],
+            shares: vec![ShareConfig { directory: "/srv".into(), only: None, read_only: true }],
+            networks: vec![NetworkConfig {
+                tap_fd: 3,
+                device: NetworkDevice {
+                    mac: [2, 0, 0, 0, 0, 1],
+                    mtu_bytes: 1500,
+                    rates: NetworkRates::default(),
+                },
+            }],
             vsock: Some(VsockConfig { guest_cid: 3, socket: "/vsock".into(), host_ports: vec![1024] }),
             console: ConsoleConfig::Off,
+            control_fd: Some(4),
         }
     }
 
@@ -250,6 +438,14 @@ mod tests {
         assert_eq!(config.check(), Ok(()));
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<VmConfig>(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn networks_come_after_disks_and_shares() {
+        let mut config = config();
+        assert_eq!((config.network_slot(0), config.network_slot(1)), (2, 3));
+        config.shares.clear();
+        assert_eq!(config.network_slot(0), 1);
     }
 
     #[test]
@@ -283,6 +479,29 @@ mod tests {
             ConfigError::DiskTooLarge("image".into())
         );
         assert_eq!(broken(|c| c.vsock.as_mut().unwrap().guest_cid = 2), ConfigError::GuestCid(2));
+        assert_eq!(
+            broken(|c| c.shares[0].directory = "srv".into()),
+            ConfigError::ShareDirectory("srv".into())
+        );
+        for name in ["", ".", "..", "a/b", "a\0"] {
+            let mut config = config();
+            config.shares[0].only = Some(name.into());
+            assert_eq!(config.check(), Err(ConfigError::ShareName(name.into())));
+        }
+        assert_eq!(broken(|c| c.networks[0].tap_fd = 2), ConfigError::Descriptor(2));
+        assert_eq!(broken(|c| c.networks.push(c.networks[0].clone())), ConfigError::Descriptor(3));
+        assert_eq!(broken(|c| c.control_fd = Some(3)), ConfigError::Descriptor(3));
+        assert_eq!(broken(|c| c.control_fd = Some(2)), ConfigError::Descriptor(2));
+        assert_eq!(VmConfig { control_fd: Some(STANDARD_OUTPUT), ..config() }.check(), Ok(()));
+        assert_eq!(
+            broken(|c| c.networks[0].device.mac = [1, 0, 0, 0, 0, 0]),
+            ConfigError::NetworkAddress([1, 0, 0, 0, 0, 0])
+        );
+        assert_eq!(broken(|c| c.networks[0].device.mtu_bytes = 67), ConfigError::Mtu(67));
+        assert_eq!(
+            broken(|c| c.networks = vec![c.networks[0].clone(); MAX_NETWORKS + 1]),
+            ConfigError::TooManyNetworks(9)
+        );
         assert_eq!(broken(|c| c.boot.cmdline = vec!["a b".into()]), ConfigError::Cmdline("a b".into()));
     }
 }

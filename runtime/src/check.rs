@@ -1,4 +1,4 @@
-//! Whether what is stored is sound: images, layers, containers, names, and what crashes left.
+//! Whether what is stored is sound: images, layers, containers, names, volumes, and what crashes left.
 //!
 //! Looking changes nothing; [`repair`] removes what nobody needs and puts right what a crash left. What is damaged stays
 //! for people to decide about.
@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use crate::container::{ContainerError, ContainerStore};
 use crate::host::Directories;
 use crate::image::{ImageError, ImageStore};
+use crate::network::{NetworkError, NetworkStore};
+use crate::volume::{VolumeError, VolumeStore};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,12 @@ pub enum CheckError {
     /// The containers.
     #[error(transparent)]
     Container(#[from] ContainerError),
+    /// The volumes.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// The networks.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
 }
 
 impl Finding {
@@ -67,7 +75,10 @@ pub fn check(
     found: &mut dyn FnMut(Finding),
 ) -> Result<(), CheckError> {
     ImageStore::check(directories.root(), depth, found)?;
-    ContainerStore::new(directories.clone()).check(found)?;
+    let containers = ContainerStore::new(directories.clone());
+    containers.check(found)?;
+    VolumeStore::new(directories.clone()).check(&containers, found)?;
+    NetworkStore::new(directories.clone()).check(found)?;
     Ok(())
 }
 
@@ -84,5 +95,7 @@ pub fn repair(directories: &Directories) -> Result<(), CheckError> {
         ImageStore::open(directories.root())?.sweep()?;
     }
     ContainerStore::new(directories.clone()).repair()?;
+    VolumeStore::new(directories.clone()).repair()?;
+    NetworkStore::new(directories.clone()).repair()?;
     Ok(())
 }

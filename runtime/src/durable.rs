@@ -41,23 +41,23 @@ pub fn rewrite(path: &Path, json: &[u8]) -> io::Result<()> {
     let spare = path.with_added_extension("spare");
     let mut padded = json.to_vec();
     padded.resize(json.len().next_multiple_of(SLOT_BYTES), b' ');
-    fill(&spare, &padded)?;
+    fill(&spare, &padded)?.sync_all()?;
     if path.exists() {
         renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE)?;
     } else {
         fs::rename(&spare, path)?;
-        // The place for the next one.
+        // The place for the next one; what is in it does not matter.
         fill(&spare, &padded)?;
     }
     sync_directory(directory)
 }
 
 /// Overwrites a file in the blocks that it has.
-fn fill(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn fill(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = File::options().create(true).write(true).truncate(false).open(path)?;
     file.write_all(bytes)?;
     file.set_len(bytes.len() as u64)?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// Makes the entries of a directory durable.

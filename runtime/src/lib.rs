@@ -4,6 +4,8 @@
 //! - [`container`]: what was asked of a container and what became of it.
 //! - [`bundle`]: image config and settings -> OCI runtime spec.
 //! - [`storage`]: writable layers.
+//! - [`volume`]: volumes, and what of the host a VM is given.
+//! - [`network`]: bridges, addresses, published ports.
 //! - [`sandbox`]: a VM and the conversation with its agent.
 //! - [`supervisor`]: the process that owns one running container.
 //! - [`logs`]: what a workload wrote.
@@ -21,7 +23,9 @@ pub mod events;
 pub mod host;
 pub mod image;
 pub mod logs;
+pub mod network;
 pub mod registry;
 pub mod sandbox;
 pub mod storage;
 pub mod supervisor;
+pub mod volume;

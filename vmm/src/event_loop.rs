@@ -1,8 +1,12 @@
 //! Event loops: the main thread's, and one more for each device that may be slow.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
-use event_manager::{EventManager, MutEventSubscriber, SubscriberOps};
+use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, SubscriberOps};
+use vmm_sys_util::epoll::EventSet;
+use vmm_sys_util::eventfd::EventFd;
 
 use crate::devices::virtio::mmio::SharedDevice;
 use crate::thread;
@@ -54,17 +58,76 @@ impl EventLoop {
     }
 }
 
-/// Serves one device on a thread of its own, as long as the process lives.
+/// A device that is served on a thread of its own.
+#[derive(Debug)]
+pub struct Served {
+    stop: EventFd,
+    thread: JoinHandle<()>,
+}
+
+impl Served {
+    /// Ends the thread; nothing of it holds the device afterwards. Dropping the value leaves it running.
+    pub fn stop(self) {
+        // Fails only when the counter is full: it is readable then.
+        let _ = self.stop.write(1);
+        // A thread that panicked has ended, too.
+        let _ = self.thread.join();
+    }
+}
+
+/// Serves one device on a thread of its own.
 ///
 /// # Errors
 /// The host refuses.
-pub fn spawn(name: String, device: SharedDevice) -> Result<(), EventLoopError> {
+pub fn spawn(name: String, device: SharedDevice) -> Result<Served, EventLoopError> {
+    let failed = |source| EventLoopError::Thread { name: name.clone(), source };
+    let stop = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(failed)?;
+    let asked = Arc::new(AtomicBool::new(false));
+    let watch = StopWatch { event: stop.try_clone().map_err(failed)?, asked: Arc::clone(&asked) };
     let mut event_loop = EventLoop::new()?;
     event_loop.add(device);
+    event_loop.add(Arc::new(Mutex::new(watch)));
     let body = move || {
-        while event_loop.turn().is_ok() {}
-        tracing::error!("an event loop has failed");
+        while !asked.load(Ordering::Acquire) {
+            if event_loop.turn().is_err() {
+                tracing::error!("an event loop has failed");
+                return;
+            }
+        }
     };
-    let thread = thread::spawn(name.clone(), body);
-    thread.map(drop).map_err(|source| EventLoopError::Thread { name, source })
+    let thread = thread::spawn(name.clone(), body).map_err(failed)?;
+    Ok(Served { stop, thread })
+}
+
+/// Hears that a loop is to end.
+struct StopWatch {
+    event: EventFd,
+    asked: Arc<AtomicBool>,
+}
+
+impl MutEventSubscriber for StopWatch {
+    fn process(&mut self, _: Events, _: &mut EventOps<'_>) {
+        self.asked.store(true, Ordering::Release);
+    }
+
+    fn init(&mut self, ops: &mut EventOps<'_>) {
+        if let Err(error) = ops.add(Events::new(&self.event, EventSet::IN)) {
+            tracing::error!(?error, "cannot watch for the end of a device");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::devices::virtio::rng::Rng;
+
+    #[test]
+    fn a_thread_that_was_stopped_holds_nothing() {
+        let device: SharedDevice = Arc::new(Mutex::new(Rng::new().unwrap()));
+        let served = spawn("test".to_owned(), Arc::clone(&device)).unwrap();
+        assert!(Arc::strong_count(&device) > 1);
+        served.stop();
+        assert_eq!(Arc::strong_count(&device), 1);
+    }
 }

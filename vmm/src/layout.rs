@@ -1,19 +1,23 @@
 //! The guest's physical address space: who lives where.
 //!
 //! ```text
-//! 0x0000_0000  RAM: start info, module list, memory map, command line, then (at 639 KiB) the MP table
+//! 0x0000_0000  RAM: boot parameters, page tables, descriptors, command line, then (at 639 KiB) the MP table
 //! 0x000a_0000  nothing (reserved in the memory map)
 //! 0x0010_0000  RAM: kernel at its link address; initramfs at the top of the RAM below 3 GiB
 //! 0xc000_0000  device window: virtio-mmio from 0xd000_0000, IOAPIC, local APIC, KVM's own three pages
 //! 0x1_0000_0000  RAM that did not fit below 3 GiB
 //! ```
 
-/// `hvm_start_info` of the PVH boot protocol.
-pub const START_INFO: u64 = 0x6000;
-/// The one module entry, for the initramfs.
-pub const MODULE_LIST: u64 = 0x6800;
-/// The memory map's entries.
-pub const MEMORY_MAP: u64 = 0x7000;
+/// The segment descriptors with which the kernel is entered.
+pub const GDT: u64 = 0x500;
+/// `boot_params` of Linux's boot protocol, one page.
+pub const BOOT_PARAMS: u64 = 0x7000;
+/// The page tables with which the kernel is entered: level 4, 3 and 2, a page each.
+pub const PAGE_MAP: u64 = 0x9000;
+/// The level 3 table.
+pub const PAGE_DIRECTORY_POINTERS: u64 = 0xa000;
+/// The level 2 table.
+pub const PAGE_DIRECTORY: u64 = 0xb000;
 /// The kernel command line, zero-terminated.
 pub const CMDLINE: u64 = 0x2_0000;
 /// Linux takes at most this many bytes of a command line, its final zero included (COMMAND_LINE_SIZE).

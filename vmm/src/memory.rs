@@ -2,11 +2,13 @@
 //!
 //! Everything in this memory is written by the guest at any moment, also while the VMM reads it: read a value once, check
 //! the copy. The types only give volatile access, never a Rust reference into it.
-#![allow(unsafe_code)] // choosing where the mapping starts
+#![allow(unsafe_code)] // choosing where the mapping starts, and giving parts of it back
 
+use std::io;
 use std::num::NonZeroUsize;
+use std::ptr::NonNull;
 
-use nix::sys::mman::{self, MapFlags, ProtFlags};
+use nix::sys::mman::{self, MapFlags, MmapAdvise, ProtFlags};
 use vm_memory::mmap::{FromRangesError, MmapRegion, MmapRegionError};
 use vm_memory::{GuestMemoryMmap, GuestRegionMmap};
 
@@ -27,6 +29,8 @@ pub struct MemoryError {
     source: FromRangesError,
 }
 
+/// A page of x86_64.
+const PAGE_BYTES: usize = 4096;
 /// A transparent huge page of x86_64.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
@@ -77,6 +81,28 @@ pub fn ranges(memory_mib: u32) -> Vec<(GuestAddress, usize)> {
         ranges.push((GuestAddress(layout::DEVICE_WINDOW_END), bytes(total - low)));
     }
     ranges
+}
+
+/// Gives whole pages back to the host: the guest finds zeroes there, and the host has the memory until then. Parts of pages at
+/// both ends stay.
+///
+/// # Errors
+/// The range lies outside guest memory, or the host refuses.
+pub fn discard(memory: &GuestRam, start: GuestAddress, length_bytes: u32) -> io::Result<()> {
+    let length = usize::try_from(length_bytes).unwrap_or(usize::MAX);
+    let outside = |error: GuestMemoryError| io::Error::new(io::ErrorKind::InvalidInput, error);
+    // One slice, so one region: what follows it in guest memory may lie anywhere here.
+    let slice = memory.get_slice(start, length).map_err(outside)?;
+    let guard = slice.ptr_guard_mut();
+    // Regions start at huge pages in guest and host alike, so pages coincide.
+    let skipped = guard.as_ptr().addr().wrapping_neg() % PAGE_BYTES;
+    let bytes = length.saturating_sub(skipped) / PAGE_BYTES * PAGE_BYTES;
+    let Some(first) = NonNull::new(guard.as_ptr().wrapping_add(skipped)).filter(|_| bytes > 0) else {
+        return Ok(());
+    };
+    // SAFETY: `bytes` from `first` on lie in the slice, which is mapped for as long as the VMM runs. Nothing in this process
+    // has a reference into guest memory, and whoever reads it expects any value.
+    unsafe { mman::madvise(first.cast(), bytes, MmapAdvise::MADV_DONTNEED) }.map_err(io::Error::from)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::container::{ContainerPlan, devices, masks, sysctl};
 use crate::fault::{At, Fault};
 use crate::oci::NamespaceKind;
 use crate::sys::mount_api::{FsContext, attr, set_attributes};
-use crate::sys::{clone, descriptors, loopback};
+use crate::sys::{clone, descriptors, network};
 
 /// Runs in the clone. `rootfs` is where the agent mounted the container's root.
 pub(crate) fn run(plan: &ContainerPlan, rootfs: &Path, stdio: &ChildStdio, mut channel: ChildEnd) -> ! {
@@ -33,7 +33,9 @@ fn become_container(
     channel: &mut ChildEnd,
 ) -> Result<Infallible, Fault> {
     let [stdin, stdout, stderr] = stdio.descriptors();
-    descriptors::close_all_except(&[channel.as_fd(), stdin, stdout, stderr]).at("closing descriptors")?;
+    let kept: Vec<_> =
+        [channel.as_fd(), stdin, stdout, stderr].into_iter().chain(plan.interfaces.descriptor()).collect();
+    descriptors::close_all_except(&kept).at("closing descriptors")?;
     setsid().at("starting a session")?;
     set_up_namespaces(plan)?;
     // Nothing that is mounted here may reach the agent's namespace, nor the other way round.
@@ -65,7 +67,8 @@ fn set_up_namespaces(plan: &ContainerPlan) -> Result<(), Fault> {
         }
     }
     if plan.namespaces.has(NamespaceKind::Network) {
-        loopback::bring_up().at("bringing up the loopback interface")?;
+        network::bring_up("lo").at("bringing up the loopback interface")?;
+        plan.interfaces.set_up()?;
     }
     if plan.namespaces.has(NamespaceKind::Uts) {
         if let Some(hostname) = &plan.hostname {

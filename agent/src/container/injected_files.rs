@@ -2,10 +2,11 @@
 //!
 //! So they never are changes of the writable layer, but for the empty file that is made where the image has none.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use holm_protocol::agent::messages::InjectedFile;
 
@@ -21,13 +22,51 @@ pub(crate) fn points(files: &[InjectedFile]) -> impl Iterator<Item = MountPoint>
     files.iter().map(|file| MountPoint { path: PathBuf::from(&file.path), is_directory: false })
 }
 
-/// Writes the files into `directory`, which exists; gives their mounts.
-pub(crate) fn write(directory: &Path, files: &[InjectedFile]) -> Result<Vec<MountPlan>, Fault> {
-    files
-        .iter()
-        .enumerate()
-        .map(|(number, file)| write_one(&directory.join(number.to_string()), file))
-        .collect()
+/// A file as it was written.
+#[derive(Debug)]
+pub(crate) struct Injected {
+    /// In the container.
+    path: String,
+    /// In the guest.
+    file: PathBuf,
+    content: Vec<u8>,
+}
+
+/// Writes the files into `directory`, which exists; gives them and their mounts.
+pub(crate) fn write(
+    directory: &Path,
+    files: &[InjectedFile],
+) -> Result<(Vec<Injected>, Vec<MountPlan>), Fault> {
+    let (mut written, mut mounts) = (Vec::new(), Vec::new());
+    for (number, file) in files.iter().enumerate() {
+        let place = directory.join(number.to_string());
+        mounts.push(write_one(&place, file)?);
+        written.push(Injected { path: file.path.clone(), file: place, content: file.content.clone() });
+    }
+    Ok((written, mounts))
+}
+
+/// Gives files that were written another content, in place, as the mounts show it. What somebody has changed stays, and what
+/// was not written is none of the engine's.
+pub(crate) fn update(written: &Mutex<Vec<Injected>>, files: &[InjectedFile]) -> Result<(), Fault> {
+    let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+    for file in files {
+        let Some(known) = written.iter_mut().find(|known| known.path == file.path) else { continue };
+        let what = format!("writing {}", file.path);
+        if is_unchanged(known).at(&what)? {
+            fs::write(&known.file, &file.content).at(&what)?;
+            known.content.clone_from(&file.content);
+        }
+    }
+    Ok(())
+}
+
+/// A container may have made it as long as it likes: no more than its own bytes are read.
+fn is_unchanged(known: &Injected) -> io::Result<bool> {
+    let mut content = Vec::new();
+    let limit = u64::try_from(known.content.len()).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(&known.file)?.take(limit).read_to_end(&mut content)?;
+    Ok(content == known.content)
 }
 
 fn write_one(path: &Path, file: &InjectedFile) -> Result<MountPlan, Fault> {
@@ -52,9 +91,23 @@ mod tests {
     #[test]
     fn files_are_written_and_bound() {
         let directory = tempfile::tempdir().unwrap();
-        let plans = write(directory.path(), &[file("/etc/a", b"1"), file("/etc/b", b"2")]).unwrap();
+        let (_, plans) = write(directory.path(), &[file("/etc/a", b"1"), file("/etc/b", b"2")]).unwrap();
         assert!(plans[0].binds("/etc/a") && plans[1].binds("/etc/b"));
         assert_eq!(fs::read(directory.path().join("1")).unwrap(), b"2");
+    }
+
+    #[test]
+    fn only_what_nobody_has_changed_is_updated() {
+        let directory = tempfile::tempdir().unwrap();
+        let (written, _) = write(directory.path(), &[file("/etc/a", b"1"), file("/etc/b", b"2")]).unwrap();
+        let written = Mutex::new(written);
+        let content = |name: &str| fs::read(directory.path().join(name)).unwrap();
+        fs::write(directory.path().join("0"), b"1, mine").unwrap();
+        let news = [file("/etc/a", b"3"), file("/etc/b", b"4"), file("/etc/c", b"5")];
+        update(&written, &news).unwrap();
+        assert_eq!((content("0"), content("1")), (b"1, mine".to_vec(), b"4".to_vec()));
+        update(&written, &[file("/etc/b", b"6")]).unwrap();
+        assert_eq!(content("1"), b"6");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) mod cgroup;
 pub(crate) mod devices;
 pub(crate) mod environment;
 pub(crate) mod injected_files;
+pub(crate) mod interface;
 pub(crate) mod masks;
 pub(crate) mod mount_options;
 pub(crate) mod mounts;

@@ -1,6 +1,9 @@
 //! Options of a mount, fstab style (config.md "Mounts", "Linux mount options"; mount(8)). Pure.
 
+use holm_protocol::agent::{COPY_UP_OPTION, SOCKET_OPTION};
+
 use crate::fault::Fault;
+use crate::sockets::HostSocket;
 use crate::sys::mount_api::attr;
 
 /// What the options of one mount ask for.
@@ -21,6 +24,10 @@ pub(crate) struct MountOptions {
     pub(crate) parameters: Vec<(String, Option<String>)>,
     /// `tmpcopyup`: fill a new tmpfs from what it covers.
     pub(crate) copy_up: bool,
+    /// Fill an empty source of a bind mount from what it covers.
+    pub(crate) fill: bool,
+    /// The source is a socket of the host.
+    pub(crate) socket: Option<HostSocket>,
 }
 
 /// Sorts options by what they are about.
@@ -33,7 +40,10 @@ pub(crate) fn parse(options: &[String]) -> Result<MountOptions, Fault> {
         if option.contains('\0') {
             return Err(Fault::invalid(format!("mount option {option:?} is malformed")));
         }
-        parse_one(option, &mut parsed);
+        match option.strip_prefix(SOCKET_OPTION) {
+            Some(socket) => parsed.socket = Some(socket.parse()?),
+            None => parse_one(option, &mut parsed),
+        }
     }
     Ok(parsed)
 }
@@ -44,6 +54,7 @@ fn parse_one(option: &str, parsed: &mut MountOptions) {
         "rbind" => (parsed.bind, parsed.recursive_bind) = (true, true),
         "defaults" | "nomand" | "noiversion" => {}
         "tmpcopyup" => parsed.copy_up = true,
+        COPY_UP_OPTION => parsed.fill = true,
         _ => {
             if let Some((set, clear)) = attributes(option) {
                 parsed.set = parsed.set & !clear | set;

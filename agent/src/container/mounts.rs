@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use holm_protocol::agent::{SHARES_DIRECTORY, VOLUMES_DIRECTORY};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
@@ -16,6 +17,7 @@ use super::rootdir::{self, RootDir};
 use crate::fault::{At, Fault};
 use crate::mount_points::MountPoint;
 use crate::oci;
+use crate::sockets::HostSocket;
 use crate::sys::mount_api::{self, FsContext};
 
 /// A checked mount.
@@ -64,6 +66,26 @@ impl MountPlan {
         MountPoint { path: self.destination.clone(), is_directory }
     }
 
+    /// What is mounted; a path in the guest where it is a bind mount.
+    pub(crate) fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// Whether it is a directory or file of the host, or a volume.
+    pub(crate) fn is_of_host(&self) -> bool {
+        [SHARES_DIRECTORY, VOLUMES_DIRECTORY].iter().any(|directory| self.source.starts_with(directory))
+    }
+
+    /// The socket of the host that its source stands for.
+    pub(crate) fn socket(&self) -> Option<HostSocket> {
+        self.options.socket.filter(|_| self.options.bind)
+    }
+
+    /// Whether its source is filled from what it covers.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.options.bind && self.options.fill
+    }
+
     /// Whether it is a bind mount on this path.
     pub(crate) fn binds(&self, path: &str) -> bool {
         self.options.bind && self.destination == Path::new(path)
@@ -85,8 +107,9 @@ impl MountPlan {
 
     /// A detached copy of something that the guest has.
     fn bind(&self, root: &RootDir, what: &str) -> Result<(OwnedFd, OwnedFd), Fault> {
-        let source =
-            nix::fcntl::open(&self.source, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).refuse(what)?;
+        // A symbolic link that lies in a share is somebody else's, and would lead through the guest.
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let source = nix::fcntl::open(&self.source, flags, Mode::empty()).refuse(what)?;
         let directory = rootdir::is_type(&rootdir::status(&source).at(what)?, libc::S_IFDIR);
         let target = if directory {
             root.make_directories(&self.destination)

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::devices::{self, DeviceNode};
+use super::interface::Interfaces;
 use super::mounts::MountPlan;
 use super::namespaces::Namespaces;
 use super::seccomp::Filter;
@@ -37,6 +38,8 @@ pub(crate) struct ContainerPlan {
     /// `MS_PRIVATE` and so on.
     pub(crate) root_propagation: Option<u64>,
     pub(crate) resources: Resources,
+    /// None until the request for the container adds them: the spec does not know them.
+    pub(crate) interfaces: Interfaces,
 }
 
 impl ContainerPlan {
@@ -76,6 +79,7 @@ impl ContainerPlan {
             readonly_root: spec.root.is_some_and(|root| root.readonly),
             root_propagation,
             resources: linux.resources,
+            interfaces: Interfaces::default(),
         })
     }
 }

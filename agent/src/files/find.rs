@@ -14,7 +14,7 @@ use crate::fault::{At, Fault};
 
 /// Refers to what a path names; links lead to where they lead in the container.
 pub(crate) fn find(layers: &Layers, path: &Path, follow: bool) -> Result<Node, Fault> {
-    let root = RootDir::open(&layers.root).at("opening the container's root")?;
+    let root = RootDir::open(&layers.view).at("opening the container's root")?;
     let last = if follow { OFlag::empty() } else { OFlag::O_NOFOLLOW };
     match root.open_with(path, OFlag::O_PATH | last) {
         Ok(descriptor) => Node::of(descriptor).at(path.display()),
@@ -28,7 +28,7 @@ pub(crate) fn find(layers: &Layers, path: &Path, follow: bool) -> Result<Node, F
 /// Where a file of the container's is, by the name that the kernel knows; `None` when it is gone or has no such name.
 pub(crate) fn path_of(layers: &Layers, node: &Node) -> Option<String> {
     let path = fs::read_link(format!("/proc/self/fd/{}", node.as_fd().as_raw_fd())).ok()?;
-    let inside = Path::new("/").join(path.strip_prefix(&layers.root).ok()?);
+    let inside = Path::new("/").join(path.strip_prefix(&layers.view).ok()?);
     inside.to_str().map(str::to_owned)
 }
 
@@ -46,7 +46,7 @@ mod tests {
         fs::write(root.join("etc/passwd"), "inside").unwrap();
         symlink("/", root.join("up")).unwrap();
         symlink("../../up/etc/passwd", root.join("etc/link")).unwrap();
-        let layers = Layers { image: None, upper: root.clone(), root, stubs: Vec::new() };
+        let layers = Layers { image: None, upper: root.clone(), view: root.clone(), root, stubs: Vec::new() };
         let found = |path, follow| find(&layers, Path::new(path), follow);
         let node = found("/up/etc/link", true).unwrap();
         assert_eq!(path_of(&layers, &node).as_deref(), Some("/etc/passwd"));

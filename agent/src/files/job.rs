@@ -116,7 +116,7 @@ fn read(
 }
 
 fn write(layers: &Layers, path: &Path, early: &[u8], stream: &File) -> Result<(), Fault> {
-    let root = RootDir::open(&layers.root).at("opening the container's root")?;
+    let root = RootDir::open(&layers.view).at("opening the container's root")?;
     let root = root.descriptor().try_clone().at("opening the container's root")?;
     let unpacker = Unpacker::new(Destination::in_root(root, path), Keep::Everything);
     let mut tar = TarReader::new(BufReader::with_capacity(BUFFER_BYTES, early.chain(stream)));

@@ -15,6 +15,8 @@ pub(crate) struct Layers {
     pub(crate) upper: PathBuf,
     /// The overlay of the two.
     pub(crate) root: PathBuf,
+    /// The same with the host's directories and files in it, for what is named by a path.
+    pub(crate) view: PathBuf,
     /// What lies between the two only to be mounted on; relative to the root.
     pub(crate) stubs: Vec<PathBuf>,
 }

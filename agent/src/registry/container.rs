@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Process;
 use crate::container::cgroup::Cgroup;
+use crate::container::injected_files::Injected;
 use crate::container::namespaces::Namespaces;
 use crate::container::seccomp::Filter;
 use crate::fault::Fault;
@@ -17,6 +18,8 @@ const MAX_ENDED: usize = 64;
 pub(crate) struct Sandbox {
     pub(crate) cgroup: Cgroup,
     pub(crate) rootfs: Mutex<Rootfs>,
+    /// What the host may change later.
+    pub(crate) files: Mutex<Vec<Injected>>,
 }
 
 impl Sandbox {

@@ -9,15 +9,19 @@ use nix::unistd::Pid;
 use crate::child;
 use crate::child::channel::{self, AgentEnd};
 use crate::container::cgroup::Cgroup;
-
+use crate::container::interface::Interfaces;
 use crate::container::mounts::MountPlan;
 use crate::container::{ContainerPlan, ProcessPlan, TerminalSize, injected_files};
 use crate::fault::{At, Fault};
+use crate::names;
 use crate::reaper::Reaper;
 use crate::registry::{Container, Process, Registry, Sandbox, check_id};
 use crate::rootfs::Rootfs;
+use crate::shares;
+use crate::sockets;
 use crate::stdio::{self, AgentPipes, Streams, Tty};
 use crate::sys::clone::{Cloned, clone_process};
+use crate::volumes;
 
 /// Makes a container whose first process waits to be started, or goes at once.
 pub(super) async fn create_container(
@@ -31,10 +35,14 @@ pub(super) async fn create_container(
     }
     let size = TerminalSize::new(request.stdio.columns, request.stdio.rows)?;
     let mut plan = ContainerPlan::parse(&request.oci_spec_json, size)?;
+    plan.interfaces = Interfaces::find(&request.interfaces)?;
     let sandbox = Arc::new(make_sandbox(&request, &mut plan)?);
     match create_process(&plan, reaper, &request.stdio, &sandbox).await {
         Ok(first) => {
             let pid = first.pid().as_raw();
+            if request.serve_names {
+                names::serve(first.pidfd())?;
+            }
             let ContainerPlan { namespaces, process: ProcessPlan { seccomp, personality, .. }, .. } = plan;
             let container = Container::new(sandbox, namespaces, seccomp, personality, Arc::clone(&first));
             registry.add(request.container_id, Arc::new(container));
@@ -51,18 +59,23 @@ pub(super) async fn create_container(
 }
 
 fn make_sandbox(request: &CreateContainerRequest, plan: &mut ContainerPlan) -> Result<Sandbox, Fault> {
+    shares::mount_for(&plan.mounts)?;
+    volumes::mount_for(&plan.mounts)?;
+    sockets::listen_for(&plan.mounts)?;
     let points: Vec<_> =
         plan.mounts.iter().map(MountPlan::point).chain(injected_files::points(&request.files)).collect();
     let disks = &request.rootfs;
     let mut rootfs = Rootfs::mount(&request.container_id, &disks.image_disk, &disks.writable_disk, &points)?;
-    let files =
-        rootfs.make_files_directory().and_then(|directory| injected_files::write(&directory, &request.files));
-    let cgroup = files.and_then(|mounts| {
+    let files = shares::fill(&plan.mounts, &rootfs.path())
+        .and_then(|()| rootfs.mount_view(&plan.mounts))
+        .and_then(|()| rootfs.make_files_directory())
+        .and_then(|directory| injected_files::write(&directory, &request.files));
+    let made = files.and_then(|(files, mounts)| {
         plan.mounts.extend(mounts);
-        Cgroup::create(&request.container_id, &plan.resources)
+        Ok((files, Cgroup::create(&request.container_id, &plan.resources)?))
     });
-    match cgroup {
-        Ok(cgroup) => Ok(Sandbox { cgroup, rootfs: Mutex::new(rootfs) }),
+    match made {
+        Ok((files, cgroup)) => Ok(Sandbox { cgroup, rootfs: Mutex::new(rootfs), files: Mutex::new(files) }),
         Err(fault) => {
             rootfs.unmount();
             Err(fault)

@@ -1,7 +1,9 @@
 //! The RPCs of `protocol/proto/agent.proto`, one file each.
 
+mod connect_network;
 mod create_container;
 mod create_process;
+mod disconnect_network;
 mod freeze_container;
 mod list_processes;
 mod mount_container;
@@ -12,6 +14,7 @@ mod signal_process;
 mod start_process;
 mod stat_file;
 mod transfer;
+mod update_container;
 mod version;
 mod wait_process;
 
@@ -19,11 +22,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use holm_protocol::agent::messages::{
-    CreateContainerRequest, CreateContainerResponse, CreateProcessRequest, CreateProcessResponse, Empty,
-    FreezeContainerRequest, ListProcessesRequest, ListProcessesResponse, MountContainerRequest, ProcessRef,
-    ReadUsageRequest, ReadUsageResponse, ResizeTerminalRequest, ShutdownRequest, SignalProcessRequest,
-    StartProcessResponse, StatFileRequest, StatFileResponse, TransferRequest, VersionRequest,
-    VersionResponse, WaitProcessResponse,
+    ConnectNetworkRequest, CreateContainerRequest, CreateContainerResponse, CreateProcessRequest,
+    CreateProcessResponse, DisconnectNetworkRequest, Empty, FreezeContainerRequest, ListProcessesRequest,
+    ListProcessesResponse, MountContainerRequest, ProcessRef, ReadUsageRequest, ReadUsageResponse,
+    ResizeTerminalRequest, ShutdownRequest, SignalProcessRequest, StartProcessResponse, StatFileRequest,
+    StatFileResponse, TransferRequest, UpdateContainerRequest, VersionRequest, VersionResponse,
+    WaitProcessResponse,
 };
 use holm_protocol::agent::service::Agent;
 use ttrpc::r#async::TtrpcContext;
@@ -115,6 +119,30 @@ impl Agent for AgentServer {
         request: FreezeContainerRequest,
     ) -> ttrpc::Result<Empty> {
         Ok(freeze_container::freeze_container(&self.registry, &request).await?)
+    }
+
+    async fn connect_network(
+        &self,
+        _: &TtrpcContext,
+        request: ConnectNetworkRequest,
+    ) -> ttrpc::Result<Empty> {
+        Ok(connect_network::connect_network(&self.registry, &request)?)
+    }
+
+    async fn disconnect_network(
+        &self,
+        _: &TtrpcContext,
+        request: DisconnectNetworkRequest,
+    ) -> ttrpc::Result<Empty> {
+        Ok(disconnect_network::disconnect_network(&self.registry, &request)?)
+    }
+
+    async fn update_container(
+        &self,
+        _: &TtrpcContext,
+        request: UpdateContainerRequest,
+    ) -> ttrpc::Result<Empty> {
+        Ok(update_container::update_container(&self.registry, &request)?)
     }
 
     async fn mount_container(

@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 use crate::boot::power;
 use crate::fault::Fault;
 use crate::registry::Registry;
+use crate::volumes;
 
 /// How long killed processes may take to end. One that takes longer keeps its mounts, but not its unwritten data.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +32,7 @@ pub(super) async fn shutdown(registry: &Registry) -> Result<Empty, Fault> {
         rootfs.unmount();
     }
     nix::unistd::sync();
+    volumes::settle();
     tokio::spawn(async {
         sleep(REPLY_TIME).await;
         power::off();

@@ -8,6 +8,7 @@ mod streams;
 mod terminal;
 
 use std::io::IsTerminal;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use anyhow::Result;
 use clap::Args;
 use holm_protocol::stream::StreamKind;
 use holm_runtime::supervisor::protocol::{Report, Request};
-use holm_runtime::supervisor::{Client, ClientError};
+use holm_runtime::supervisor::{Client, ClientError, Requests};
 
 pub(crate) use detach_keys::DetachKeys;
 
@@ -58,12 +59,37 @@ pub(crate) struct Session<'a> {
 /// # Errors
 /// When it does not start.
 pub(crate) fn detached(client: &mut Client) -> Result<()> {
-    client.requests()?.send(Request::Start)?;
+    start(&client.requests()?)?;
     match client.next_report()? {
         Report::Failed { code, message } => Err(Failure { code, message }.into()),
         // A workload that already ended has started.
         _ => Ok(()),
     }
+}
+
+/// Asks for the start of the workload.
+fn start(requests: &Requests) -> Result<(), ClientError> {
+    match requests.send(Request::Start) {
+        Err(error) if !error.is_of_one_that_ends() => Err(error),
+        // What ended it is the next report.
+        _ => Ok(()),
+    }
+}
+
+type Streams = (Option<UnixStream>, Option<UnixStream>, Option<UnixStream>);
+
+/// The process's stdout, stderr and stdin, as far as the session has them. A supervisor that is at its end has none: why,
+/// is its next report.
+fn streams(client: &Client, session: Session<'_>) -> Result<Streams, ClientError> {
+    let attach = |wanted: bool, kind| match wanted.then(|| client.attach(kind)).transpose() {
+        Err(error) if error.is_of_one_that_ends() => Ok(None),
+        result => result,
+    };
+    Ok((
+        attach(true, StreamKind::Stdout)?,
+        attach(!session.tty, StreamKind::Stderr)?,
+        attach(session.stdin, StreamKind::Stdin)?,
+    ))
 }
 
 /// Connects the caller's stdio with the process and passes its exit code on.
@@ -73,14 +99,13 @@ pub(crate) fn detached(client: &mut Client) -> Result<()> {
 pub(crate) fn attached(mut client: Client, session: Session<'_>) -> Result<ExitCode> {
     // Before any thread: all of them inherit the mask.
     let signals = signals::block(session.tty, session.options.sig_proxy)?;
-    let mut outputs = vec![streams::carry_out(client.attach(StreamKind::Stdout)?, std::io::stdout())];
-    if !session.tty {
-        outputs.push(streams::carry_out(client.attach(StreamKind::Stderr)?, std::io::stderr()));
-    }
-    let stdin = if session.stdin { Some(client.attach(StreamKind::Stdin)?) } else { None };
+    let (stdout, stderr, stdin) = streams(&client, session)?;
+    let mut outputs = Vec::new();
+    outputs.extend(stdout.map(|stream| streams::carry_out(stream, std::io::stdout())));
+    outputs.extend(stderr.map(|stream| streams::carry_out(stream, std::io::stderr())));
     let requests = client.requests()?;
     if session.start {
-        requests.send(Request::Start)?;
+        start(&requests)?;
     }
     let detached = Arc::new(AtomicBool::new(false));
     let mut raw = None;

@@ -1,10 +1,10 @@
 //! `--filter` of `holm events`.
 
-use std::mem::discriminant;
 use std::str::FromStr;
 
 use holm_runtime::events::{Event, Kind};
 
+use crate::filters;
 use crate::label_match::LabelMatch;
 
 /// `KEY=VALUE`.
@@ -14,6 +14,8 @@ pub(super) enum EventFilter {
     Container(String),
     /// By name or id, also of a container's image.
     Image(String),
+    /// By name or the beginning of its id.
+    Network(String),
     Event(String),
     Kind(Kind),
     Label(LabelMatch),
@@ -30,12 +32,14 @@ impl FromStr for EventFilter {
         match (key, value) {
             ("container", _) => Ok(Self::Container(text)),
             ("image", _) => Ok(Self::Image(text)),
+            ("network", _) => Ok(Self::Network(text)),
             ("event", _) => Ok(Self::Event(text)),
             ("type", "container") => Ok(Self::Kind(Kind::Container)),
             ("type", "image") => Ok(Self::Kind(Kind::Image)),
+            ("type", "network") => Ok(Self::Kind(Kind::Network)),
             ("label", _) => Ok(Self::Label(LabelMatch::new(value))),
             ("scope", _) => Ok(Self::Scope(text)),
-            ("type", _) => Err(format!("invalid filter 'type={value}': want container or image")),
+            ("type", _) => Err(format!("invalid filter 'type={value}': want container, image or network")),
             _ => Err(format!("invalid filter '{key}'")),
         }
     }
@@ -53,8 +57,13 @@ impl EventFilter {
                 event.kind == Kind::Container
                     && (event.actor.id.starts_with(wanted) || attribute("name") == wanted)
             }
+            Self::Network(wanted) => {
+                event.kind == Kind::Network
+                    && (event.actor.id.starts_with(wanted) || attribute("name") == wanted)
+            }
             Self::Image(wanted) => match event.kind {
                 Kind::Container => is_image(attribute("image"), wanted),
+                Kind::Network => false,
                 Kind::Image => is_image(&event.actor.id, wanted) || is_image(attribute("name"), wanted),
             },
             // `exec_create` stands for `exec_create: ls`, `health_status` for `health_status: healthy`.
@@ -68,15 +77,9 @@ impl EventFilter {
     }
 }
 
-/// Filters of one key widen, those of different keys narrow, and labels always, as in Docker.
+/// Whether an event passes them all.
 pub(super) fn passes(filters: &[EventFilter], event: &Event) -> bool {
-    filters.iter().all(|wanted| match wanted {
-        EventFilter::Label(_) => wanted.passes(event),
-        _ => filters
-            .iter()
-            .filter(|other| discriminant(*other) == discriminant(wanted))
-            .any(|other| other.passes(event)),
-    })
+    filters::pass(filters, |filter| matches!(filter, EventFilter::Label(_)), |filter| filter.passes(event))
 }
 
 #[cfg(test)]

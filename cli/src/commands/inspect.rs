@@ -1,4 +1,4 @@
-//! `holm inspect`: an image or a container as JSON with Docker's field names.
+//! `holm inspect`: an image, a container, a volume or a network as JSON with Docker's field names.
 
 use std::process::ExitCode;
 
@@ -6,12 +6,14 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use holm_runtime::container::{ContainerError, ContainerStore};
 use holm_runtime::image::{Image, ImageError, ImageStore, Reference};
+use holm_runtime::network::NetworkError;
+use holm_runtime::volume::VolumeError;
 use serde_json::{Value, json};
 
 use crate::format::Line;
 use crate::output;
 
-/// Return low-level information on images and containers
+/// Return low-level information on images, containers, volumes and networks
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  holm inspect web\n  holm inspect -f '{{.State.Status}}' web")]
 pub(crate) struct Inspect {
@@ -31,31 +33,40 @@ pub(crate) struct Inspect {
 enum Type {
     Container,
     Image,
+    Volume,
+    Network,
 }
 
 impl Inspect {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let line = match self.format.as_deref() {
-            None => None,
-            Some("json") => Some(Line::parse("{{json .}}")?),
-            Some(template) => Some(Line::parse(template)?),
-        };
         let (containers, images) = (super::containers()?, super::images()?);
-        let mut found = Vec::new();
-        let code = super::each_quietly(&self.names, |name| {
-            found.push(inspect(name, self.r#type, &containers, &images)?);
-            Ok(())
-        })?;
-        match line {
-            None => output::line(&serde_json::to_string_pretty(&found)?),
-            Some(line) => {
-                for thing in &found {
-                    output::line(&line.render(thing)?);
-                }
+        show(&self.names, self.format.as_deref(), |name| inspect(name, self.r#type, &containers, &images))
+    }
+}
+
+/// Prints what `describe` finds of each name, as one JSON document or a line each; names that there are not are complained
+/// about.
+pub(super) fn show(
+    names: &[String],
+    format: Option<&str>,
+    describe: impl Fn(&str) -> Result<Value>,
+) -> Result<ExitCode> {
+    let template = format.map(|text| if text == "json" { "{{json .}}" } else { text });
+    let line = template.map(Line::parse).transpose()?;
+    let mut found = Vec::new();
+    let code = super::each_quietly(names, |name| {
+        found.push(describe(name)?);
+        Ok(())
+    })?;
+    match line {
+        None => output::line(&serde_json::to_string_pretty(&found)?),
+        Some(line) => {
+            for thing in &found {
+                output::line(&line.render(thing)?);
             }
         }
-        Ok(code)
     }
+    Ok(code)
 }
 
 fn inspect(
@@ -64,17 +75,32 @@ fn inspect(
     containers: &ContainerStore,
     images: &ImageStore,
 ) -> Result<Value> {
-    if wanted != Some(Type::Image) {
+    if matches!(wanted, None | Some(Type::Container)) {
         match containers.find(name) {
-            Ok(found) => return super::container_inspect::inspect(&found, images),
+            Ok(found) => return super::container_inspect::inspect(containers, &found, images),
             Err(ContainerError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    if wanted != Some(Type::Container) {
+    if matches!(wanted, None | Some(Type::Image)) {
         match super::find_image(images, name) {
             Ok(found) => return image(&found),
             Err(ImageError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if matches!(wanted, None | Some(Type::Volume)) {
+        match super::volumes()?.find(name) {
+            Ok(found) => return super::volume::describe(&found),
+            Err(VolumeError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if matches!(wanted, None | Some(Type::Network)) {
+        let store = super::networks()?;
+        match store.find(name) {
+            Ok(found) => return super::network::describe(&store, &found),
+            Err(NetworkError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -82,6 +108,8 @@ fn inspect(
         None => bail!("no such object: {name}"),
         Some(Type::Container) => bail!("no such container: {name}"),
         Some(Type::Image) => bail!("no such image: {name}"),
+        Some(Type::Volume) => bail!("no such volume: {name}"),
+        Some(Type::Network) => bail!("no such network: {name}"),
     }
 }
 

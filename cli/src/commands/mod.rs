@@ -24,6 +24,7 @@ mod login;
 mod logout;
 mod logs;
 mod manual;
+mod network;
 mod pause;
 mod port;
 mod prune;
@@ -46,6 +47,7 @@ mod top;
 mod unpause;
 mod update;
 mod version;
+mod volume;
 mod wait;
 
 use std::process::ExitCode;
@@ -55,10 +57,12 @@ use clap::Subcommand;
 use holm_runtime::container::{Container, ContainerStore};
 use holm_runtime::host::{Directories, Installation};
 use holm_runtime::image::{Image, ImageError, ImageStore, Reference};
+use holm_runtime::network::NetworkStore;
 use holm_runtime::registry::RegistryConfig;
 use holm_runtime::sandbox::{Transfer, TransferRequest};
 use holm_runtime::supervisor::protocol::{Report, Request};
 use holm_runtime::supervisor::{Client, FilesClient};
+use holm_runtime::volume::VolumeStore;
 use serde_json::Value;
 
 pub(crate) use self::pull::pull;
@@ -80,6 +84,8 @@ pub(crate) enum Command {
     Logout(logout::Logout),
     Container(container::ContainerGroup),
     Image(image::ImageGroup),
+    Volume(volume::VolumeGroup),
+    Network(network::NetworkGroup),
     Events(events::Events),
     System(system::SystemGroup),
     Info(system::info::Info),
@@ -109,6 +115,8 @@ impl Command {
             Self::Logout(verb) => verb.run(),
             Self::Container(group) => group.run(),
             Self::Image(group) => group.run(),
+            Self::Volume(group) => group.run(),
+            Self::Network(group) => group.run(),
             Self::Events(verb) => verb.run(),
             Self::System(group) => group.run(),
             Self::Info(verb) => verb.run(),
@@ -139,26 +147,40 @@ fn containers() -> Result<ContainerStore> {
     Ok(ContainerStore::new(directories()?))
 }
 
+fn volumes() -> Result<VolumeStore> {
+    Ok(VolumeStore::new(directories()?))
+}
+
+fn networks() -> Result<NetworkStore> {
+    Ok(NetworkStore::new(directories()?))
+}
+
 fn images() -> Result<ImageStore> {
     Ok(ImageStore::open(directories()?.root())?)
 }
 
-/// The name by which the store has what the user wrote: as it is, or else completed with the configured default registry.
-/// What it has by neither stays as it is, for a message about the name that the user knows.
-fn stored_name(store: &ImageStore, name: &str) -> Result<String, ImageError> {
-    let is_missing = |name: &str| matches!(store.resolve(name), Err(ImageError::NotFound(_)));
-    if is_missing(name) && name.parse::<Reference>().is_ok() {
-        let completed = RegistryConfig::from_environment()?.complete(name)?.to_string();
-        if !is_missing(&completed) {
-            return Ok(completed);
-        }
+/// An image of the store by what the user wrote, and the name by which the store has it: as it is, or else completed with
+/// the configured default registry. The message about one that is not there names what the user wrote.
+fn look_up(store: &ImageStore, name: &str) -> Result<(String, Image), ImageError> {
+    let missing = match store.resolve(name) {
+        Err(missing @ ImageError::NotFound(_)) if name.parse::<Reference>().is_ok() => missing,
+        found => return Ok((name.to_owned(), found?)),
+    };
+    let completed = RegistryConfig::from_environment()?.complete(name)?.to_string();
+    match store.resolve(&completed) {
+        Err(ImageError::NotFound(_)) => Err(missing),
+        found => Ok((completed, found?)),
     }
-    Ok(name.to_owned())
+}
+
+/// The name by which the store has the image that the user means.
+fn stored_name(store: &ImageStore, name: &str) -> Result<String, ImageError> {
+    look_up(store, name).map(|(name, _)| name)
 }
 
 /// An image of the store by what the user wrote.
 pub(crate) fn find_image(store: &ImageStore, name: &str) -> Result<Image, ImageError> {
-    store.resolve(&stored_name(store, name)?)
+    look_up(store, name).map(|(_, image)| image)
 }
 
 /// Prints the `ID` of each thing.

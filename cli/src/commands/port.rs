@@ -1,9 +1,12 @@
-//! `holm port`: the ports that a container publishes. Holm publishes none yet.
+//! `holm port`: the ports that a container publishes.
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use holm_runtime::network::PublishedPort;
+
+use crate::{output, published};
 
 /// List port mappings of a container
 #[derive(Debug, Args)]
@@ -28,11 +31,29 @@ fn private_port(text: &str) -> Result<String, String> {
 
 impl Port {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let container = super::containers()?.find(&self.container)?;
-        match self.private_port {
-            Some(port) => bail!("no public port '{port}' published for {}", container.name),
-            None => Ok(ExitCode::SUCCESS),
+        let store = super::containers()?;
+        let container = store.find(&self.container)?;
+        let is_running = container.state()?.status.is_active();
+        let mut ports = if is_running { published::ports(&store, &container) } else { Vec::new() };
+        let private = |port: &PublishedPort| format!("{}/{}", port.container_port, port.protocol);
+        match &self.private_port {
+            None => {
+                ports.sort_by_key(|port| (port.container_port, port.protocol));
+                for port in &ports {
+                    output::line(&format!("{} -> {}:{}", private(port), port.host_ip, port.host_port));
+                }
+            }
+            Some(wanted) => {
+                ports.retain(|port| private(port) == *wanted);
+                if ports.is_empty() {
+                    bail!("no public port '{wanted}' published for {}", container.name);
+                }
+                for port in &ports {
+                    output::line(&format!("{}:{}", port.host_ip, port.host_port));
+                }
+            }
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -5,21 +5,24 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use holm_runtime::bundle;
+use holm_runtime::container::settings::{Mount, MountKind};
 use holm_runtime::container::{Container, ContainerStore, HealthStatus, State, Status};
 use holm_runtime::image::ImageStore;
 use holm_runtime::sandbox::Transfer;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::filters;
 use crate::format::Format;
 use crate::label_match::{self, LabelMatch};
 use crate::output;
+use crate::published;
 
 /// List containers
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  holm ps -a\n  holm ps -q -f status=exited\n  holm ps --format '{{.Names}}: {{.Status}}'\n\n\
-                        Filters: id=, name=, status=, exited=, ancestor=, label=, health=\n\
+                        Filters: id=, name=, status=, exited=, ancestor=, label=, health=, volume=\n\
                         Fields: .ID .Image .Command .CreatedAt .RunningFor .State .Status .Names .Ports .Labels .Mounts .Networks .Size"
 )]
 pub(crate) struct Ps {
@@ -59,6 +62,7 @@ enum Filter {
     Ancestor(String),
     Label(LabelMatch),
     Health(String),
+    Volume(String),
 }
 
 impl std::str::FromStr for Filter {
@@ -83,6 +87,7 @@ impl std::str::FromStr for Filter {
                 "starting" | "healthy" | "unhealthy" | "none" => Ok(Self::Health(value)),
                 _ => Err(format!("invalid filter 'health={value}'")),
             },
+            "volume" => Ok(Self::Volume(value)),
             "label" => Ok(Self::Label(LabelMatch::new(&value))),
             "ancestor" => Ok(Self::Ancestor(value)),
             _ => Err(format!("invalid filter '{key}'")),
@@ -118,8 +123,7 @@ impl Ps {
             || self.filter.iter().any(|f| matches!(f, Filter::Status(_) | Filter::Exited(_)));
         let store = super::containers()?;
         let mut matching = Vec::new();
-        for container in store.list()? {
-            let state = container.state()?;
+        for (container, state) in store.list_states()? {
             if (any_state || state.status.is_active()) && self.matches(&container, &state, &images) {
                 matching.push((container, state));
             }
@@ -130,7 +134,7 @@ impl Ps {
         let with_size = (self.size || asked) && !self.quiet;
         let mut found = Vec::new();
         for (container, state) in &matching {
-            let mut described = self.describe(container, state, &images);
+            let mut described = self.describe(&store, container, state, &images);
             if with_size && let Some(fields) = described.as_object_mut() {
                 fields.insert("Size".to_owned(), size(&store, container, &images)?.into());
             }
@@ -145,7 +149,6 @@ impl Ps {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Filters of one key widen, those of different keys narrow, and labels always, as in Docker.
     fn matches(&self, container: &Container, state: &State, images: &ImageStore) -> bool {
         let passes = |filter: &Filter| match filter {
             Filter::Id(id) => container.id.as_str().starts_with(id.as_str()),
@@ -155,21 +158,28 @@ impl Ps {
                 let found = container.health().map_or_else(|| "none".to_owned(), |h| h.status.to_string());
                 found == *wanted
             }
+            Filter::Volume(wanted) => container
+                .record
+                .settings
+                .mounts
+                .iter()
+                .any(|mount| mount_name(mount) == *wanted || mount.destination == *wanted),
             Filter::Label(label) => label.matches(&container.record.settings.labels),
             Filter::Exited(code) => state.status == Status::Exited && state.exit_code == *code,
             Filter::Ancestor(image) => super::find_image(images, image)
                 .is_ok_and(|image| image.id().to_string() == container.record.image_id),
         };
-        self.filter.iter().all(|wanted| {
-            if matches!(wanted, Filter::Label(_)) {
-                return passes(wanted);
-            }
-            let same_key = |other: &&Filter| std::mem::discriminant(*other) == std::mem::discriminant(wanted);
-            self.filter.iter().filter(same_key).any(passes)
-        })
+        filters::pass(&self.filter, |filter| matches!(filter, Filter::Label(_)), passes)
     }
 
-    fn describe(&self, container: &Container, state: &State, images: &ImageStore) -> Value {
+    fn describe(
+        &self,
+        store: &ContainerStore,
+        container: &Container,
+        state: &State,
+        images: &ImageStore,
+    ) -> Value {
+        let ports = if state.status.is_active() { published::ports(store, container) } else { Vec::new() };
         let record = &container.record;
         let id = if self.no_trunc { container.id.as_str() } else { container.id.short() };
         let command = format!("\"{}\"", command(container, images).join(" "));
@@ -182,12 +192,20 @@ impl Ps {
             "State": state.status.to_string(),
             "Status": status(container, state),
             "Names": container.name.to_string(),
-            "Ports": "",
+            "Ports": published::column(&ports),
             "Labels": label_match::joined(&record.settings.labels),
-            "LocalVolumes": "0",
-            "Mounts": "",
-            "Networks": "none",
+            "LocalVolumes": record.settings.mounts.iter().filter_map(Mount::volume).count().to_string(),
+            "Mounts": record.settings.mounts.iter().map(mount_name).collect::<Vec<_>>().join(","),
+            "Networks": published::network_names(container),
         })
+    }
+}
+
+/// What a mount is called: the volume, or the path of the host.
+fn mount_name(mount: &Mount) -> String {
+    match &mount.kind {
+        MountKind::Bind { source } => source.display().to_string(),
+        MountKind::Volume { name, .. } => name.to_string(),
     }
 }
 

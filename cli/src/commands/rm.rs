@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use holm_runtime::container::{Container, ContainerError, ContainerStore};
+use holm_runtime::network::NetworkStore;
 use holm_runtime::supervisor::Client;
 
 /// Remove one or more containers
@@ -14,6 +15,9 @@ pub(crate) struct Rm {
     /// Force the removal of a running container
     #[arg(short, long)]
     force: bool,
+    /// Remove anonymous volumes associated with the container
+    #[arg(short, long)]
+    volumes: bool,
     /// Names or IDs
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
@@ -29,7 +33,11 @@ impl Rm {
                 found => found?,
             };
             self.end(&store, &container, name)?;
-            remove_ended(&store, &container)
+            remove_ended(&store, &container)?;
+            if self.volumes {
+                super::volumes()?.remove_anonymous(&container, &store)?;
+            }
+            Ok(())
         })
     }
 
@@ -54,6 +62,8 @@ pub(super) fn remove_ended(store: &ContainerStore, container: &Container) -> Res
     };
     store.remove(container)?;
     drop(lock);
+    // A supervisor that had to be killed could not.
+    NetworkStore::new(store.directories().clone()).repair()?;
     collect_images(store)
 }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use holm_runtime::image::{ImageStore, Selection};
+use holm_runtime::image::{ImageError, ImageStore, Selection};
 
 /// Save one or more images to a tar archive (streamed to STDOUT by default)
 #[derive(Debug, Args)]
@@ -32,7 +32,12 @@ impl Save {
         let store = super::images()?;
         let mut selection = Selection::default();
         for name in &self.images {
-            selection.add(&store, &super::stored_name(&store, name)?)?;
+            // A repository is no image's name: what it has is for the selection to find.
+            let known = match super::stored_name(&store, name) {
+                Err(ImageError::NotFound(_)) => name.clone(),
+                known => known?,
+            };
+            selection.add(&store, &known)?;
         }
         match &self.output {
             Some(path) => save_to(path, &store, &selection)?,

@@ -9,11 +9,13 @@ mod exec;
 mod files;
 mod image_config;
 mod mounts;
+mod resources;
 mod seccomp;
 mod spec;
 
 pub use command::CommandError;
 pub use exec::{ExecRequest, exec_process};
-pub use files::EngineFile;
+pub use files::{EngineFile, FilesNetwork, engine_files};
 pub use image_config::image_config;
+pub use resources::limit_resources;
 pub use spec::{Bundle, BundleError, build};

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{
-    Linux, LinuxCapabilities, LinuxCpu, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory, LinuxNamespace,
-    LinuxNamespaceType, LinuxResources, PosixRlimit, PosixRlimitBuilder, Process, Root, Spec, User,
+    Linux, LinuxCapabilities, LinuxDeviceCgroup, LinuxDeviceType, LinuxNamespace, LinuxNamespaceType,
+    LinuxResources, Mount, PosixRlimit, PosixRlimitBuilder, Process, Root, Spec, User,
 };
 
 use super::command::{CommandError, arguments};
 use super::environment::environment;
-use super::files::{EngineFile, engine_files};
+use super::resources::limit_resources;
 use super::{capabilities, mounts, seccomp};
 use crate::container::settings::Settings;
 
@@ -20,8 +20,6 @@ use crate::container::settings::Settings;
 pub struct Bundle {
     /// config.json of the OCI runtime spec.
     pub spec: Spec,
-    /// Files bound over the container's own.
-    pub files: Vec<EngineFile>,
 }
 
 /// Why no bundle can be made.
@@ -37,9 +35,6 @@ pub enum BundleError {
 
 /// Annotation that asks the agent for a small init before the workload (`--init`).
 const INIT_ANNOTATION: &str = "holm.init";
-
-/// Period of the CPU bandwidth controller in microseconds.
-const CPU_PERIOD_US: u64 = 100_000;
 
 const MASKED_PATHS: &[&str] = &[
     "/proc/asound",
@@ -75,7 +70,14 @@ pub fn build(image: &ImageConfiguration, settings: &Settings, hostname: &str) ->
         .set_annotations(Some(annotations.into_iter().collect::<HashMap<_, _>>()))
         .set_process(Some(process(image, settings, hostname)?))
         .set_linux(Some(linux(settings, &chosen)));
-    Ok(Bundle { spec, files: engine_files(hostname) })
+    Ok(Bundle { spec })
+}
+
+impl Bundle {
+    /// Mounts what of the host the container sees.
+    pub fn add_mounts(&mut self, mounts: Vec<Mount>) {
+        mounts::add(&mut self.spec, mounts);
+    }
 }
 
 fn process(image: &ImageConfiguration, settings: &Settings, hostname: &str) -> Result<Process, BundleError> {
@@ -173,20 +175,8 @@ fn sysctls(settings: &Settings) -> HashMap<String, String> {
 }
 
 fn resources(settings: &Settings) -> LinuxResources {
-    let mut resources = LinuxResources::default();
+    let mut resources = limit_resources(&settings.limits);
     resources.set_devices(Some(device_rules(settings)));
-    if let Some(memory) = settings.memory {
-        let limit = i64::try_from(memory.bytes()).unwrap_or(i64::MAX);
-        let mut setting = LinuxMemory::default();
-        setting.set_limit(Some(limit));
-        resources.set_memory(Some(setting));
-    }
-    if let Some(cpus) = settings.cpus {
-        let quota = i64::try_from(cpus.nano() / (1_000_000_000 / CPU_PERIOD_US)).unwrap_or(i64::MAX);
-        let mut setting = LinuxCpu::default();
-        setting.set_period(Some(CPU_PERIOD_US)).set_quota(Some(quota));
-        resources.set_cpu(Some(setting));
-    }
     resources
 }
 
@@ -220,6 +210,7 @@ fn device_rules(settings: &Settings) -> Vec<LinuxDeviceCgroup> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::settings::Limits;
 
     fn image(json: &str) -> ImageConfiguration {
         let text = format!(
@@ -247,8 +238,11 @@ mod tests {
     #[test]
     fn limits_become_cgroup_settings() {
         let settings = Settings {
-            memory: Some("64m".parse().unwrap()),
-            cpus: Some("1.5".parse().unwrap()),
+            limits: Limits {
+                memory: Some("64m".parse().unwrap()),
+                cpus: Some("1.5".parse().unwrap()),
+                ..Limits::default()
+            },
             cmd: vec!["true".into()],
             ..Settings::default()
         };

@@ -55,6 +55,10 @@ pub struct State {
     pub pid: u32,
     /// The supervisor's process while running, otherwise 0.
     pub supervisor_pid: u32,
+    /// Virtual CPUs of the VM while running, otherwise 0.
+    pub vm_cpus: u8,
+    /// Its memory in MiB while running, otherwise 0.
+    pub vm_memory_mib: u32,
     /// Of the last run.
     pub exit_code: i32,
     /// How often the restart policy started it since a user did.

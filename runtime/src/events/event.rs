@@ -13,6 +13,8 @@ pub enum Kind {
     Container,
     /// An image.
     Image,
+    /// A network.
+    Network,
 }
 
 /// The thing that it happened to.
@@ -61,7 +63,7 @@ impl Event {
         let now = OffsetDateTime::now_utc();
         let from = match kind {
             Kind::Container => attributes.get("image").cloned().unwrap_or_default(),
-            Kind::Image => String::new(),
+            Kind::Image | Kind::Network => String::new(),
         };
         Self {
             status: action.to_owned(),

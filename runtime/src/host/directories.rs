@@ -12,9 +12,12 @@
 //! <root>/containers/<id>/layer.ext4         the writable layer
 //! <root>/containers/<id>/<id>-json.log      its output (crate::logs); older files end in .1, .2, ...
 //! <root>/names/<name>                       holds the id that owns the name
+//! <root>/volumes/<name>/                     a volume (crate::volume)
 //! <root>/events/                            what happened (crate::events)
+//! <root>/networks/                          networks and their lock (crate::network)
 //! <root>/blank/<size>.ext4                  freshly made file systems, copied for each container
 //! <run>/<id>/                               sockets of the running container
+//! <run>/networks/                           addresses of running containers (crate::network)
 //! ```
 
 use std::fs;
@@ -81,6 +84,18 @@ impl Directories {
     #[must_use]
     pub fn names(&self) -> PathBuf {
         self.root.join("names")
+    }
+
+    /// One directory per volume.
+    #[must_use]
+    pub fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    /// One file per network.
+    #[must_use]
+    pub fn networks(&self) -> PathBuf {
+        self.root.join("networks")
     }
 
     /// Blank file systems.

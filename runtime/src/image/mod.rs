@@ -22,6 +22,7 @@ mod history;
 mod import;
 mod layer;
 mod load;
+pub(crate) mod media_type;
 mod merge;
 mod platform;
 mod reference;

@@ -33,6 +33,9 @@ pub enum LogError {
         #[source]
         source: io::Error,
     },
+    /// The journal cannot be asked.
+    #[error("cannot read the journal with journalctl")]
+    Journalctl(#[source] io::Error),
     /// What this driver takes is not Holm's to read.
     #[error("configured logging driver does not support reading")]
     Unreadable,

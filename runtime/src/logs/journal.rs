@@ -23,7 +23,7 @@ const SOCKET: &str = "/run/systemd/journal/socket";
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Priorities of syslog(3), as Docker maps the streams.
-const PRIORITY_ERROR: u8 = 3;
+pub(super) const PRIORITY_ERROR: u8 = 3;
 const PRIORITY_INFO: u8 = 6;
 
 /// A connection to the journal. Entries are not kept: what the journal does not take is lost, and counted.

@@ -9,13 +9,13 @@ use serde::Deserialize;
 use super::session::{Access, Session, scope};
 use super::{BlobReader, RegistryError};
 use crate::image::Digest;
+use crate::image::media_type::{DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 
 /// Largest manifest or config: what Docker's registry takes.
 const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 const MAX_TAGS: usize = 100_000;
-const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
-    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, \
-    application/vnd.docker.distribution.manifest.v2+json";
+/// What is understood for a manifest.
+const MANIFESTS: [&str; 4] = [OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST];
 
 /// Which manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,8 @@ impl Session {
         let url = self.url(&format!("{repository}/manifests/{reference}"));
         let scope = scope(repository, Access::Pull);
         self.attempts().run(|| {
-            let response = self.send(Some(&scope), |http| Ok(http.get(&url).header(ACCEPT, MANIFESTS)))?;
+            let response =
+                self.send(Some(&scope), |http| Ok(http.get(&url).header(ACCEPT, MANIFESTS.join(", "))))?;
             let response = self.check(&what, response)?;
             let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
             let media_type = media_type.unwrap_or_default().to_owned();

@@ -1,17 +1,20 @@
 //! Calls to the agent (protocol/proto/agent.proto), with the replies checked.
 
+use std::net::Ipv4Addr;
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use holm_protocol::agent::messages::{
-    CreateContainerRequest, CreateProcessRequest, FreezeContainerRequest, InjectedFile, ListProcessesRequest,
-    MountContainerRequest, ProcessRef, ReadUsageRequest, ResizeTerminalRequest, Rootfs, ShutdownRequest,
-    SignalProcessRequest, StatFileRequest, Stdio, TransferRequest as TransferMessage,
+    ConnectNetworkRequest, CreateContainerRequest, CreateProcessRequest, DisconnectNetworkRequest,
+    FreezeContainerRequest, InjectedFile, ListProcessesRequest, MmioDevice, MountContainerRequest,
+    NetworkInterface, ProcessRef, ReadUsageRequest, ResizeTerminalRequest, Rootfs, ShutdownRequest,
+    SignalProcessRequest, StatFileRequest, Stdio, TransferRequest as TransferMessage, UpdateContainerRequest,
 };
 use holm_protocol::agent::service::AgentClient as Ttrpc;
+use holm_protocol::vm_control::DevicePlace;
 use holm_protocol::vm_exit::printable;
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxResources, Process, Spec};
 use protobuf::MessageField;
 use ttrpc::Code;
 use ttrpc::context::Context;
@@ -39,6 +42,10 @@ pub struct ContainerRequest<'a> {
     pub spec: &'a Spec,
     /// Files bound over the container's own.
     pub files: &'a [EngineFile],
+    /// Network interfaces of the container.
+    pub interfaces: &'a [GuestInterface],
+    /// Whether the guest has a resolver for the container, which asks the host.
+    pub serve_names: bool,
     /// Serial number of the image's disk.
     pub image_disk: &'a str,
     /// Serial number of the writable layer's disk.
@@ -49,6 +56,34 @@ pub struct ContainerRequest<'a> {
     pub tty: bool,
     /// Whether the process goes at once; otherwise [`AgentClient::start_process`] lets it go.
     pub start: bool,
+}
+
+/// A network interface as the agent sets it up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestInterface {
+    /// `eth0`, ...
+    pub name: String,
+    /// By which it is found.
+    pub mac: [u8; 6],
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// How many bits of it are the network's.
+    pub prefix_length: u8,
+    /// Where the way to everywhere else begins; `None` without one.
+    pub gateway: Option<Ipv4Addr>,
+    /// What it carries, in bytes.
+    pub mtu_bytes: u16,
+}
+
+/// What else changes with a container's networks.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkChange {
+    /// The engine's files as they are from now on.
+    pub files: Vec<EngineFile>,
+    /// Whether the guest gets a resolver now.
+    pub serve_names: bool,
+    /// Where the way to everywhere else begins, if that changes otherwise than by a new interface.
+    pub gateway: Option<Ipv4Addr>,
 }
 
 /// What CreateProcess takes.
@@ -88,21 +123,33 @@ pub enum AgentError {
     #[error("{0}")]
     Failed(String),
     /// The agent is gone, or does not speak as it should.
-    #[error("lost the connection to the guest's agent: {0}")]
-    Lost(String),
+    #[error("lost the connection to the guest's agent in {call}: {reason}")]
+    Lost {
+        /// What was asked, by its name in protocol/proto/agent.proto.
+        call: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 impl AgentError {
-    fn of(error: &ttrpc::Error) -> Self {
-        let ttrpc::Error::RpcStatus(status) = error else {
-            return Self::Lost(printable(error.to_string().as_bytes()));
-        };
-        let message = printable(status.message().as_bytes());
-        match status.code() {
-            Code::NOT_FOUND => Self::NotFound(message),
-            Code::PERMISSION_DENIED => Self::NotExecutable(message),
-            _ => Self::Failed(message),
+    /// What a failure of the call of this name means.
+    fn of(call: &'static str) -> impl FnOnce(ttrpc::Error) -> Self {
+        move |error| {
+            let ttrpc::Error::RpcStatus(status) = error else {
+                return Self::lost(call, &error.to_string());
+            };
+            let message = printable(status.message().as_bytes());
+            match status.code() {
+                Code::NOT_FOUND => Self::NotFound(message),
+                Code::PERMISSION_DENIED => Self::NotExecutable(message),
+                _ => Self::Failed(message),
+            }
         }
+    }
+
+    fn lost(call: &'static str, reason: &str) -> Self {
+        Self::Lost { call, reason: printable(reason.as_bytes()) }
     }
 
     /// The exit code that Docker gives: 125, 126 or 127.
@@ -111,7 +158,21 @@ impl AgentError {
         match self {
             Self::NotFound(_) => 127,
             Self::NotExecutable(_) => 126,
-            Self::Failed(_) | Self::Lost(_) => 125,
+            Self::Failed(_) | Self::Lost { .. } => 125,
+        }
+    }
+}
+
+impl GuestInterface {
+    fn message(&self) -> NetworkInterface {
+        NetworkInterface {
+            mac: self.mac.to_vec(),
+            address: self.address.to_string(),
+            prefix_length: self.prefix_length.into(),
+            gateway: self.gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
+            mtu_bytes: self.mtu_bytes.into(),
+            name: self.name.clone(),
+            ..NetworkInterface::default()
         }
     }
 }
@@ -122,7 +183,7 @@ impl AgentClient {
     /// # Errors
     /// When the connection cannot be used.
     pub fn new(connection: UnixStream, container_id: &str) -> Result<Self, AgentError> {
-        let client = ttrpc::Client::new(connection.into_raw_fd()).map_err(|e| AgentError::of(&e))?;
+        let client = ttrpc::Client::new(connection.into_raw_fd()).map_err(AgentError::of("connect"))?;
         Ok(Self {
             ttrpc: Ttrpc::new(client),
             container_id: container_id.to_owned(),
@@ -146,12 +207,6 @@ impl AgentClient {
     pub fn create_container(&self, request: &ContainerRequest<'_>) -> Result<(), AgentError> {
         let spec =
             serde_json::to_vec(request.spec).map_err(|e| AgentError::Failed(format!("OCI spec: {e}")))?;
-        let files = request.files.iter().map(|file| InjectedFile {
-            path: file.path.to_owned(),
-            content: file.content.clone().into_bytes(),
-            mode: 0o644,
-            ..InjectedFile::default()
-        });
         let message = CreateContainerRequest {
             container_id: self.container_id.clone(),
             oci_spec_json: spec,
@@ -166,11 +221,13 @@ impl AgentClient {
                 stderr: !request.tty,
                 ..Stdio::default()
             }),
-            files: files.collect(),
+            files: injected(request.files),
+            interfaces: request.interfaces.iter().map(GuestInterface::message).collect(),
+            serve_names: request.serve_names,
             start: request.start,
             ..CreateContainerRequest::default()
         };
-        self.ttrpc.create_container(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+        self.ttrpc.create_container(call(), &message).map(|_| ()).map_err(AgentError::of("create_container"))
     }
 
     /// Makes one more process in the container, which waits before its execve.
@@ -191,7 +248,7 @@ impl AgentClient {
             }),
             ..CreateProcessRequest::default()
         };
-        self.ttrpc.create_process(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+        self.ttrpc.create_process(call(), &message).map(|_| ()).map_err(AgentError::of("create_process"))
     }
 
     /// Lets a process go: the container's own for the empty id.
@@ -199,7 +256,10 @@ impl AgentClient {
     /// # Errors
     /// What the agent says; a program that is missing or not executable is told apart.
     pub fn start_process(&self, id: &str) -> Result<(), AgentError> {
-        self.ttrpc.start_process(call(), &self.process(id)).map(|_| ()).map_err(|e| AgentError::of(&e))
+        self.ttrpc
+            .start_process(call(), &self.process(id))
+            .map(|_| ())
+            .map_err(AgentError::of("start_process"))
     }
 
     /// Waits for a process, as long as it takes.
@@ -207,10 +267,12 @@ impl AgentClient {
     /// # Errors
     /// When the agent is gone.
     pub fn wait_process(&self, id: &str) -> Result<Exit, AgentError> {
-        let reply =
-            self.ttrpc.wait_process(Context::default(), &self.process(id)).map_err(|e| AgentError::of(&e))?;
+        let reply = self
+            .ttrpc
+            .wait_process(Context::default(), &self.process(id))
+            .map_err(AgentError::of("wait_process"))?;
         let code = u8::try_from(reply.exit_code)
-            .map_err(|_| AgentError::Lost(format!("exit code {}", reply.exit_code)))?;
+            .map_err(|_| AgentError::lost("wait_process", &format!("exit code {}", reply.exit_code)))?;
         Ok(Exit { code, oom_killed: reply.oom_killed })
     }
 
@@ -224,7 +286,7 @@ impl AgentClient {
             signal,
             ..SignalProcessRequest::default()
         };
-        self.ttrpc.signal_process(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+        self.ttrpc.signal_process(call(), &message).map(|_| ()).map_err(AgentError::of("signal_process"))
     }
 
     /// Sets the size of a process's terminal.
@@ -238,7 +300,7 @@ impl AgentClient {
             rows: rows.into(),
             ..ResizeTerminalRequest::default()
         };
-        self.ttrpc.resize_terminal(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+        self.ttrpc.resize_terminal(call(), &message).map(|_| ()).map_err(AgentError::of("resize_terminal"))
     }
 
     /// The container's processes.
@@ -250,7 +312,7 @@ impl AgentClient {
             container_id: self.container_id.clone(),
             ..ListProcessesRequest::default()
         };
-        let reply = self.ttrpc.list_processes(call(), &message).map_err(|e| AgentError::of(&e))?;
+        let reply = self.ttrpc.list_processes(call(), &message).map_err(AgentError::of("list_processes"))?;
         Ok(usage::processes(reply.processes))
     }
 
@@ -261,7 +323,22 @@ impl AgentClient {
     pub fn usage(&self) -> Result<Usage, AgentError> {
         let message =
             ReadUsageRequest { container_id: self.container_id.clone(), ..ReadUsageRequest::default() };
-        self.ttrpc.read_usage(call(), &message).map(Usage::from).map_err(|e| AgentError::of(&e))
+        self.ttrpc.read_usage(call(), &message).map(Usage::from).map_err(AgentError::of("read_usage"))
+    }
+
+    /// Changes the container's limits to these.
+    ///
+    /// # Errors
+    /// What the agent says; some of them may hold then.
+    pub fn update_container(&self, resources: &LinuxResources) -> Result<(), AgentError> {
+        let resources = serde_json::to_vec(resources)
+            .map_err(|error| AgentError::Failed(format!("OCI resources: {error}")))?;
+        let message = UpdateContainerRequest {
+            container_id: self.container_id.clone(),
+            oci_resources_json: resources,
+            ..UpdateContainerRequest::default()
+        };
+        self.ttrpc.update_container(call(), &message).map(|_| ()).map_err(AgentError::of("update_container"))
     }
 
     /// Stops every process of the container, until everybody who did so has called [`AgentClient::thaw`].
@@ -286,7 +363,47 @@ impl AgentClient {
             frozen,
             ..FreezeContainerRequest::default()
         };
-        self.ttrpc.freeze_container(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+        self.ttrpc.freeze_container(call(), &message).map(|_| ()).map_err(AgentError::of("freeze_container"))
+    }
+
+    /// Sets up the interface of a device that the VM got since its start.
+    ///
+    /// # Errors
+    /// What the agent says; the container does not have the interface then.
+    pub fn connect_network(
+        &self,
+        place: DevicePlace,
+        interface: &GuestInterface,
+        change: &NetworkChange,
+    ) -> Result<(), AgentError> {
+        let DevicePlace { slot, address, gsi } = place;
+        let message = ConnectNetworkRequest {
+            container_id: self.container_id.clone(),
+            device: MessageField::some(MmioDevice { slot, address, gsi, ..MmioDevice::default() }),
+            interface: MessageField::some(interface.message()),
+            files: injected(&change.files),
+            serve_names: change.serve_names,
+            ..ConnectNetworkRequest::default()
+        };
+        self.ttrpc.connect_network(call(), &message).map(|_| ()).map_err(AgentError::of("connect_network"))
+    }
+
+    /// Gives up the device in a slot and its interface.
+    ///
+    /// # Errors
+    /// What the agent says; the device may be taken away all the same.
+    pub fn disconnect_network(&self, slot: u32, change: &NetworkChange) -> Result<(), AgentError> {
+        let message = DisconnectNetworkRequest {
+            container_id: self.container_id.clone(),
+            slot,
+            files: injected(&change.files),
+            gateway: change.gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
+            ..DisconnectNetworkRequest::default()
+        };
+        self.ttrpc
+            .disconnect_network(call(), &message)
+            .map(|_| ())
+            .map_err(AgentError::of("disconnect_network"))
     }
 
     /// Mounts the container's root without any process in it.
@@ -303,7 +420,7 @@ impl AgentClient {
             }),
             ..MountContainerRequest::default()
         };
-        self.ttrpc.mount_container(call(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+        self.ttrpc.mount_container(call(), &message).map(|_| ()).map_err(AgentError::of("mount_container"))
     }
 
     /// What a path refers to; `None` when to nothing.
@@ -317,7 +434,7 @@ impl AgentClient {
             follow,
             ..StatFileRequest::default()
         };
-        match self.ttrpc.stat_file(call(), &message).map_err(|e| AgentError::of(&e)) {
+        match self.ttrpc.stat_file(call(), &message).map_err(AgentError::of("stat_file")) {
             Ok(reply) => Ok(Some(FileStatus { mode: reply.mode, path: reply.path })),
             Err(AgentError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -335,7 +452,7 @@ impl AgentClient {
             what: Some(request.what.message()),
             ..TransferMessage::default()
         };
-        self.ttrpc.transfer(Context::default(), &message).map(|_| ()).map_err(|e| AgentError::of(&e))
+        self.ttrpc.transfer(Context::default(), &message).map(|_| ()).map_err(AgentError::of("transfer"))
     }
 
     /// Makes everything written durable; the VM can be ended afterwards.
@@ -343,8 +460,21 @@ impl AgentClient {
     /// # Errors
     /// What the agent says.
     pub fn shutdown(&self) -> Result<(), AgentError> {
-        self.ttrpc.shutdown(call(), &ShutdownRequest::default()).map(|_| ()).map_err(|e| AgentError::of(&e))
+        self.ttrpc
+            .shutdown(call(), &ShutdownRequest::default())
+            .map(|_| ())
+            .map_err(AgentError::of("shutdown"))
     }
+}
+
+fn injected(files: &[EngineFile]) -> Vec<InjectedFile> {
+    let message = |file: &EngineFile| InjectedFile {
+        path: file.path.to_owned(),
+        content: file.content.clone().into_bytes(),
+        mode: 0o644,
+        ..InjectedFile::default()
+    };
+    files.iter().map(message).collect()
 }
 
 fn call() -> Context {

@@ -1,11 +1,16 @@
 //! From a container to a VM whose agent answers.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use holm_protocol::agent::CONTROL_PORT;
-use holm_protocol::vm_config::{BootConfig, ConsoleConfig, DiskConfig, SegmentConfig, VmConfig, VsockConfig};
+use holm_protocol::vm_config::{
+    BootConfig, ConsoleConfig, DiskConfig, DiskRates, NetworkConfig, NetworkDevice, SegmentConfig,
+    ShareConfig, VmConfig, VsockConfig,
+};
 
 use super::shape::VmShape;
 use super::vmm_process::{VmmEnd, VmmError, VmmProcess};
@@ -19,13 +24,41 @@ pub const WRITABLE_DISK: &str = "layer";
 /// Every guest's own context id. Host sockets are per VM, so ids need not differ between VMs.
 const GUEST_CID: u32 = 3;
 
+/// What of the host a VM may use.
+#[derive(Debug, Default)]
+pub struct HostAccess {
+    /// Directories and files.
+    pub shares: Vec<ShareConfig>,
+    /// Unix sockets, by the vsock port on which the guest reaches each.
+    pub sockets: Vec<(u32, PathBuf)>,
+    /// Disks beside its own.
+    pub disks: Vec<DiskConfig>,
+    /// Descriptors that the VMM only keeps open: they lock those disks.
+    pub locks: Vec<OwnedFd>,
+    /// Networks.
+    pub networks: Vec<VmNetwork>,
+}
+
 /// A VM that was started.
 #[derive(Debug)]
 pub struct Sandbox {
     /// Its process.
     pub vmm: VmmProcess,
+    /// Its size.
+    pub shape: VmShape,
     /// Where stdio streams are connected.
     pub vsock_socket: PathBuf,
+    /// The slots of its networks, in their order.
+    pub network_slots: Vec<u32>,
+}
+
+/// A network interface of a VM.
+#[derive(Debug)]
+pub struct VmNetwork {
+    /// The TAP interface; the VM has it alone.
+    pub tap: OwnedFd,
+    /// What the guest sees.
+    pub device: NetworkDevice,
 }
 
 /// Why a VM could not be started.
@@ -54,7 +87,7 @@ pub trait BootEvents: Clone + Send + 'static {
 }
 
 impl Sandbox {
-    /// Starts a VM over `image_segments` and the file `layer`, with its sockets in `run_directory`.
+    /// Starts a VM over `image_segments`, disks that are files and what it may use of the `host`, with its sockets in `run_directory`.
     ///
     /// # Errors
     /// When the VMM cannot be started; later failures come through `events`.
@@ -62,8 +95,8 @@ impl Sandbox {
         installation: &Installation,
         shape: VmShape,
         image_segments: Vec<SegmentConfig>,
-        layer: &Path,
-        layer_bytes: u64,
+        files: Vec<DiskConfig>,
+        host: HostAccess,
         run_directory: &Path,
         events: impl BootEvents,
     ) -> Result<Self, BootError> {
@@ -71,15 +104,20 @@ impl Sandbox {
         let control = run_directory.join(format!("vsock_{CONTROL_PORT}"));
         let listener = UnixListener::bind(&control)
             .map_err(|source| BootError::Listen { path: control.clone(), source })?;
-        let layer = SegmentConfig { path: layer.to_owned(), offset_bytes: 0, length_bytes: layer_bytes };
-        let mut disks =
-            vec![DiskConfig { id: WRITABLE_DISK.to_owned(), read_only: false, segments: vec![layer] }];
-        if !image_segments.is_empty() {
-            disks.insert(
-                0,
-                DiskConfig { id: IMAGE_DISK.to_owned(), read_only: true, segments: image_segments },
-            );
+        for (port, path) in &host.sockets {
+            // The VMM connects by this name: to whatever listens there then.
+            let link = run_directory.join(format!("vsock_{port}"));
+            symlink(path, &link).map_err(|source| BootError::Listen { path: link.clone(), source })?;
         }
+        let host_ports = std::iter::once(CONTROL_PORT).chain(host.sockets.iter().map(|(port, _)| *port));
+        let image = DiskConfig {
+            id: IMAGE_DISK.to_owned(),
+            read_only: true,
+            segments: image_segments,
+            rates: DiskRates::default(),
+        };
+        let image = (!image.segments.is_empty()).then_some(image);
+        let disks = image.into_iter().chain(files).chain(host.disks).collect();
         let config = VmConfig {
             vcpus: shape.vcpus,
             memory_mib: shape.memory_mib,
@@ -89,15 +127,22 @@ impl Sandbox {
                 cmdline: CMDLINE.map(str::to_owned).to_vec(),
             },
             disks,
+            shares: host.shares,
+            networks: host.networks.iter().map(VmNetwork::config).collect(),
             vsock: Some(VsockConfig {
                 guest_cid: GUEST_CID,
                 socket: vsock_socket.clone(),
-                host_ports: vec![CONTROL_PORT],
+                host_ports: host_ports.collect(),
             }),
             console: console(run_directory),
+            control_fd: None,
         };
+        let network_slots = (0..config.networks.len()).map(|index| config.network_slot(index)).collect();
         let on_end = events.clone();
-        let vmm = VmmProcess::start(&installation.vmm, &config, move |end| on_end.vmm_ended(end))?;
+        let taps = host.networks.into_iter().map(|network| network.tap);
+        let descriptors: Vec<OwnedFd> = taps.chain(host.locks).collect();
+        let vmm =
+            VmmProcess::start(&installation.vmm, &config, &descriptors, move |end| on_end.vmm_ended(end))?;
         std::thread::spawn(move || {
             // One connection is all that a guest gets; when accepting fails, its absence is noticed by the boot timeout.
             if let Ok((connection, _)) = listener.accept() {
@@ -106,7 +151,13 @@ impl Sandbox {
                 events.agent_connected(connection);
             }
         });
-        Ok(Self { vmm, vsock_socket })
+        Ok(Self { vmm, shape, vsock_socket, network_slots })
+    }
+}
+
+impl VmNetwork {
+    fn config(&self) -> NetworkConfig {
+        NetworkConfig { tap_fd: self.tap.as_raw_fd(), device: self.device }
     }
 }
 
@@ -119,4 +170,11 @@ fn console(run_directory: &Path) -> ConsoleConfig {
         Some(value) if !value.is_empty() => ConsoleConfig::File(run_directory.join("console.log")),
         _ => ConsoleConfig::Off,
     }
+}
+
+/// A disk that is one file, whole.
+#[must_use]
+pub fn file_disk(id: &str, path: &Path, length_bytes: u64, read_only: bool, rates: DiskRates) -> DiskConfig {
+    let segment = SegmentConfig { path: path.to_owned(), offset_bytes: 0, length_bytes };
+    DiskConfig { id: id.to_owned(), read_only, segments: vec![segment], rates }
 }

@@ -5,17 +5,24 @@
 
 mod agent_client;
 mod boot;
+mod host_threads;
+mod inherit;
 mod shape;
 mod stillness;
 mod stream;
 mod transfer;
 mod usage;
+mod vmm_control;
 mod vmm_process;
 
-pub use agent_client::{AgentClient, AgentError, ContainerRequest, Exit, ProcessRequest};
-pub use boot::{BootError, BootEvents, IMAGE_DISK, Sandbox, WRITABLE_DISK};
+pub use agent_client::{
+    AgentClient, AgentError, ContainerRequest, Exit, GuestInterface, NetworkChange, ProcessRequest,
+};
+pub use boot::{BootError, BootEvents, HostAccess, IMAGE_DISK, Sandbox, VmNetwork, WRITABLE_DISK, file_disk};
+pub use host_threads::{HostThreadsError, confine_process, confine_this_thread};
 pub use shape::VmShape;
 pub use stream::{StreamError, connect as connect_stream};
 pub use transfer::{FileStatus, Transfer, TransferRequest};
 pub use usage::{ProcessUsage, Usage};
+pub use vmm_control::{ControlError, VmmControl};
 pub use vmm_process::{VmmEnd, VmmError, VmmProcess};

@@ -1,8 +1,8 @@
 //! How large a VM is: derived from the container's limits (M31, M32).
 
-use holm_protocol::vm_config::{MAX_MEMORY_MIB, MIN_MEMORY_MIB};
+use holm_protocol::vm_config::{MAX_MEMORY_MIB, MAX_VCPUS, MIN_MEMORY_MIB};
 
-use crate::container::settings::Settings;
+use crate::container::settings::{Cpus, MemorySize, Settings};
 
 /// Size of a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,31 +26,66 @@ impl VmShape {
     /// Enough for the limits plus the guest's own need.
     #[must_use]
     pub fn for_settings(settings: &Settings) -> Self {
-        let vcpus = settings.cpus.map_or(DEFAULT_VCPUS, |cpus| cpus.vcpus());
-        let memory_mib = settings.memory.map_or(DEFAULT_MEMORY_MIB, |limit| {
-            let limit_mib = u32::try_from(limit.bytes().div_ceil(1 << 20)).unwrap_or(MAX_MEMORY_MIB);
+        let limits = &settings.limits;
+        // More virtual CPUs than processors to run on would only wait for each other.
+        let processors = limits.cpuset_cpus.as_ref().map(|list| list.cpus().len());
+        let processors = processors.map(|count| u8::try_from(count).unwrap_or(MAX_VCPUS).min(MAX_VCPUS));
+        let wanted = limits.cpus.map(Cpus::vcpus);
+        let vcpus = match (wanted, processors) {
+            (Some(wanted), Some(processors)) => wanted.min(processors),
+            (one, other) => one.or(other).unwrap_or(DEFAULT_VCPUS),
+        };
+        let vcpus = vcpus.max(settings.vm_cpus.unwrap_or(0));
+        let asked_mib = settings.vm_memory.map(whole_mib);
+        let needed_mib = limits.memory.map(|limit| {
+            let limit_mib = whole_mib(limit);
             let own = GUEST_OWN_MIB + limit_mib.div_ceil(PAGE_STRUCTS_DIVISOR);
-            limit_mib.saturating_add(own).clamp(MIN_MEMORY_MIB, MAX_MEMORY_MIB)
+            limit_mib.saturating_add(own)
         });
+        let memory_mib = asked_mib.max(needed_mib).unwrap_or(DEFAULT_MEMORY_MIB);
+        let memory_mib = memory_mib.clamp(MIN_MEMORY_MIB, MAX_MEMORY_MIB);
         Self { vcpus, memory_mib }
     }
+}
+
+fn whole_mib(size: MemorySize) -> u32 {
+    u32::try_from(size.bytes().div_ceil(1 << 20)).unwrap_or(MAX_MEMORY_MIB)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::settings::Limits;
 
     #[test]
     fn limits_size_the_vm() {
         let shape = |memory: Option<&str>, cpus: Option<&str>| {
-            VmShape::for_settings(&Settings {
+            let limits = Limits {
                 memory: memory.map(|m| m.parse().unwrap()),
                 cpus: cpus.map(|c| c.parse().unwrap()),
-                ..Settings::default()
-            })
+                ..Limits::default()
+            };
+            VmShape::for_settings(&Settings { limits, ..Settings::default() })
         };
         assert_eq!(shape(None, None), VmShape { vcpus: 1, memory_mib: 512 });
         assert_eq!(shape(Some("128m"), Some("2.5")), VmShape { vcpus: 3, memory_mib: 178 });
         assert_eq!(shape(Some("6m"), None).memory_mib, MIN_MEMORY_MIB);
+        for (cpus, list, vcpus) in [(None, "0-3", 4), (Some("2"), "0-3", 2), (Some("2"), "5", 1)] {
+            let (cpus, cpuset_cpus) = (cpus.map(|c| c.parse().unwrap()), Some(list.parse().unwrap()));
+            let limits = Limits { cpus, cpuset_cpus, ..Limits::default() };
+            let settings = Settings { limits, ..Settings::default() };
+            assert_eq!(VmShape::for_settings(&settings).vcpus, vcpus, "{cpus:?} {list}");
+        }
+    }
+    #[test]
+    fn a_vm_can_be_larger_than_its_limits_need() {
+        let shape = |vm_memory: &str, limit: Option<&str>| {
+            let limits = Limits { memory: limit.map(|m| m.parse().unwrap()), ..Limits::default() };
+            let (vm_memory, vm_cpus) = (vm_memory.parse().ok(), Some(3));
+            VmShape::for_settings(&Settings { limits, vm_memory, vm_cpus, ..Settings::default() })
+        };
+        assert_eq!(shape("128m", None), VmShape { vcpus: 3, memory_mib: 128 });
+        assert_eq!(shape("1g", Some("128m")).memory_mib, 1024);
+        assert_eq!(shape("128m", Some("128m")).memory_mib, 178);
     }
 }

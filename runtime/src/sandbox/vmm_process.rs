@@ -1,19 +1,24 @@
-//! The VMM's process: started with its configuration as standard input, watched through its standard error.
+//! The VMM's process: started with its configuration as standard input, asked through its standard output, watched through its
+//! standard error.
 //!
 //! One thread per VMM reads what it says, keeps the last line, and reaps it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use holm_protocol::vm_config::VmConfig;
+use holm_protocol::vm_config::{STANDARD_OUTPUT, VmConfig};
 use holm_protocol::vm_exit::{MAX_MESSAGE_BYTES, VmExitKind, printable};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process};
+
+use super::inherit::inherit;
+use super::vmm_control::VmmControl;
 
 /// Longest line taken from the VMM, in bytes; what follows is cut.
 const MAX_LINE_BYTES: u64 = 4096;
@@ -47,12 +52,14 @@ pub enum VmmError {
 /// A running VMM. Dropping it does not end it.
 #[derive(Debug)]
 pub struct VmmProcess {
+    /// What it is asked while it runs.
+    pub control: Arc<VmmControl>,
     pid: u32,
     reaped: Arc<Mutex<bool>>,
 }
 
 impl VmmProcess {
-    /// Starts the VMM; `ended` is called once, on another thread, when it is gone.
+    /// Starts the VMM, which inherits `descriptors` under their numbers; `ended` is called once, on another thread, when it is gone.
     ///
     /// The VMM asks the kernel to be killed when the thread that calls this ends, so call it from one that lives as long
     /// as the VM should.
@@ -62,12 +69,19 @@ impl VmmProcess {
     pub fn start(
         vmm: &Path,
         config: &VmConfig,
+        descriptors: &[OwnedFd],
         ended: impl FnOnce(VmmEnd) + Send + 'static,
     ) -> Result<Self, VmmError> {
-        let mut child = Command::new(vmm)
+        let (control, others) = VmmControl::pair().map_err(VmmError::Config)?;
+        let config = VmConfig { control_fd: Some(STANDARD_OUTPUT), ..config.clone() };
+        let mut command = Command::new(vmm);
+        if !descriptors.is_empty() {
+            inherit(&mut command, descriptors);
+        }
+        let mut child = command
             .args(["--config-fd", "0", "--parent", &std::process::id().to_string()])
-            .stdin(config_file(config).map_err(VmmError::Config)?)
-            .stdout(Stdio::null())
+            .stdin(config_file(&config).map_err(VmmError::Config)?)
+            .stdout(others)
             .stderr(Stdio::piped())
             .env_clear()
             .envs(std::env::var_os("HOLM_LOG").map(|level| ("HOLM_LOG", level)))
@@ -77,7 +91,7 @@ impl VmmProcess {
         let reaped = Arc::new(Mutex::new(false));
         let mark = Arc::clone(&reaped);
         thread::spawn(move || ended(watch(&mut child, &mark)));
-        Ok(Self { pid, reaped })
+        Ok(Self { control: Arc::new(control), pid, reaped })
     }
 
     /// Its process id on the host.
@@ -162,7 +176,7 @@ mod tests {
         }))
         .unwrap();
         let (sender, receiver) = mpsc::channel();
-        let process = VmmProcess::start(&vmm, &config, move |end| sender.send(end).unwrap()).unwrap();
+        let process = VmmProcess::start(&vmm, &config, &[], move |end| sender.send(end).unwrap()).unwrap();
         let end = receiver.recv().unwrap();
         process.kill();
         end

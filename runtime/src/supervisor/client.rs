@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::protocol::{self, Hello, Report, Request};
 use crate::bundle::ExecRequest;
+use crate::container::settings::NetworkConnection;
 use crate::container::{Container, ContainerLock};
 use crate::durable;
 use crate::host::{Directories, DirectoriesError, Installation, create_private_directory};
@@ -65,6 +66,21 @@ pub enum ClientError {
     Died,
 }
 
+impl ClientError {
+    /// Whether a connection failed because the supervisor is at its end. One that is open gives its last word.
+    #[must_use]
+    pub fn is_of_one_that_ends(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound};
+        match self {
+            Self::Died => true,
+            Self::Socket { source, .. } => {
+                matches!(source.kind(), NotFound | ConnectionRefused | ConnectionReset | BrokenPipe)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The hidden verb of `holm` that runs a supervisor.
 pub const SUPERVISE_VERB: &str = "supervise";
 
@@ -110,6 +126,8 @@ impl Client {
         durable::remove(&directory).map_err(failed)?;
         create_private_directory(&directory)?;
         let listener = UnixListener::bind(&socket).map_err(failed)?;
+        // Before it runs: whatever ends it at once, the reason reaches this connection.
+        let client = Self::connect_to(socket, &Hello::Control)?;
         let child = Command::new(&installation.holm)
             .args([SUPERVISE_VERB, container.id.as_str()])
             .args(flags)
@@ -123,7 +141,7 @@ impl Client {
             .map_err(|source| ClientError::Start { path: installation.holm.clone(), source })?;
         // It outlives this process; whoever adopts it reaps it.
         drop(child);
-        Self::connect_to(socket, &Hello::Control)
+        Ok(client)
     }
 
     /// Connects to the supervisor of a running container.
@@ -147,6 +165,41 @@ impl Client {
         let process = request.id.clone();
         let hello = Hello::Exec(Box::new(request));
         Ok(Self { process, ..Self::connect_to(socket_path(directories, container), &hello)? })
+    }
+
+    /// Asks the supervisor of a running container for one thing and waits until it is done.
+    fn once(directories: &Directories, container: &Container, hello: &Hello) -> Result<(), ClientError> {
+        match Self::connect_to(socket_path(directories, container), hello)?.next_report()? {
+            Report::Done => Ok(()),
+            Report::Refused { message } | Report::Failed { message, .. } => {
+                Err(ClientError::Refused(message))
+            }
+            _ => Err(ClientError::Died),
+        }
+    }
+
+    /// Puts a running container on one more network.
+    ///
+    /// # Errors
+    /// What its supervisor says; nothing has changed then.
+    pub fn connect_network(
+        directories: &Directories,
+        container: &Container,
+        connection: &NetworkConnection,
+    ) -> Result<(), ClientError> {
+        Self::once(directories, container, &Hello::Connect(Box::new(connection.clone())))
+    }
+
+    /// Takes a running container off a network.
+    ///
+    /// # Errors
+    /// What its supervisor says.
+    pub fn disconnect_network(
+        directories: &Directories,
+        container: &Container,
+        network: &str,
+    ) -> Result<(), ClientError> {
+        Self::once(directories, container, &Hello::Disconnect { network: network.to_owned() })
     }
 
     pub(super) fn connect_to(socket: PathBuf, hello: &Hello) -> Result<Self, ClientError> {

@@ -7,8 +7,10 @@ use crate::container::ContainerError;
 use crate::host::{DirectoriesError, InstallationError};
 use crate::image::ImageError;
 use crate::logs::LogError;
-use crate::sandbox::{AgentError, BootError, StreamError, VmmEnd};
+use crate::network::NetworkError;
+use crate::sandbox::{AgentError, BootError, ControlError, HostThreadsError, StreamError, VmmEnd};
 use crate::storage::WritableLayerError;
+use crate::volume::VolumeError;
 
 /// A failure on the way to a running workload, or of the VM under it.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,18 @@ pub enum SupervisorError {
     /// The writable layer.
     #[error(transparent)]
     Layer(#[from] WritableLayerError),
+    /// What of the host it is to see.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// The network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The host's processors.
+    #[error(transparent)]
+    HostThreads(#[from] HostThreadsError),
+    /// What answers questions about names cannot be made.
+    #[error("cannot answer the container's questions about names")]
+    Names(#[source] std::io::Error),
     /// The log could not be opened.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -46,6 +60,9 @@ pub enum SupervisorError {
     /// The agent refused, or was lost.
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// The running VMM did not do something.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// A stream could not be attached.
     #[error(transparent)]
     Stream(#[from] StreamError),

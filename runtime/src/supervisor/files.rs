@@ -15,7 +15,7 @@ use super::run::Supervisor;
 use crate::container::{ContainerError, ContainerId};
 use crate::durable;
 use crate::image::ImageStore;
-use crate::sandbox::{AgentClient, IMAGE_DISK, WRITABLE_DISK};
+use crate::sandbox::{AgentClient, HostAccess, IMAGE_DISK, WRITABLE_DISK};
 
 /// Serves a container's files until nobody wants them any more. `listener` and the lock are as for [`super::run()`].
 ///
@@ -31,7 +31,8 @@ impl Supervisor {
     fn serve(&mut self) -> Result<(), SupervisorError> {
         let image =
             ImageStore::open(self.store.directories().root())?.resolve(&self.container.record.image_id)?;
-        self.boot(image.rootfs()?.segments)?;
+        let settings = self.container.settings()?;
+        self.boot(&settings, image.rootfs()?.segments, HostAccess::default())?;
         let connection = self.await_agent()?;
         let agent = AgentClient::new(connection, self.container.id.as_str())?;
         self.vm.agent = Some(agent.clone());
@@ -51,11 +52,8 @@ impl Supervisor {
         // Who comes now is not told that it can begin, and finds a supervisor of its own after this one.
         self.serves_files = false;
         self.vm.has_files = false;
-        if result.is_ok()
-            && let Some(agent) = &self.vm.agent
-            && let Err(error) = agent.shutdown()
-        {
-            tracing::warn!(%error, "the guest did not shut down in order");
+        if result.is_ok() {
+            self.shut_down();
         }
         self.kill();
         // Nobody may have the lock while the VMM can still write to the layer.

@@ -14,20 +14,22 @@ use time::OffsetDateTime;
 use super::error::SupervisorError;
 use super::event::{Event, EventSender};
 use super::health::HealthMonitor;
+use super::net::Networking;
 use super::protocol::Report;
 use super::run::Supervisor;
 use super::stop::Escalation;
 use crate::bundle;
-use crate::container::settings::SignalName;
+use crate::container::settings::{Settings, SignalName};
 use crate::container::{State, Status};
 use crate::host::Installation;
 use crate::image::ImageStore;
 use crate::logs::Log;
 use crate::sandbox::{
-    AgentClient, AgentError, ContainerRequest, Exit, IMAGE_DISK, Sandbox, VmShape, VmmEnd, WRITABLE_DISK,
-    connect_stream,
+    AgentClient, AgentError, ContainerRequest, Exit, HostAccess, IMAGE_DISK, Sandbox, VmShape, VmmEnd,
+    WRITABLE_DISK, confine_this_thread, connect_stream, file_disk,
 };
 use crate::storage;
+use crate::volume::{self, VolumeStore};
 
 /// How long a guest may take from power-on to its agent's call. Generous: hosts under load and emulated ones are slow.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -48,6 +50,8 @@ pub(super) struct Vm {
     pub(super) exit: Option<Result<Exit, AgentError>>,
     /// When the workload started to run.
     pub(super) started: Option<Instant>,
+    /// Its networks.
+    pub(super) network: Option<Networking>,
     /// Where its health is asked for.
     pub(super) health: Option<HealthMonitor>,
     /// The thread of the last healthcheck.
@@ -58,7 +62,7 @@ impl Supervisor {
     pub(super) fn live(&mut self) -> Result<Exit, SupervisorError> {
         let result = self.start_and_wait();
         // Losing the agent is a symptom: the VMM knows why.
-        if let Err(SupervisorError::Agent(AgentError::Lost(_)) | SupervisorError::Stream(_)) = &result {
+        if let Err(SupervisorError::Agent(AgentError::Lost { .. }) | SupervisorError::Stream(_)) = &result {
             self.hear_last_words();
             if let Some(end) = self.vm.end.clone() {
                 return Err(SupervisorError::VmEnded(end));
@@ -68,28 +72,46 @@ impl Supervisor {
     }
 
     fn start_and_wait(&mut self) -> Result<Exit, SupervisorError> {
-        let settings = &self.container.record.settings;
+        let settings = &self.container.settings()?;
         let (tty, open_stdin) = (settings.tty, settings.open_stdin);
         let image =
             ImageStore::open(self.store.directories().root())?.resolve(&self.container.record.image_id)?;
         let log = Log::open(&settings.log_config, &self.container)?;
         let hostname = self.container.record.hostname(&self.container.id);
-        let bundle = bundle::build(image.config(), settings, &hostname)?;
-        self.boot(image.rootfs()?.segments)?;
+        let mut bundle = bundle::build(image.config(), settings, &hostname)?;
+        let volumes = VolumeStore::new(self.store.directories().clone());
+        // As in Docker, volumes are filled for a new container.
+        let is_new = !self.ran_before && self.restarts.count == 0;
+        let shares = volume::shares(&settings.mounts, &settings.device_rates, &volumes, is_new)?;
+        bundle.add_mounts(shares.mounts);
+        let mut host = HostAccess {
+            shares: shares.configs,
+            sockets: shares.sockets,
+            disks: shares.disks,
+            locks: shares.locks,
+            networks: Vec::new(),
+        };
+        self.attach_networks(&mut host)?;
+        self.boot(settings, image.rootfs()?.segments, host)?;
+        self.begin_connecting();
         let connection = self.await_agent()?;
         let agent = AgentClient::new(connection, self.container.id.as_str())?;
         self.vm.agent = Some(agent.clone());
+        let networks = self.connected_networks(&hostname)?;
         // Clients had the time of a boot to ask for the start, and those that run a container did.
         let start = self.start_asked;
         agent.create_container(&ContainerRequest {
             spec: &bundle.spec,
-            files: &bundle.files,
+            files: &networks.files,
+            interfaces: &networks.interfaces,
+            serve_names: networks.serve_names,
             image_disk: IMAGE_DISK,
             writable_disk: WRITABLE_DISK,
             stdin: open_stdin,
             tty,
             start,
         })?;
+        shares.fill.done();
         self.vm.has_files = true;
         self.vm.process = bundle.spec.process().clone();
         let kinds: Vec<StreamKind> = self.outputs.keys().copied().collect();
@@ -111,21 +133,29 @@ impl Supervisor {
         self.await_end()
     }
 
-    pub(super) fn boot(&mut self, image_segments: Vec<SegmentConfig>) -> Result<(), SupervisorError> {
-        let (layer, layer_bytes) =
-            (self.container.layer(), self.container.record.settings.layer_size.bytes());
+    pub(super) fn boot(
+        &mut self,
+        settings: &Settings,
+        image_segments: Vec<SegmentConfig>,
+        host: HostAccess,
+    ) -> Result<(), SupervisorError> {
+        let (layer, layer_bytes) = (self.container.layer(), settings.layer_size.bytes());
         let installation = Installation::find()?;
         installation.check()?;
         if !layer.exists() {
             let blank = self.store.directories().blank();
             storage::create_writable_layer(&blank, &layer, layer_bytes)?;
         }
+        let rates = settings.device_rates.of("/");
+        let layer_disk = file_disk(WRITABLE_DISK, &layer, layer_bytes, false, rates);
+        // What this process does for the container is done there, too.
+        confine_this_thread(settings.limits.cpuset_cpus.as_ref(), settings.limits.cpu_shares)?;
         self.vm.sandbox = Some(Sandbox::boot(
             &installation,
-            VmShape::for_settings(&self.container.record.settings),
+            VmShape::for_settings(settings),
             image_segments,
-            &layer,
-            layer_bytes,
+            vec![layer_disk],
+            host,
             &self.run_directory(),
             EventSender(self.life, self.sender.clone()),
         )?);
@@ -175,10 +205,13 @@ impl Supervisor {
         if let Some(monitor) = &self.vm.health {
             self.container.write_health(&monitor.health);
         }
+        let shape = self.vm.sandbox.as_ref().map(|sandbox| sandbox.shape);
         self.state = State {
             status: Status::Running,
             pid: self.vm.sandbox.as_ref().map_or(0, |sandbox| sandbox.vmm.pid()),
             supervisor_pid: std::process::id(),
+            vm_cpus: shape.map_or(0, |shape| shape.vcpus),
+            vm_memory_mib: shape.map_or(0, |shape| shape.memory_mib),
             started_at: Some(OffsetDateTime::now_utc()),
             restart_count: self.restarts.count,
             ..State::default()

@@ -22,15 +22,18 @@ mod files_client;
 mod health;
 mod input;
 mod life;
+mod net;
 mod notes;
 mod output;
 mod probe;
 pub mod protocol;
 mod requests;
 mod restart;
+mod rewire;
 mod run;
 mod stop;
 mod transfer;
+mod update;
 
 pub use client::{Client, ClientError, FILES_FLAG, Requests, SUPERVISE_VERB};
 pub use error::SupervisorError;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::ExecRequest;
+use crate::container::settings::{Limits, NetworkConnection};
 use crate::sandbox::{FileStatus, ProcessUsage, TransferRequest, Usage};
 
 /// Longest line, in bytes: what execve(2) takes, or the longest list of processes, and JSON's quotes.
@@ -31,6 +32,13 @@ pub enum Hello {
         path: String,
         /// Follows a symbolic link that the path ends with.
         follow: bool,
+    },
+    /// One more network. Answered when the container is on it.
+    Connect(Box<NetworkConnection>),
+    /// One network less. Answered when the container is off it.
+    Disconnect {
+        /// Its name or id.
+        network: String,
     },
     /// Bytes of a transfer.
     Files(String),
@@ -56,7 +64,7 @@ impl Hello {
 }
 
 /// What a client asks. On a connection that executes, only signals and sizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Let the workload run; streams that belong to it were connected before.
@@ -85,6 +93,8 @@ pub enum Request {
     Processes,
     /// What it uses. Answered with [`Report::Usage`].
     Usage,
+    /// Change the container's limits. Answered.
+    Update(Box<Limits>),
     /// End the VM without ado; the container is not started again.
     Kill,
 }

@@ -10,6 +10,7 @@ use super::error::SupervisorError;
 use super::event::Event;
 use super::exec::{Exec, ExecEvent};
 use super::protocol::{self, Hello, Report, Request};
+use super::rewire::Rewiring;
 use super::run::Supervisor;
 use super::stop::Stop;
 use super::transfer::TransferTask;
@@ -52,6 +53,8 @@ impl Supervisor {
             Hello::Exec(request) => self.execute(*request, connection),
             Hello::Transfer(request) => self.begin_transfer(*request, connection),
             Hello::Stat { path, follow } => self.stat(path, follow, connection),
+            Hello::Connect(network) => self.rewire(Rewiring::Connect(*network), connection),
+            Hello::Disconnect { network } => self.rewire(Rewiring::Disconnect(network), connection),
             Hello::Files(transfer) => self.add_stream(&transfer, StreamKind::Files, connection),
             Hello::Stdin(process) => self.add_stream(&process, StreamKind::Stdin, connection),
             Hello::Stdout(process) => self.add_stream(&process, StreamKind::Stdout, connection),
@@ -180,14 +183,22 @@ impl Supervisor {
                     .and_then(|agent| agent.signal_process("", signal).map_err(|error| error.to_string()))
                     .inspect(|()| self.note_signal(signal))
             }
-            Request::Processes => self.ask(client, |agent| agent.processes().map(Report::Processes)),
-            Request::Usage => self.ask(client, |agent| agent.usage().map(Report::Usage)),
+            // Answered by the thread that asks.
+            Request::Processes | Request::Usage => {
+                let question = move |agent: &AgentClient| match request {
+                    Request::Usage => agent.usage().map(Report::Usage),
+                    _ => agent.processes().map(Report::Processes),
+                };
+                match self.ask(client, question) {
+                    Ok(()) => return,
+                    refused => refused,
+                }
+            }
+            Request::Update(change) => self.update(&change),
             Request::Pause => self.freeze(true),
             Request::Unpause => self.freeze(false),
         };
         let report = match outcome {
-            // It is on its way.
-            Ok(()) if matches!(request, Request::Processes | Request::Usage) => return,
             Ok(()) => Report::Done,
             Err(message) => Report::Refused { message },
         };
@@ -209,7 +220,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn running_agent(&self) -> Result<&AgentClient, String> {
+    pub(super) fn running_agent(&self) -> Result<&AgentClient, String> {
         let agent = self.vm.started.and(self.vm.agent.as_ref());
         agent.ok_or_else(|| format!("container {} is not running", self.container.id.short()))
     }

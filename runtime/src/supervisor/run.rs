@@ -30,11 +30,13 @@ use super::output::Output;
 use super::protocol::Report;
 use super::restart::Restarts;
 use super::stop::Stop;
+use crate::container::settings::DeviceRates;
 use crate::container::{Container, ContainerError, ContainerId, ContainerStore, State, Status};
 use crate::durable;
 use crate::host::Directories;
 use crate::image::ImageStore;
 use crate::sandbox::Exit;
+use crate::volume::VolumeStore;
 
 /// Runs the container to its end. `listener` takes clients; it was bound by whoever started this process, which also handed
 /// over the container's lock.
@@ -51,6 +53,9 @@ pub fn run(id: ContainerId, listener: UnixListener) -> Result<(), SupervisorErro
         }
     }
 }
+
+/// How long to look for the connection of whoever started this process; it was made before this process was.
+const FIRST_CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Supervisor {
     pub(super) store: ContainerStore,
@@ -142,6 +147,7 @@ impl Supervisor {
         self.write_state()?;
         self.note_death(result);
         self.clients.tell(&report_of(result));
+        self.release_networks();
         self.life.0 += 1;
         self.vm = Vm::default();
         self.clear_sockets()?;
@@ -169,13 +175,10 @@ impl Supervisor {
 
     /// Ends the VM in order, or kills it where something failed. All output was delivered afterwards.
     fn end_life(&mut self, result: &Result<Exit, SupervisorError>) {
-        // A layer that is about to be deleted need not be synced.
-        if !self.container.record.settings.auto_remove
-            && result.is_ok()
-            && let Some(agent) = &self.vm.agent
-            && let Err(error) = agent.shutdown()
-        {
-            tracing::warn!(%error, "the guest did not shut down in order");
+        // A layer that is about to be deleted need not be synced; what the guest has yet to write to the host's files does.
+        let settings = &self.container.record.settings;
+        if (!settings.auto_remove || !settings.mounts.is_empty()) && result.is_ok() {
+            self.shut_down();
         }
         if result.is_err() {
             self.kill();
@@ -185,32 +188,67 @@ impl Supervisor {
             output.drain();
         }
         self.kill();
-        if !self.container.record.settings.auto_remove {
-            // Nobody may find the container ended while its VMM can still write to its layer.
+        let settings = &self.container.record.settings;
+        if !settings.auto_remove || !settings.mounts.is_empty() {
+            // Nobody may find the container ended while its VMM can still write to its layer or volumes.
             self.hear_last_words();
+        }
+    }
+
+    /// Lets the guest write what it has to, as fast as it can: nobody limited how long an end may take.
+    pub(super) fn shut_down(&self) {
+        if let (Some(sandbox), Some(agent)) = (&self.vm.sandbox, &self.vm.agent) {
+            if self.container.record.settings.device_rates != DeviceRates::default()
+                && let Err(error) = sandbox.vmm.control.lift_rates()
+            {
+                tracing::warn!(%error, "the guest's disks keep their rates");
+            }
+            if let Err(error) = agent.shutdown() {
+                tracing::warn!(%error, "the guest did not shut down in order");
+            }
         }
     }
 
     /// Everything after the last life: the order makes a crash in between harmless.
     fn end(mut self, result: Result<Exit, SupervisorError>) -> Result<(), SupervisorError> {
+        if result.is_err() {
+            self.await_first_client();
+        }
         self.end_life(&result);
         for output in self.outputs.values_mut() {
             output.finish();
         }
         let cleaned = self.settle(&result);
         self.hear_last_words();
+        self.close_ports();
         self.clients.tell(&report_of(&result));
         self.clients.close();
+        // Nobody waits for that but who needs the container's lock.
+        self.release_networks();
         self.collect_images();
         cleaned?;
         result.map(|_| ())
+    }
+
+    /// What fails at once, such as a port that is taken, fails before the first client is taken in.
+    fn await_first_client(&mut self) {
+        let until = Instant::now() + FIRST_CLIENT_TIMEOUT;
+        while self.clients.is_empty() && self.vm.started.is_none() {
+            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                // The failure that is known is the one to tell.
+                Ok(event) => drop(self.handle(event)),
+                Err(_) => return,
+            }
+        }
     }
 
     /// Writes the final state, or removes the container.
     fn settle(&mut self, result: &Result<Exit, SupervisorError>) -> Result<(), SupervisorError> {
         if self.container.record.settings.auto_remove {
             self.note_death(result);
-            return Ok(self.store.remove(&self.container)?);
+            self.store.remove(&self.container)?;
+            let volumes = VolumeStore::new(self.store.directories().clone());
+            return Ok(volumes.remove_anonymous(&self.container, &self.store)?);
         }
         let ran = self.vm.started.is_some() || self.restarts.count > 0;
         self.note_end(result, if ran || self.ran_before { Status::Exited } else { Status::Created });
@@ -236,6 +274,7 @@ impl Supervisor {
     fn note_end(&mut self, result: &Result<Exit, SupervisorError>, status: Status) {
         self.state.status = status;
         self.state.pid = 0;
+        (self.state.vm_cpus, self.state.vm_memory_mib) = (0, 0);
         if status != Status::Restarting {
             self.state.supervisor_pid = 0;
         }

@@ -133,6 +133,10 @@ impl Drop for Holm {
             // A test that went well has removed its containers.
             let _ = self.holm(["rm", "-f", name]).outcome();
         }
+        if self._owned.is_some() && self.run.join("networks").exists() {
+            // Bridges stay for the next container of their root: here there is none.
+            let _ = self.holm(["network", "prune", "-f"]).outcome();
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub fn assemble(config: &VmConfig, places: &[Place]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use holm_protocol::vm_config::{BootConfig, MAX_DISKS};
+    use holm_protocol::vm_config::{BootConfig, MAX_DISKS_AND_NETWORKS};
 
     use super::*;
     use crate::layout;
@@ -49,8 +49,11 @@ mod tests {
                 cmdline: vec!["holm.x=1".into(), "quiet".into()],
             },
             disks: vec![],
+            shares: vec![],
+            networks: vec![],
             vsock: None,
             console,
+            control_fd: None,
         }
     }
 
@@ -75,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_largest_machine_leaves_room_for_arguments() {
-        let places: Vec<_> = (0..MAX_DISKS + 2).map(Place::nth).collect();
+        let places: Vec<_> = (0..MAX_DISKS_AND_NETWORKS + 4).map(Place::nth).collect();
         assert!(assemble(&config(ConsoleConfig::Off), &places).len() < layout::CMDLINE_MAX_BYTES / 2);
     }
 }

@@ -8,12 +8,12 @@ use linux_loader::loader::elf::{Elf, PvhBootCapability};
 
 use super::BootError;
 use crate::layout;
-use crate::memory::{Address, GuestAddress, GuestRam};
+use crate::memory::{GuestAddress, GuestRam};
 
 /// Where a kernel was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadedKernel {
-    /// The 32-bit PVH entry point.
+    /// The 64-bit entry point.
     pub entry: GuestAddress,
     /// First address behind the kernel, its zeroed data included.
     pub end: GuestAddress,
@@ -22,16 +22,16 @@ pub struct LoadedKernel {
 /// Loads the kernel at its link address.
 ///
 /// # Errors
-/// The file cannot be opened, is no ELF for this machine, has no PVH entry point, or does not fit.
+/// The file cannot be opened, is no ELF for this machine or no kernel, or does not fit.
 pub fn load(memory: &GuestRam, path: &Path) -> Result<LoadedKernel, BootError> {
     let mut file = File::open(path).map_err(|source| BootError::Open { path: path.into(), source })?;
     let loaded = Elf::load(memory, None, &mut file, Some(GuestAddress(layout::HIGH_RAM_START)))
         .map_err(|source| BootError::Kernel { path: path.into(), source })?;
     match loaded.pvh_boot_cap {
-        PvhBootCapability::PvhEntryPresent(entry) if entry.raw_value() <= u64::from(u32::MAX) => {
-            Ok(LoadedKernel { entry, end: GuestAddress(loaded.kernel_end) })
+        PvhBootCapability::PvhEntryPresent(_) => {
+            Ok(LoadedKernel { entry: loaded.kernel_load, end: GuestAddress(loaded.kernel_end) })
         }
-        _ => Err(BootError::NotPvh(path.into())),
+        _ => Err(BootError::NotAKernel(path.into())),
     }
 }
 

@@ -1,16 +1,18 @@
 //! Everything that happens to guest memory and vCPU state before the first guest instruction.
 //!
-//! Boot protocol: PVH (Xen's `docs/misc/pvh.pandoc`, `xen/include/public/arch-x86/hvm/start_info.h`), the shortest way
-//! into an ELF vmlinux: 32-bit protected mode, one structure, no real mode, no decompression.
+//! Boot protocol: Linux's own for 64-bit mode (Linux Documentation/arch/x86/boot.rst) at the entry of an ELF vmlinux: one
+//! structure, no real mode, no decompression. PVH would do as well, but its kernel code looks for Xen first, with 256 CPUID
+//! instructions that each leave the guest.
 //!
 //! Trust: kernel, initramfs and configuration come from the host. No guest code runs yet.
 
+pub mod boot_params;
 pub mod cmdline;
 pub mod cpuid;
 pub mod initramfs;
 pub mod kernel;
 pub mod mptable;
-pub mod pvh;
+pub mod page_tables;
 
 use std::io;
 use std::path::PathBuf;
@@ -36,9 +38,9 @@ pub enum BootError {
         /// What is wrong with it.
         source: linux_loader::loader::Error,
     },
-    /// The kernel has no PVH entry point.
-    #[error("the kernel {} has no PVH entry point (CONFIG_PVH)", .0.display())]
-    NotPvh(PathBuf),
+    /// The file has no PVH note, by which a kernel for virtual machines is told from any other program.
+    #[error("{} is no kernel for virtual machines: it has no PVH note (CONFIG_PVH)", .0.display())]
+    NotAKernel(PathBuf),
     /// The initramfs and the kernel do not fit into memory together.
     #[error(
         "the initramfs {} ({initramfs_bytes} bytes) does not fit into memory beside the kernel",

@@ -8,4 +8,5 @@ pub mod console;
 pub mod i8042;
 pub mod ports;
 pub mod power;
+pub mod rate_limit;
 pub mod virtio;

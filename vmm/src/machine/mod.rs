@@ -1,11 +1,14 @@
 //! A whole VM, put together and run.
 //!
 //! ```text
-//!   main thread     event loop: signals, the end, rng, vsock
+//!   main thread     event loop: signals, the end, rng, vsock, balloon, requests of the host
 //!   vcpuN           KVM_RUN; port and memory accesses through `Bus`
 //!   disk-ID         event loop of one block device
+//!   shares          event loop of the file system device
+//!   net-N           event loop of one network device
 //! ```
 
+mod control;
 mod plug;
 mod vm;
 
@@ -22,7 +25,10 @@ use crate::boot::{self, BootError};
 use crate::devices::bus::Bus;
 use crate::devices::console::{Console, ConsoleError};
 use crate::devices::ports::Ports;
+use crate::devices::virtio::balloon::BalloonError;
 use crate::devices::virtio::block::BlockError;
+use crate::devices::virtio::fs::FsError;
+use crate::devices::virtio::net::NetError;
 use crate::devices::virtio::rng::RngError;
 use crate::devices::virtio::vsock::VsockError;
 use crate::ending::Ending;
@@ -34,6 +40,9 @@ use crate::signals::Signals;
 use crate::vcpu::{self, Vcpu, VcpuError};
 use crate::{kvm, probe};
 
+use control::Control;
+pub use plug::SlotError;
+use plug::Slots;
 use vm::VmError;
 
 /// How long a vCPU that does not stop is waited for.
@@ -57,18 +66,30 @@ pub enum MachineError {
     /// A disk.
     #[error(transparent)]
     Block(#[from] BlockError),
+    /// The shares.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// A network.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// The vsock device.
     #[error(transparent)]
     Vsock(#[from] VsockError),
     /// The entropy device.
     #[error(transparent)]
     Rng(#[from] RngError),
+    /// The balloon.
+    #[error(transparent)]
+    Balloon(#[from] BalloonError),
     /// The console.
     #[error(transparent)]
     Console(#[from] ConsoleError),
     /// Guest memory.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// A slot.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
     /// The VM itself.
     #[error(transparent)]
     Vm(#[from] VmError),
@@ -91,6 +112,8 @@ impl From<&MachineError> for VmExit {
             MachineError::Config(_)
             | MachineError::Boot(_)
             | MachineError::Block(BlockError::Disk(_))
+            | MachineError::Fs(FsError::Directory { .. })
+            | MachineError::Net(NetError::Link(_))
             | MachineError::Vsock(VsockError::Path { .. } | VsockError::NotASocket(_))
             | MachineError::Console(_) => Self::ConfigRefused(reason),
             MachineError::Kvm(_) | MachineError::Probe(_) => Self::KvmUnusable(reason),
@@ -129,16 +152,19 @@ fn build_and_run(config: &VmConfig) -> Result<VmExit, MachineError> {
     let kvm = kvm::open()?;
     probe::refuse_interpretation(&kvm)?;
     let memory = Arc::new(memory::allocate(config.memory_mib)?);
-    let vm = vm::create(&kvm, &memory)?;
+    let vm = Arc::new(vm::create(&kvm, &memory)?);
     tracing::debug!("VM made");
 
     let kernel = boot::kernel::load(&memory, &config.boot.kernel)?;
     let initramfs = boot::initramfs::load(&memory, &config.boot.initramfs, kernel.end)?;
     tracing::debug!(?kernel, ?initramfs, "loaded");
 
-    let plugged = plug::devices(config, &vm, &memory, &mut event_loop)?;
-    let cmdline = boot::cmdline::assemble(config, &plugged.places);
-    boot::pvh::write(&memory, &cmdline, &initramfs)?;
+    let bus = Arc::new(Bus::new(Ports::new(Console::new(&config.console)?)));
+    let mut slots = Slots::new(Arc::clone(&vm), Arc::clone(&memory), Arc::clone(&bus));
+    slots.plug_all(config, &mut event_loop)?;
+    let cmdline = boot::cmdline::assemble(config, &slots.places());
+    boot::boot_params::write(&memory, &cmdline, &initramfs)?;
+    boot::page_tables::write(&memory).map_err(BootError::from)?;
     boot::mptable::write(&memory, config.vcpus)?;
     tracing::debug!(cmdline, "devices plugged in");
 
@@ -150,7 +176,9 @@ fn build_and_run(config: &VmConfig) -> Result<VmExit, MachineError> {
         boot_vcpu.boot_at(kernel.entry)?;
     }
 
-    let bus = Arc::new(Bus::new(Ports::new(Console::new(&config.console)?), plugged.transports));
+    if let Some(fd) = config.control_fd {
+        event_loop.add(Arc::new(Mutex::new(Control::inherited(fd, slots)?)));
+    }
     let threads = vcpu::start(vcpus, &bus, &ending)?;
     tracing::debug!("vCPUs started");
     let exit = loop {

@@ -72,12 +72,12 @@ impl Vcpu {
         Ok(Self { fd, id })
     }
 
-    /// Makes this the boot vCPU, starting at a PVH entry point.
+    /// Makes this the boot vCPU, starting at the kernel's 64-bit entry point.
     ///
     /// # Errors
     /// KVM refuses.
     pub fn boot_at(&self, entry: GuestAddress) -> Result<(), VcpuError> {
-        registers::set_pvh(&self.fd, entry).map_err(|source| VcpuError::Kvm {
+        registers::set_64_bit(&self.fd, entry).map_err(|source| VcpuError::Kvm {
             id: self.id,
             action: "set its registers",
             source,

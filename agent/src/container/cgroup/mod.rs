@@ -42,6 +42,11 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// Applies other limits; device rules stay.
+    pub(crate) fn update(&self, resources: &Resources) -> Result<(), Fault> {
+        self.apply(&values::settings(resources)?, None)
+    }
+
     fn apply(&self, settings: &[values::Setting], devices: Option<&[bpf::Instruction]>) -> Result<(), Fault> {
         for (file, value) in settings {
             let path = self.path.join(file);

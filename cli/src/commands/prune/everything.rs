@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use super::filter::PruneFilter;
-use super::{confirmed, containers, images, print_total};
+use super::{PruneOptions, containers, images, networks, print_total, volumes};
 
 /// Remove unused data
 #[derive(Debug, Args)]
@@ -15,12 +14,11 @@ pub(crate) struct PruneEverything {
     /// Remove all unused images, not just those without a name
     #[arg(short, long)]
     all: bool,
-    /// Only what passes: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]
-    #[arg(long, value_name = "FILTER")]
-    filter: Vec<PruneFilter>,
-    /// Do not prompt for confirmation
-    #[arg(short, long)]
-    force: bool,
+    /// Prune anonymous volumes
+    #[arg(long)]
+    volumes: bool,
+    #[command(flatten)]
+    options: PruneOptions,
 }
 
 impl PruneEverything {
@@ -30,17 +28,28 @@ impl PruneEverything {
         } else {
             "all dangling images"
         };
-        let warning = format!("WARNING! This will remove:\n  - all stopped containers\n  - {which}\n");
-        if !self.force && !confirmed(&warning)? {
+        let also =
+            if self.volumes { "  - all anonymous volumes not used by at least one container\n" } else { "" };
+        let warning = format!(
+            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{also}  - {which}\n"
+        );
+        if !self.options.confirmed(&warning)? {
             return Ok(ExitCode::SUCCESS);
         }
         let store = crate::commands::containers()?;
         // Containers first: they are what keeps images in use.
-        let of_containers = containers::prune(&store, &self.filter)?;
+        let of_containers = containers::prune(&store, &self.options.filters)?;
         of_containers.print("Deleted Containers");
-        let of_images = images::prune(&crate::commands::images()?, &store, self.all, &self.filter)?;
+        networks::prune(&store, &self.options.filters)?.print("Deleted Networks");
+        let mut of_volumes = super::Pruned::default();
+        if self.volumes {
+            of_volumes = volumes::prune(&store, false, &self.options.filters)?;
+            of_volumes.print("Deleted Volumes");
+        }
+        let of_images = images::prune(&crate::commands::images()?, &store, self.all, &self.options.filters)?;
         of_images.print("Deleted Images");
-        print_total(of_containers.freed_bytes.saturating_add(of_images.freed_bytes));
+        let freed = [&of_containers, &of_volumes, &of_images].map(|pruned| pruned.freed_bytes);
+        print_total(freed.into_iter().fold(0, u64::saturating_add));
         Ok(ExitCode::SUCCESS)
     }
 }

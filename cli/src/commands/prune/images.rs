@@ -8,7 +8,7 @@ use holm_runtime::container::ContainerStore;
 use holm_runtime::image::{Digest, Image, ImageError, ImageStore, Reference};
 
 use super::filter::{self, PruneFilter};
-use super::{Pruned, confirmed, print_total};
+use super::{PruneOptions, Pruned, print_total};
 
 /// Remove unused images
 #[derive(Debug, Args)]
@@ -17,12 +17,8 @@ pub(crate) struct PruneImages {
     /// Remove all unused images, not just those without a name
     #[arg(short, long)]
     all: bool,
-    /// Only those that pass: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]
-    #[arg(long, value_name = "FILTER")]
-    filter: Vec<PruneFilter>,
-    /// Do not prompt for confirmation
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    options: PruneOptions,
 }
 
 impl PruneImages {
@@ -32,11 +28,11 @@ impl PruneImages {
         } else {
             "WARNING! This will remove all dangling images."
         };
-        if !self.force && !confirmed(warning)? {
+        if !self.options.confirmed(warning)? {
             return Ok(ExitCode::SUCCESS);
         }
         let (images, containers) = (crate::commands::images()?, crate::commands::containers()?);
-        let pruned = prune(&images, &containers, self.all, &self.filter)?;
+        let pruned = prune(&images, &containers, self.all, &self.options.filters)?;
         pruned.print("Deleted Images");
         print_total(pruned.freed_bytes);
         Ok(ExitCode::SUCCESS)

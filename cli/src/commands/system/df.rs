@@ -1,4 +1,4 @@
-//! `holm system df`: how much of the disk images and containers take.
+//! `holm system df`: how much of the disk images, containers and volumes take.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -41,8 +41,7 @@ impl Df {
         if self.verbose {
             df_details::print(&format)?;
         } else {
-            format
-                .print(&COLUMNS, &[images()?, containers()?, none("Local Volumes"), none("Build Cache")])?;
+            format.print(&COLUMNS, &[images()?, containers()?, volumes()?, none("Build Cache")])?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -62,16 +61,32 @@ fn images() -> Result<Value> {
 
 fn containers() -> Result<Value> {
     let (mut total, mut active, mut bytes, mut needed_bytes) = (0, 0, 0_u64, 0_u64);
-    for container in crate::commands::containers()?.list()? {
+    for (container, state) in crate::commands::containers()?.list_states()? {
         let own_bytes = disk_usage_bytes(container.directory());
         total += 1;
         bytes = bytes.saturating_add(own_bytes);
-        if container.state()?.status.is_active() {
+        if state.status.is_active() {
             active += 1;
             needed_bytes = needed_bytes.saturating_add(own_bytes);
         }
     }
     Ok(row("Containers", total, active, bytes, needed_bytes))
+}
+
+/// Volumes that a container has are active.
+fn volumes() -> Result<Value> {
+    let (store, containers) = (crate::commands::volumes()?, crate::commands::containers()?);
+    let (mut total, mut active, mut bytes, mut needed_bytes) = (0, 0, 0_u64, 0_u64);
+    for volume in store.list()? {
+        let own_bytes = disk_usage_bytes(&volume.data());
+        total += 1;
+        bytes = bytes.saturating_add(own_bytes);
+        if !volume.users(&containers)?.is_empty() {
+            active += 1;
+            needed_bytes = needed_bytes.saturating_add(own_bytes);
+        }
+    }
+    Ok(row("Local Volumes", total, active, bytes, needed_bytes))
 }
 
 /// What Holm has none of, which scripts expect.
@@ -103,6 +118,6 @@ mod tests {
         let reclaimable = |row: Value| row["Reclaimable"].as_str().unwrap().to_owned();
         assert_eq!(reclaimable(row("Images", 2, 1, 1000, 250)), "750B (75%)");
         assert_eq!(reclaimable(row("Images", 1, 0, 1000, 0)), "1kB (100%)");
-        assert_eq!(reclaimable(none("Local Volumes")), "0B");
+        assert_eq!(reclaimable(none("Build Cache")), "0B");
     }
 }

@@ -1,8 +1,10 @@
-//! `holm system df -v`: a row for each image and each container.
+//! `holm system df -v`: a row for each image, each container and each volume.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use holm_runtime::container::settings::Mount;
+use holm_runtime::container::{Container, State};
 use holm_runtime::host::disk_usage_bytes;
 use holm_runtime::image::{Digest, Reference};
 use serde_json::{Value, json};
@@ -30,17 +32,36 @@ const CONTAINERS: [(&str, &str); 7] = [
     ("NAMES", "Names"),
 ];
 
-/// Prints two tables, or both as one object.
+const VOLUMES: [(&str, &str); 3] = [("VOLUME NAME", "Name"), ("LINKS", "Links"), ("SIZE", "Size")];
+
+/// Prints three tables, or all as one object.
 pub(super) fn print(format: &Format) -> Result<()> {
-    let (images, containers) = (images()?, containers()?);
+    let (images, containers, volumes) = (images()?, containers()?, volumes()?);
     if matches!(format, Format::Table) {
         output::line("Images space usage:\n");
         format.print(&IMAGES, &images)?;
         output::line("\nContainers space usage:\n");
-        return format.print(&CONTAINERS, &containers);
+        format.print(&CONTAINERS, &containers)?;
+        output::line("\nLocal Volumes space usage:\n");
+        return format.print(&VOLUMES, &volumes);
     }
-    format
-        .print(&[], &[json!({ "Images": images, "Containers": containers, "Volumes": [], "BuildCache": [] })])
+    format.print(
+        &[],
+        &[json!({ "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": [] })],
+    )
+}
+
+fn volumes() -> Result<Vec<Value>> {
+    let (store, containers) = (crate::commands::volumes()?, crate::commands::containers()?);
+    let mut rows = Vec::new();
+    for volume in store.list()? {
+        rows.push(json!({
+            "Name": volume.name.to_string(),
+            "Links": volume.users(&containers)?.len().to_string(),
+            "Size": output::size(disk_usage_bytes(&volume.data())),
+        }));
+    }
+    Ok(rows)
 }
 
 fn images() -> Result<Vec<Value>> {
@@ -78,19 +99,17 @@ fn images() -> Result<Vec<Value>> {
 }
 
 fn containers() -> Result<Vec<Value>> {
-    let containers = crate::commands::containers()?.list()?;
-    containers
-        .iter()
-        .map(|container| {
-            Ok(json!({
-                "ID": container.id.short(),
-                "Image": container.record.image,
-                "LocalVolumes": "0",
-                "Size": output::size(disk_usage_bytes(container.directory())),
-                "RunningFor": output::ago(container.record.created),
-                "State": container.state()?.status.to_string(),
-                "Names": container.name.to_string(),
-            }))
+    let containers = crate::commands::containers()?.list_states()?;
+    let describe = |(container, state): &(Container, State)| {
+        json!({
+            "ID": container.id.short(),
+            "Image": container.record.image,
+            "LocalVolumes": container.record.settings.mounts.iter().filter_map(Mount::volume).count().to_string(),
+            "Size": output::size(disk_usage_bytes(container.directory())),
+            "RunningFor": output::ago(container.record.created),
+            "State": state.status.to_string(),
+            "Names": container.name.to_string(),
         })
-        .collect()
+    };
+    Ok(containers.iter().map(describe).collect())
 }

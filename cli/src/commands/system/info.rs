@@ -44,8 +44,8 @@ impl Info {
 fn facts() -> Result<Value> {
     let directories = Directories::from_environment();
     let (mut running, mut paused, mut stopped) = (0, 0, 0);
-    for container in crate::commands::containers()?.list()? {
-        match container.state()?.status {
+    for (_, state) in crate::commands::containers()?.list_states()? {
+        match state.status {
             Status::Running | Status::Restarting => running += 1,
             Status::Paused => paused += 1,
             Status::Created | Status::Exited | Status::Dead => stopped += 1,

@@ -4,41 +4,71 @@
 //! Parsing is pure. Forms and messages follow Docker's command line.
 
 mod capability_name;
+mod cpu_list;
+mod cpu_shares;
 mod cpus;
+mod device_rate;
 mod env_var;
+mod extra_host;
 mod health_config;
 mod label;
 mod layer_size;
+mod limits;
 mod log_config;
 mod log_driver;
 mod log_rotation;
 mod log_tag;
 mod memory_size;
+mod mount;
+mod mount_request;
+mod network_connection;
+mod network_mode;
+mod network_rate;
+mod port_mapping;
 mod quantity;
 mod restart_policy;
+mod shm_size;
 mod signal_name;
+mod swap_limit;
 mod sysctl;
 mod tmpfs_mount;
 mod ulimit;
 
 pub use capability_name::{CapabilityName, CapabilityNameError};
+pub use cpu_list::{CpuList, CpuListError};
+pub use cpu_shares::{CpuShares, CpuSharesError};
 pub use cpus::{Cpus, CpusError};
+pub use device_rate::{DeviceRate, DeviceRateError, DeviceRates};
 pub use env_var::{EnvFileError, EnvVar, EnvVarError};
+pub use extra_host::{ExtraHost, ExtraHostError, parse_resolver_word};
 pub use health_config::{HealthConfig, parse_health_time};
 pub use label::{Label, LabelError, LabelFileError, Labels};
 pub use layer_size::{LayerSize, LayerSizeError};
+pub use limits::{Limits, LimitsError};
 pub use log_config::{LogConfig, LogConfigError, LogOption};
 pub use log_driver::{LogDriver, LogDriverError};
 pub use log_rotation::{LogRotation, LogRotationError};
 pub use log_tag::{Field as LogTagField, LogTag, LogTagError};
 pub use memory_size::{MemorySize, MemorySizeError};
+pub use mount::{Mount, MountKind};
+pub use mount_request::{MountFlag, MountRequest, MountRequestError, MountSource, VolumeFlag, VolumesFrom};
+pub use network_connection::{NetworkConnection, NetworkFlag, NetworkFlagError};
+pub use network_mode::{NetworkMode, NetworkModeError};
+pub use network_rate::{NetworkRate, NetworkRateError};
+pub use port_mapping::{PortMapping, PortMappingError, PortMappings, Protocol, parse_exposed};
 pub use restart_policy::{RestartPolicy, RestartPolicyError};
+pub use shm_size::{ShmSize, ShmSizeError};
 pub use signal_name::{SignalName, SignalNameError};
+pub use swap_limit::{SwapLimit, SwapLimitError};
 pub use sysctl::{Sysctl, SysctlError};
 pub use tmpfs_mount::{TmpfsMount, TmpfsMountError};
 pub use ulimit::{Ulimit, UlimitError};
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use serde::{Deserialize, Serialize};
+
+use crate::network::MacAddress;
 
 /// Everything that `holm create` and `holm run` take beside the image; what is `None` or empty comes from the image or
 /// from Docker's defaults.
@@ -82,16 +112,28 @@ pub struct Settings {
     pub cap_add: Vec<CapabilityName>,
     /// `--cap-drop`.
     pub cap_drop: Vec<CapabilityName>,
+    /// `-v`, `--mount`, `--volumes-from` and the image's volumes, in that order.
+    pub mounts: Vec<Mount>,
     /// `--tmpfs`.
     pub tmpfs: Vec<TmpfsMount>,
     /// `--ulimit`.
     pub ulimits: Vec<Ulimit>,
     /// `--sysctl`.
     pub sysctls: Vec<Sysctl>,
-    /// `-m`.
-    pub memory: Option<MemorySize>,
-    /// `--cpus`.
-    pub cpus: Option<Cpus>,
+    /// What it may use, as long as nobody changes it.
+    #[serde(flatten)]
+    pub limits: Limits,
+    /// `--vm-memory`: the VM has at least this much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm_memory: Option<MemorySize>,
+    /// `--vm-cpus`: the VM has at least as many virtual CPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vm_cpus: Option<u8>,
+    /// `--device-read-bps` and the like.
+    #[serde(skip_serializing_if = "DeviceRates::is_empty")]
+    pub device_rates: DeviceRates,
+    /// `--shm-size`.
+    pub shm_size: ShmSize,
     /// `--storage-opt size=`.
     pub layer_size: LayerSize,
     /// `--log-driver` and `--log-opt`.
@@ -102,4 +144,45 @@ pub struct Settings {
     pub stop_signal: Option<SignalName>,
     /// `--stop-timeout` in seconds; 10 when absent, -1 waits for ever.
     pub stop_timeout_s: Option<i32>,
+    /// `--network`.
+    pub network: NetworkMode,
+    /// `--ip`.
+    pub ip: Option<Ipv4Addr>,
+    /// `--mac-address`.
+    pub mac_address: Option<MacAddress>,
+    /// `--network-alias`.
+    pub network_aliases: Vec<String>,
+    /// The second `--network` and those after it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_networks: Vec<NetworkConnection>,
+    /// `--net-rate-in`: to each interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_rate_in: Option<NetworkRate>,
+    /// `--net-rate-out`: from each interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_rate_out: Option<NetworkRate>,
+    /// `-p`, and what `-P` made of the image's exposed ports.
+    pub ports: Vec<PortMapping>,
+    /// `--dns`; the host's when empty.
+    pub dns: Vec<IpAddr>,
+    /// `--dns-search`.
+    pub dns_search: Vec<String>,
+    /// `--dns-option`.
+    pub dns_options: Vec<String>,
+    /// `--add-host`.
+    pub extra_hosts: Vec<ExtraHost>,
+}
+
+impl Settings {
+    /// All networks that were asked for, in order; the first one's name is the network mode.
+    #[must_use]
+    pub fn connections(&self) -> Vec<NetworkConnection> {
+        let first = self.network.network().map(|network| NetworkConnection {
+            network: network.to_owned(),
+            ip: self.ip,
+            mac_address: self.mac_address,
+            aliases: self.network_aliases.clone(),
+        });
+        first.into_iter().chain(self.more_networks.iter().cloned()).collect()
+    }
 }

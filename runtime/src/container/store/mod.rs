@@ -114,6 +114,28 @@ impl ContainerStore {
         Ok(containers)
     }
 
+    /// As [`ContainerStore::list`], with their states, for people to look at. What is damaged is left out, and said.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn list_states(&self) -> Result<Vec<(Container, State)>, ContainerError> {
+        self.sweep();
+        let mut all = Vec::new();
+        for id in self.ids()? {
+            let found = self.open(id.clone()).and_then(|container| Ok((container.state()?, container)));
+            match found {
+                Ok((state, container)) => all.push((container, state)),
+                Err(ContainerError::NotFound(_)) => {}
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(container = id.short(), error, "left out; `holm system check` tells more");
+                }
+            }
+        }
+        all.sort_by_key(|(container, _)| std::cmp::Reverse(container.record.created));
+        Ok(all)
+    }
+
     fn ids(&self) -> Result<Vec<ContainerId>, ContainerError> {
         let path = self.directories.containers();
         let entries = match fs::read_dir(&path) {
@@ -201,6 +223,8 @@ impl Container {
                 finished_at: Some(OffsetDateTime::now_utc()),
                 pid: 0,
                 supervisor_pid: 0,
+                vm_cpus: 0,
+                vm_memory_mib: 0,
                 ..state
             };
             self.write_state(&state)?;
@@ -299,6 +323,21 @@ mod tests {
         drop(lock);
         store.list().unwrap();
         assert!(!busy.exists());
+    }
+
+    #[test]
+    fn one_damaged_container_hides_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let broken = store.create(record("a"), None).unwrap();
+        let whole = store.create(record("b"), None).unwrap();
+        for file in ["record.json", "state.json"] {
+            fs::write(broken.directory.join(file), "{").unwrap();
+            let seen = store.list_states().unwrap();
+            assert_eq!(seen.iter().map(|(container, _)| &container.id).collect::<Vec<_>>(), [&whole.id]);
+        }
+        // Who asks what is in use must not be told half of it.
+        assert!(store.list().is_err());
     }
 
     #[test]

@@ -14,15 +14,12 @@ use serde_json::{Value, json};
 use crate::image::hashed::Hashed;
 use crate::image::layer::{LayerError, rebuild};
 use crate::image::load::layer_error;
+use crate::image::media_type::{
+    DOCKER_LAYER_GZIP, DOCKER_MANIFEST, OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST, descriptor,
+};
 use crate::image::store::Staging;
 use crate::image::{Digest, Image, ImageError, Reference};
 use crate::registry::{Registries, Session};
-
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 /// How far a push is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +101,7 @@ impl Push<'_> {
         known_layers.resize(self.image.layers().len(), Value::Null);
         let media_type = known.as_ref().and_then(|json| json.get("mediaType")?.as_str());
         let media_type = media_type.unwrap_or(OCI_MANIFEST).to_owned();
-        let layer_type = if media_type == DOCKER_MANIFEST { DOCKER_LAYER } else { OCI_LAYER };
+        let layer_type = if media_type == DOCKER_MANIFEST { DOCKER_LAYER_GZIP } else { OCI_LAYER_GZIP };
         let mut layers = Vec::new();
         for (diff_id, descriptor) in self.image.layers().iter().zip(&known_layers) {
             layers.push(self.layer(diff_id, descriptor, layer_type)?);
@@ -118,8 +115,7 @@ impl Push<'_> {
             (Some(bytes), Some(_)) if layers == known_layers => Ok((media_type, bytes.to_vec())),
             (_, known) => {
                 let mut document = known.unwrap_or_else(|| {
-                    let config =
-                        json!({ "mediaType": OCI_CONFIG, "digest": id.to_string(), "size": config.len() });
+                    let config = descriptor(OCI_CONFIG, &id, config.len() as u64);
                     json!({ "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config })
                 });
                 if let Some(fields) = document.as_object_mut() {
@@ -167,7 +163,7 @@ impl Push<'_> {
         if plain {
             return Ok(known.clone());
         }
-        Ok(json!({ "mediaType": media_type, "digest": digest.to_string(), "size": size_bytes }))
+        Ok(descriptor(media_type, &digest, size_bytes))
     }
 
     /// Makes a layer's blob in the staging directory. The same layer gives the same blob each time.

@@ -2,12 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::image::media_type::{OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, descriptor};
 use crate::image::{Digest, Image, ImageError, Reference};
-
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// What the indexes will say.
 #[derive(Debug, Default)]
@@ -28,14 +24,14 @@ impl Documents {
     ) -> Result<[Vec<u8>; 2], ImageError> {
         let config = image.config_json().to_vec();
         let descriptors: Vec<Value> =
-            layers.iter().map(|(id, bytes)| descriptor(LAYER, id, *bytes)).collect();
+            layers.iter().map(|(id, bytes)| descriptor(OCI_LAYER, id, *bytes)).collect();
         let manifest = serialized(&json!({
             "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": descriptor(CONFIG, &image.id(), config.len() as u64),
+            "mediaType": OCI_MANIFEST,
+            "config": descriptor(OCI_CONFIG, &image.id(), config.len() as u64),
             "layers": descriptors,
         }))?;
-        let manifest_descriptor = descriptor(MANIFEST, &Digest::of(&manifest), manifest.len() as u64);
+        let manifest_descriptor = descriptor(OCI_MANIFEST, &Digest::of(&manifest), manifest.len() as u64);
         if names.is_empty() {
             self.manifests.push(manifest_descriptor.clone());
         }
@@ -59,7 +55,7 @@ impl Documents {
 
     /// The archive's other files, by name.
     pub(super) fn finish(self) -> Result<[(&'static str, Vec<u8>); 3], ImageError> {
-        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": self.manifests });
+        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": self.manifests });
         Ok([
             ("index.json", serialized(&index)?),
             ("manifest.json", serialized(&self.items.into())?),
@@ -78,10 +74,6 @@ fn annotations(name: &Reference) -> Value {
         "io.containerd.image.name": name.to_string(),
         "org.opencontainers.image.ref.name": name.tag().unwrap_or("latest"),
     })
-}
-
-fn descriptor(media_type: &str, digest: &Digest, bytes: u64) -> Value {
-    json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes })
 }
 
 fn serialized(document: &Value) -> Result<Vec<u8>, ImageError> {

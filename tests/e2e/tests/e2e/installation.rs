@@ -64,13 +64,28 @@ fn bad_flags_are_one_clear_message() {
 #[test]
 fn a_missing_or_useless_kvm_is_named() {
     let holm = Holm::with(TestImage::Busybox);
-    let run = ["run", "--rm", "busybox", "true"];
+    let run = ["run", "--rm", "--network", "none", "busybox", "true"];
     with_mounts(&holm, "mount --bind /dev/null /dev/kvm", &run).fails(125, "/dev/kvm");
     let missing = "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3; mknod -m 444 /dev/urandom c 1 9";
     with_mounts(&holm, missing, &run).fails(125, "/dev/kvm");
+    with_mounts(&holm, missing, &["run", "--rm", "busybox", "true"]).fails(125, "open /dev/net/tun");
     let doctor = with_mounts(&holm, missing, &["doctor"]);
     assert_eq!(doctor.code, 125, "{}{}", doctor.out(), doctor.err());
     assert!(doctor.out().contains("/dev/kvm"), "{}", doctor.out());
+}
+
+/// What ended the supervisor reaches a command line that is slow to connect.
+#[test]
+fn a_failure_is_named_however_slow_the_command_line_is() {
+    let holm = Holm::with(TestImage::Busybox);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let publish = format!("127.0.0.1:{}:80", taken.local_addr().unwrap().port());
+    let invocation = holm.holm(["run", "--rm", "-p", &publish, "busybox", "true"]).command();
+    let mut slowly = Command::new("strace");
+    slowly.args(["-o", "/dev/null", "-e", "trace=connect", "-e", "inject=connect:delay_enter=1s"]);
+    slowly.arg(invocation.get_program()).args(invocation.get_args());
+    slowly.envs(invocation.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Outcome::from(slowly.output().expect("strace")).fails(125, "cannot publish tcp port");
 }
 
 #[test]

@@ -92,5 +92,8 @@ fn logs_go_to_the_hosts_journal_when_that_is_asked_for() {
     };
     until("the journal has it", || found("PRIORITY=3") == "err");
     assert_eq!(found("PRIORITY=6"), "out");
+    let logs = holm.holm(["logs", "-f", &name]).outcome();
+    assert_eq!((logs.out(), logs.err()), ("out".to_owned(), "err".to_owned()));
+    assert_eq!(holm.holm(["logs", "-n", "1", &name]).outcome().err(), "err");
     holm.holm(["rm", &name]).outcome().ok();
 }

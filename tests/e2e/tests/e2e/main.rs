@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod archives;
+mod block_volumes;
 mod confinement;
 mod crashes;
 mod events;
@@ -12,7 +13,10 @@ mod health;
 mod installation;
 mod layer;
 mod lifecycle;
+mod limits;
 mod logs;
+mod network;
+mod networks_connect;
 mod process;
 mod registry;
 mod run;
@@ -21,3 +25,4 @@ mod stdio;
 mod terminal;
 mod transfers;
 mod trees;
+mod volumes;

@@ -1,8 +1,9 @@
 //! Images from and to a registry on the same host: pulled, run, pushed, and run by somebody else.
 
-use std::process::Command;
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
 
-use holm_e2e::{Holm, Outcome, TestImage};
+use holm_e2e::{Holm, Outcome, TestImage, until};
 use holm_test_registry::{DockerRegistry, Mode};
 
 /// A registry that has busybox, put there by skopeo.
@@ -144,4 +145,79 @@ fn an_image_that_was_pulled_is_pushed_as_it_came() {
     assert!(pushed.contains(": Layer already exists") && !pushed.contains(": Pushed"), "{pushed}");
     assert!(pushed.contains(&before), "{pushed}");
     assert_eq!(digest(), before);
+}
+
+/// Docker's daemon with state of its own, and no network of its own making.
+struct Docker {
+    daemon: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Docker {
+    fn start() -> Self {
+        let directory = tempfile::Builder::new().prefix("d").tempdir_in("/var/tmp").unwrap();
+        let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let daemon = Command::new("dockerd")
+            .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
+            .args(["--host", &format!("unix://{}", at("socket")), "--storage-driver=vfs"])
+            .args([
+                "--bridge=none",
+                "--iptables=false",
+                "--ip6tables=false",
+                "--ip-forward=false",
+                "--ip-masq=false",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(at("log")).unwrap())
+            .spawn()
+            .expect("dockerd, of Debian's package docker.io");
+        let docker = Self { daemon, directory };
+        until("dockerd answers", || docker.docker(&["version"]).code == 0);
+        docker
+    }
+
+    fn docker(&self, arguments: &[&str]) -> Outcome {
+        let socket = format!("unix://{}", self.directory.path().join("socket").display());
+        tool("docker", &[&["--host", &socket], arguments].concat())
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        // Asked to end, it ends its containerd too.
+        let _ = tool("kill", &[&self.daemon.id().to_string()]);
+        let _ = self.daemon.wait();
+    }
+}
+
+#[test]
+fn docker_loads_what_holm_saves_and_holm_runs_what_docker_pushes() {
+    let (registry, holm, docker) = (with_busybox(), Holm::empty(), Docker::start());
+    let (pulled, pushed) = (registry.name("busybox:latest"), registry.name("from/docker:1"));
+    holm.holm(["pull", "-q", &pulled]).outcome().ok();
+    let archive = docker.directory.path().join("busybox.tar");
+    holm.holm(["save", &pulled, "-o"]).arg(&archive).outcome().ok();
+    let loaded = docker.docker(&["load", "-q", "-i", archive.to_str().unwrap()]).ok();
+    assert_eq!(loaded, format!("Loaded image: {pulled}"));
+    docker.docker(&["tag", &pulled, &pushed]).ok();
+    docker.docker(&["push", "-q", &pushed]).ok();
+    drop(docker);
+    assert_eq!(holm.run([pushed.as_str(), "echo", "hello"]).ok(), "hello");
+    let id = |name: &str| holm.holm(["image", "inspect", "-f", "{{.Id}}", name]).outcome().ok();
+    assert_eq!(id(&pushed), id(&pulled), "the same image");
+}
+
+#[test]
+fn holm_runs_what_buildah_builds_and_pushes() {
+    let (registry, holm) = (DockerRegistry::start(Mode::Plain), Holm::empty());
+    let storage = tempfile::tempdir_in("/var/tmp").unwrap();
+    let script = "set -e; b() { buildah --root $0/root --runroot $0/run --storage-driver vfs \"$@\"; }
+        mkdir -p $0/tree/bin; cp /bin/busybox $0/tree/bin/sh
+        c=$(b from scratch); b add -q $c $0/tree / >/dev/null
+        b config --env MADE=here --workingdir /bin --cmd '[\"sh\", \"-c\", \"echo $MADE; pwd\"]' $c
+        b commit -q $c made >/dev/null; b push -q --tls-verify=false made docker://$1";
+    let name = registry.name("from/buildah:1");
+    tool("sh", &["-c", script, storage.path().to_str().unwrap(), &name]).ok();
+    assert_eq!(holm.run([name.as_str()]).ok(), "here\n/bin");
 }

@@ -1,7 +1,10 @@
 //! The device and its event loop side: queue, request, disk, answer.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use holm_protocol::vm_config::{DiskConfig, MAX_DISK_ID_BYTES, SECTOR_BYTES};
@@ -13,19 +16,24 @@ use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
+use vmm_sys_util::timerfd::TimerFd;
 
 use super::config::{self, MAX_DATA_BUFFERS, QUEUE_SIZE};
 use super::disk::{Disk, DiskError};
 use super::request::{Parsed, Request, Shape, Status, parse};
 use super::state::BlockState;
+use super::throttle::Throttle;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::ring::{
     Buffer, Chain, RING_FEATURES, RingError, buffers, split_front, total_bytes,
 };
 use crate::devices::virtio::saved_queue::SavedQueue;
-use crate::devices::virtio::serve::{Round, serve};
+use crate::devices::virtio::serve::{Answer, PacedRound, Round, serve_paced};
 use crate::memory::{Bytes, GuestRam};
+
+/// A request that waits is looked at again after this at the latest: limits may have been lifted.
+const MAX_WAIT: Duration = Duration::from_millis(250);
 
 /// A block device cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +51,17 @@ pub struct Block {
     disk: Disk,
     id: String,
     kicks: [EventFd; 1],
+    /// Nothing waits without it.
+    pace: Option<Pace>,
     active: Option<Active>,
+}
+
+/// Limits, and how to wait for them.
+struct Pace {
+    throttle: Throttle,
+    begun: Instant,
+    timer: TimerFd,
+    lifted: Arc<AtomicBool>,
 }
 
 struct Active {
@@ -55,14 +73,19 @@ struct Active {
 }
 
 impl Block {
-    /// Opens the disk.
+    /// Opens the disk. Once `lifted` is set, its rates hold no more.
     ///
     /// # Errors
     /// A file cannot be opened or is not what the configuration says.
-    pub fn new(config: &DiskConfig) -> Result<Self, BlockError> {
+    pub fn new(config: &DiskConfig, lifted: &Arc<AtomicBool>) -> Result<Self, BlockError> {
         let disk = Disk::open(config)?;
         let kick = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(BlockError::Event)?;
-        Ok(Self { disk, id: config.id.clone(), kicks: [kick], active: None })
+        let pace = |throttle| -> Result<Pace, BlockError> {
+            let timer = TimerFd::new().map_err(|error| BlockError::Event(error.into()))?;
+            Ok(Pace { throttle, begun: Instant::now(), timer, lifted: Arc::clone(lifted) })
+        };
+        let pace = Throttle::new(&config.rates).map(pace).transpose()?;
+        Ok(Self { disk, id: config.id.clone(), kicks: [kick], pace, active: None })
     }
 
     /// What a snapshot keeps.
@@ -80,12 +103,24 @@ impl Block {
     pub(super) fn serve(&mut self) {
         let Some(active) = &mut self.active else { return };
         let memory = active.memory.as_ref();
-        let mut worker =
-            Worker { disk: &mut self.disk, id: &self.id, memory, write_through: active.write_through };
-        match serve(&mut active.queue, memory, &active.interrupt, |chain| worker.answer(chain)) {
-            Ok(Round::Empty) => {}
-            Ok(Round::More) => {
+        let mut worker = Worker {
+            disk: &mut self.disk,
+            id: &self.id,
+            memory,
+            write_through: active.write_through,
+            pace: self.pace.as_mut(),
+        };
+        match serve_paced(&mut active.queue, memory, &active.interrupt, |chain| worker.answer(chain)) {
+            Ok(PacedRound::Done(Round::Empty)) => {}
+            Ok(PacedRound::Done(Round::More)) => {
                 let _ = self.kicks[0].write(1);
+            }
+            Ok(PacedRound::Wait(wait_ns)) => {
+                let wait = Duration::from_nanos(wait_ns).min(MAX_WAIT);
+                if let Some(Err(error)) = self.pace.as_mut().map(|pace| pace.timer.reset(wait, None)) {
+                    // Not with a time that is positive and small.
+                    tracing::error!(disk = self.id, ?error, "cannot wait");
+                }
             }
             Err(error) => {
                 tracing::debug!(disk = self.id, %error, "block queue is broken");
@@ -102,14 +137,31 @@ struct Worker<'a> {
     id: &'a str,
     memory: &'a GuestRam,
     write_through: bool,
+    pace: Option<&'a mut Pace>,
+}
+
+impl Pace {
+    /// Lets a request pass, or tells for how many nanoseconds it has to wait.
+    fn take(&mut self, request: &Request) -> Result<(), u64> {
+        if self.lifted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let now_ns = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.throttle.take(request, now_ns)
+    }
 }
 
 impl Worker<'_> {
-    /// Does what a chain asks; how many bytes were written into it.
-    fn answer(&mut self, chain: Chain<'_>) -> Result<u32, RingError> {
+    /// Does what a chain asks, if its time has come.
+    fn answer(&mut self, chain: Chain<'_>) -> Result<Answer, RingError> {
         let buffers = buffers(chain, self.memory, MAX_DATA_BUFFERS + 2)?;
         let shape = Shape { length_bytes: self.disk.length_bytes(), read_only: self.disk.is_read_only() };
         let Parsed { request, answer } = parse(self.memory, buffers, shape)?;
+        if let (Some(pace), Ok(request)) = (&mut self.pace, &request)
+            && let Err(wait_ns) = pace.take(request)
+        {
+            return Ok(Answer::Wait(wait_ns));
+        }
         let (status, data_bytes) = match request.map(|request| self.execute(request)) {
             Ok(Ok(bytes)) => (Status::Ok, bytes),
             Ok(Err(error)) => {
@@ -121,7 +173,7 @@ impl Worker<'_> {
         self.memory
             .write_obj(status.byte(), answer)
             .map_err(|_| RingError::OutsideMemory { address: answer.0, length: 1 })?;
-        Ok(data_bytes.saturating_add(1))
+        Ok(Answer::Done(data_bytes.saturating_add(1)))
     }
 
     /// How many bytes of data it put into guest memory.
@@ -225,14 +277,20 @@ impl VirtioDevice for Block {
 }
 
 impl MutEventSubscriber for Block {
-    fn process(&mut self, _: Events, _: &mut EventOps<'_>) {
-        let _ = self.kicks[0].read();
+    fn process(&mut self, events: Events, _: &mut EventOps<'_>) {
+        match &mut self.pace {
+            Some(pace) if pace.timer.as_raw_fd() == events.fd() => drop(pace.timer.wait()),
+            _ => drop(self.kicks[0].read()),
+        }
         self.serve();
     }
 
     fn init(&mut self, ops: &mut EventOps<'_>) {
-        if let Err(error) = ops.add(Events::new(&self.kicks[0], EventSet::IN)) {
-            tracing::error!(disk = self.id, ?error, "cannot watch the block queue");
+        let timer = self.pace.as_ref().map(|pace| pace.timer.as_raw_fd());
+        for fd in [self.kicks[0].as_raw_fd()].into_iter().chain(timer) {
+            if let Err(error) = ops.add(Events::new_raw(fd, EventSet::IN)) {
+                tracing::error!(disk = self.id, ?error, "cannot watch the block queue");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 //! - `segments`: which bytes of which file are a range of the disk. Pure.
 //! - `disk`: the files, and what can be done to them.
 //! - `io`: guest memory and files, without a copy in between; the only unsafe code.
+//! - `throttle`: what may pass in a second. Pure.
 //! - `device`: queue, request, disk, answer.
 //!
 //! Each disk has an event loop, and so a thread, of its own: a slow fdatasync delays nobody else.
@@ -19,6 +20,7 @@ mod io;
 mod request;
 mod segments;
 mod state;
+mod throttle;
 
 #[cfg(test)]
 mod tests;

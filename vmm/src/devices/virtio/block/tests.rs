@@ -2,10 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use holm_protocol::vm_config::{DiskConfig, SegmentConfig};
+use holm_protocol::vm_config::{DiskConfig, DiskRates, SegmentConfig};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -47,12 +50,12 @@ fn config(directory: &TempDir, read_only: bool) -> DiskConfig {
         SegmentConfig { path, offset_bytes, length_bytes }
     };
     let segments = vec![segment("a", 0xa1, 5, 512, 2048), segment("b", 0xb2, 4, 0, 2048)];
-    DiskConfig { id: "layer-1".into(), read_only, segments }
+    DiskConfig { id: "layer-1".into(), read_only, segments, rates: DiskRates::default() }
 }
 
 impl Bench {
     fn with(directory: TempDir, config: &DiskConfig, features: u64) -> Self {
-        let (mut block, driver) = (Block::new(config).unwrap(), Driver::new());
+        let (mut block, driver) = (Block::new(config, &Arc::default()).unwrap(), Driver::new());
         driver.activate(&mut block, features);
         driver.write(STATUS, &[NOT_WRITTEN]);
         Self { block, driver, directory }
@@ -263,12 +266,32 @@ fn a_head_behind_the_table_stops_the_device() {
 }
 
 #[test]
+fn a_request_beyond_its_rate_waits_in_the_queue_until_rates_are_lifted() {
+    let directory = tempfile::tempdir().unwrap();
+    // The first request empties the bucket for days.
+    let rates = DiskRates { write_bytes_per_s: NonZeroU64::new(1), ..DiskRates::default() };
+    let config = DiskConfig { rates, ..config(&directory, false) };
+    let lifted = Arc::new(AtomicBool::new(false));
+    let (mut block, driver) = (Block::new(&config, &lifted).unwrap(), Driver::new());
+    driver.activate(&mut block, FLUSHABLE);
+    let mut bench = Bench { block, driver, directory };
+    bench.driver.write(DATA, &[0xcc; 512]);
+    assert_eq!(bench.request(OUT, 0, &[(DATA, 512, 0)]), OK);
+    assert_eq!(bench.request(OUT, 1, &[(DATA, 512, 0)]), NOT_WRITTEN);
+    bench.block.serve();
+    assert_eq!((bench.driver.used().len(), bench.file("a")[1024]), (1, 0xa1));
+    lifted.store(true, Ordering::Relaxed);
+    bench.block.serve();
+    assert_eq!((bench.driver.used().len(), bench.file("a")[1024]), (2, 0xcc));
+}
+
+#[test]
 fn zeroes_are_written_and_space_is_given_back() {
     let directory = tempfile::tempdir().unwrap();
     let path: PathBuf = directory.path().join("layer");
     fs::write(&path, vec![0xa1; 1 << 20]).unwrap();
     let segments = vec![SegmentConfig { path: path.clone(), offset_bytes: 0, length_bytes: 1 << 20 }];
-    let config = DiskConfig { id: "w".into(), read_only: false, segments };
+    let config = DiskConfig { id: "w".into(), read_only: false, segments, rates: DiskRates::default() };
     let mut bench = Bench::with(directory, &config, FLUSHABLE);
     let range = |sector: u64, sectors: u32, flags: u32| {
         [&sector.to_le_bytes()[..], &sectors.to_le_bytes(), &flags.to_le_bytes()].concat()
@@ -357,7 +380,7 @@ fn files_that_cannot_be_a_disk_are_refused() {
     let refusal = |change: &dyn Fn(&mut DiskConfig)| {
         let mut config = good.clone();
         change(&mut config);
-        match Block::new(&config) {
+        match Block::new(&config, &Arc::default()) {
             Err(BlockError::Disk(error)) => error,
             _ => panic!("not refused"),
         }

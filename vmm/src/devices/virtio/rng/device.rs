@@ -7,12 +7,12 @@ use std::sync::Arc;
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use virtio_bindings::virtio_ids::VIRTIO_ID_RNG;
 use virtio_queue::{Queue, QueueT};
-use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::{MAX_CHAIN_BYTES, RngState};
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
+use crate::devices::virtio::kicks;
 use crate::devices::virtio::ring::{Buffer, RING_FEATURES, RingError, buffers};
 use crate::devices::virtio::saved_queue::SavedQueue;
 use crate::devices::virtio::serve::{Round, serve};
@@ -140,13 +140,11 @@ impl VirtioDevice for Rng {
 
 impl MutEventSubscriber for Rng {
     fn process(&mut self, _: Events, _: &mut EventOps<'_>) {
-        let _ = self.kicks[0].read();
+        kicks::take(&self.kicks);
         self.serve();
     }
 
     fn init(&mut self, ops: &mut EventOps<'_>) {
-        if let Err(error) = ops.add(Events::new(&self.kicks[0], EventSet::IN)) {
-            tracing::error!(?error, "cannot watch the entropy queue");
-        }
+        kicks::watch(&self.kicks, ops, "entropy");
     }
 }

@@ -1,0 +1,93 @@
+//! `holm network ...`: networks of containers.
+
+mod changed;
+mod connect;
+mod create;
+mod disconnect;
+mod inspect;
+mod ls;
+mod rm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use holm_runtime::network::{Network, NetworkStore};
+use serde_json::{Map, Value, json};
+
+use super::prune;
+
+/// Manage networks
+#[derive(Debug, Args)]
+pub(crate) struct NetworkGroup {
+    #[command(subcommand)]
+    verb: GroupVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum GroupVerb {
+    Connect(connect::Connect),
+    Create(create::Create),
+    Disconnect(disconnect::Disconnect),
+    Inspect(inspect::Inspect),
+    #[command(visible_alias = "list")]
+    Ls(ls::Ls),
+    Prune(prune::networks::PruneNetworks),
+    #[command(visible_alias = "remove")]
+    Rm(rm::Rm),
+}
+
+impl NetworkGroup {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self.verb {
+            GroupVerb::Connect(verb) => verb.run(),
+            GroupVerb::Create(verb) => verb.run(),
+            GroupVerb::Disconnect(verb) => verb.run(),
+            GroupVerb::Inspect(verb) => verb.run(),
+            GroupVerb::Ls(verb) => verb.run(),
+            GroupVerb::Prune(verb) => verb.run(),
+            GroupVerb::Rm(verb) => verb.run(),
+        }
+    }
+}
+
+/// A network as `docker network inspect` shows it.
+pub(super) fn describe(store: &NetworkStore, network: &Network) -> Result<Value> {
+    let containers = super::containers()?;
+    let mut on = Map::new();
+    for endpoint in store.endpoints_of(network)? {
+        let name =
+            containers.open(endpoint.container_id.clone()).map(|c| c.name.to_string()).unwrap_or_default();
+        let address = format!("{}/{}", endpoint.address, network.subnet.prefix_length());
+        on.insert(
+            endpoint.container_id.to_string(),
+            json!({
+                "Name": name,
+                "EndpointID": endpoint.id(),
+                "MacAddress": endpoint.mac,
+                "IPv4Address": address,
+                "IPv6Address": "",
+            }),
+        );
+    }
+    Ok(json!({
+        "Name": network.name,
+        "Id": network.id,
+        "Created": serde_json::to_value(network)?.get("Created"),
+        "Scope": "local",
+        "Driver": "bridge",
+        "EnableIPv4": true,
+        "EnableIPv6": false,
+        "IPAM": {
+            "Driver": "default",
+            "Options": {},
+            "Config": [{"Subnet": network.subnet, "Gateway": network.subnet.gateway()}],
+        },
+        "Internal": network.internal,
+        "Attachable": false,
+        "Ingress": false,
+        "Containers": on,
+        "Options": {"com.docker.network.bridge.name": network.bridge},
+        "Labels": network.labels,
+    }))
+}

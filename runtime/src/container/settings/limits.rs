@@ -1,0 +1,116 @@
+//! What a container may use, which `holm update` can change later.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CpuList, CpuShares, Cpus, MemorySize, SwapLimit};
+
+/// Limits, or a change of them. `None` is no limit, and in a change: as before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Limits {
+    /// `-m`.
+    pub memory: Option<MemorySize>,
+    /// `--memory-reservation`.
+    pub memory_reservation: Option<MemorySize>,
+    /// `--memory-swap`; zero in a change is as before.
+    pub memory_swap: Option<SwapLimit>,
+    /// `--cpus`.
+    pub cpus: Option<Cpus>,
+    /// `--cpuset-cpus`.
+    pub cpuset_cpus: Option<CpuList>,
+    /// `--cpu-shares`.
+    pub cpu_shares: Option<CpuShares>,
+    /// `--pids-limit`: processes and threads; zero or less in a change takes the limit away.
+    pub pids_limit: Option<i64>,
+}
+
+/// Why limits make no sense together. The words are Docker's.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LimitsError {
+    /// Swap without memory.
+    #[error("you should always set the memory limit when using the memory-swap limit, see usage")]
+    SwapWithoutMemory,
+    /// Both together less than memory alone.
+    #[error("minimum memory-swap limit should be larger than memory limit, see usage")]
+    SwapBelowMemory,
+    /// Memory is raised above what was set for both.
+    #[error(
+        "memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+    )]
+    MemoryAboveSwap,
+    /// A soft limit above the hard one.
+    #[error("minimum memory limit can not be less than memory reservation limit, see usage")]
+    ReservationAboveMemory,
+}
+
+impl Limits {
+    /// These limits after a change.
+    ///
+    /// # Errors
+    /// They contradict each other then.
+    pub fn changed(&self, change: &Self) -> Result<Self, LimitsError> {
+        let swap = change.memory_swap.filter(|swap| swap.bytes() != 0);
+        let changed = Self {
+            memory: change.memory.or(self.memory),
+            memory_reservation: change.memory_reservation.or(self.memory_reservation),
+            memory_swap: swap.or(self.memory_swap),
+            cpus: change.cpus.or(self.cpus),
+            cpuset_cpus: change.cpuset_cpus.clone().or_else(|| self.cpuset_cpus.clone()),
+            cpu_shares: change.cpu_shares.or(self.cpu_shares),
+            pids_limit: change.pids_limit.or(self.pids_limit).filter(|limit| *limit > 0),
+        };
+        let memory = changed.memory.map(|memory| i64::try_from(memory.bytes()).unwrap_or(i64::MAX));
+        match (memory, changed.memory_swap.map(SwapLimit::bytes)) {
+            (None, Some(1..)) => return Err(LimitsError::SwapWithoutMemory),
+            (Some(memory), Some(both @ 1..)) if both < memory => {
+                let was_set = swap.is_none();
+                return Err(if was_set {
+                    LimitsError::MemoryAboveSwap
+                } else {
+                    LimitsError::SwapBelowMemory
+                });
+            }
+            _ => {}
+        }
+        if changed.memory.is_some_and(|limit| changed.memory_reservation > Some(limit)) {
+            return Err(LimitsError::ReservationAboveMemory);
+        }
+        Ok(changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(size: &str) -> Limits {
+        Limits { memory: Some(size.parse().unwrap()), ..Limits::default() }
+    }
+
+    fn swap(size: &str) -> Limits {
+        Limits { memory_swap: Some(size.parse().unwrap()), ..Limits::default() }
+    }
+
+    #[test]
+    fn a_change_leaves_what_it_does_not_name() {
+        let before = Limits { pids_limit: Some(20), cpus: Some("2".parse().unwrap()), ..memory("64m") };
+        let change = Limits { pids_limit: Some(-1), ..memory("1g") };
+        let after = before.changed(&change).unwrap();
+        assert_eq!(after, Limits { cpus: before.cpus, ..memory("1g") });
+        assert_eq!(after.changed(&Limits::default()).unwrap(), after);
+        assert_eq!(after.changed(&swap("0")).unwrap(), after);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let none = Limits::default();
+        assert_eq!(none.changed(&swap("1g")), Err(LimitsError::SwapWithoutMemory));
+        assert_eq!(none.changed(&swap("-1")).unwrap().memory_swap, Some("-1".parse().unwrap()));
+        assert_eq!(memory("64m").changed(&swap("32m")), Err(LimitsError::SwapBelowMemory));
+        let both = memory("64m").changed(&swap("96m")).unwrap();
+        assert_eq!(both.changed(&memory("128m")), Err(LimitsError::MemoryAboveSwap));
+        let soft = Limits { memory_reservation: Some("65m".parse().unwrap()), ..Limits::default() };
+        assert_eq!(memory("64m").changed(&soft), Err(LimitsError::ReservationAboveMemory));
+        assert_eq!(none.changed(&soft).unwrap(), soft);
+    }
+}

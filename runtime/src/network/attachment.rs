@@ -1,0 +1,294 @@
+//! A container's way onto its networks and off them again.
+//!
+//! ```text
+//!   attach ──> endpoints written ──> bridges, TAPs made ──┬──> VM starts with the TAPs
+//!                                                         └──> connect: rules, then each TAP goes on its bridge and up
+//!   add ──> the same for one network, while the VM runs          remove ──> the same as release, for one
+//!   (workload) ──> close_ports ──> release: rules if ports were published, endpoints forgotten
+//! ```
+//!
+//! Locks: the root's network lock while addresses, bridges and interfaces change; another one while nft runs, which is slow.
+//! Who waited for that finds that the rules may have been replaced meanwhile by somebody who knew its endpoint already.
+
+use std::collections::HashSet;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::address_pool::choose_address;
+use super::endpoint::{Endpoint, PublishedPort};
+use super::error::NetworkError;
+use super::mac_address::MacAddress;
+use super::port_socket::{self, PortSocket};
+use super::record::Network;
+use super::store::{NetworkStore, lock_file};
+use super::{netdevice, nft, ruleset};
+use crate::container::Container;
+use crate::container::settings::NetworkConnection;
+
+/// Networks of one container.
+pub const MAX_NETWORKS: usize = 8;
+/// How long the interface of a VMM whose supervisor was killed may live on.
+const DYING_TAP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two looks at it.
+const DYING_TAP_PAUSE: Duration = Duration::from_millis(5);
+
+/// A container on its networks.
+#[derive(Debug)]
+pub struct Attachment {
+    store: NetworkStore,
+    container: Container,
+    joined: Vec<Joined>,
+    /// What is published, and the sockets that hold it.
+    published: Vec<PublishedPort>,
+    ports: Vec<PortSocket>,
+}
+
+/// One network of a container.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// The network.
+    pub network: Network,
+    /// What the container has of it.
+    pub endpoint: Endpoint,
+    /// The number of its interface: `eth0`, ...
+    pub number: usize,
+    /// Where its device is in the VM; set by whoever plugs it in.
+    pub slot: u32,
+}
+
+impl Attachment {
+    /// Puts a container whose lock this process holds onto its networks; `None` for one that has none to be on. The TAP
+    /// interfaces, in the order of [`Attachment::joined`], are not on their bridges yet: see [`Attachment::connect`].
+    ///
+    /// # Errors
+    /// No network, no address, a port that is taken, or a host that does not let itself be changed. Nothing is left then.
+    pub fn attach(
+        store: NetworkStore,
+        container: &Container,
+        connections: &[NetworkConnection],
+    ) -> Result<Option<(Self, Vec<OwnedFd>)>, NetworkError> {
+        let settings = &container.record.settings;
+        if settings.network.network().is_none() {
+            return Ok(None);
+        }
+        let (mut ports, mut published) = (Vec::new(), Vec::new());
+        for mapping in &settings.ports {
+            let (socket, port) = port_socket::take(mapping)?;
+            ports.push(socket);
+            published.push(port);
+        }
+        let mut new = Self { store, container: container.clone(), joined: Vec::new(), published, ports };
+        let mut taps = Vec::new();
+        let lock = new.store.lock()?;
+        for connection in connections {
+            match new.join(connection) {
+                Ok(tap) => taps.push(tap),
+                Err(error) => {
+                    for joined in &new.joined {
+                        // The first failure is the one to tell.
+                        let _ = joined.endpoint.remove(&new.store.directories);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        drop(lock);
+        Ok(Some((new, taps)))
+    }
+
+    /// The networks, in the order of their interfaces.
+    #[must_use]
+    pub fn joined(&self) -> &[Joined] {
+        &self.joined
+    }
+
+    /// The same, to note where devices are.
+    pub fn joined_mut(&mut self) -> &mut [Joined] {
+        &mut self.joined
+    }
+
+    /// The network by which the container reaches everything else: the first that has a way there.
+    #[must_use]
+    pub fn way_out(&self) -> Option<&Joined> {
+        self.joined.iter().find(|joined| !joined.network.internal)
+    }
+
+    /// Lets frames pass: the rules first, so that none passes without them.
+    ///
+    /// # Errors
+    /// nft is missing or refuses, or an interface is gone.
+    pub fn connect(&self) -> Result<(), NetworkError> {
+        apply_rules(&self.store, &[])?;
+        self.joined
+            .iter()
+            .try_for_each(|joined| netdevice::join_bridge(&joined.network.bridge, &joined.endpoint.tap))
+    }
+
+    /// Puts the container on one more network, while its VM runs; its TAP, through which frames pass.
+    ///
+    /// # Errors
+    /// As [`Attachment::attach`] and [`Attachment::connect`]; nothing is left then.
+    pub fn add(&mut self, connection: &NetworkConnection) -> Result<(Joined, OwnedFd), NetworkError> {
+        let lock = self.store.lock()?;
+        let tap = self.join(connection)?;
+        let joined = self.joined.last().cloned().ok_or(NetworkError::TooMany(MAX_NETWORKS))?;
+        self.publish()?;
+        drop(lock);
+        let connected = apply_rules(&self.store, &[])
+            .and_then(|()| netdevice::join_bridge(&joined.network.bridge, &joined.endpoint.tap));
+        match connected {
+            Ok(()) => Ok((joined, tap)),
+            Err(error) => {
+                drop(tap);
+                // The first failure is the one to tell.
+                let _ = self.remove(&joined.network.id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the container off a network. The VM no longer has the interface.
+    ///
+    /// # Errors
+    /// What is left then, the next change removes.
+    pub fn remove(&mut self, network_id: &str) -> Result<(), NetworkError> {
+        let Some(index) = self.joined.iter().position(|joined| joined.network.id == network_id) else {
+            return Ok(());
+        };
+        let left = self.joined.remove(index);
+        let has_moved = {
+            let _lock = self.store.lock()?;
+            self.publish()?
+        };
+        leave(&self.store, &[left.endpoint], has_moved)
+    }
+
+    /// Gives the host's ports back; others may take them from now on.
+    pub fn close_ports(&mut self) {
+        self.ports.clear();
+    }
+
+    /// Undoes all that was made. The VM must be gone.
+    ///
+    /// # Errors
+    /// What is left then, the next container's start or end removes.
+    pub fn release(&mut self) -> Result<(), NetworkError> {
+        self.close_ports();
+        let left: Vec<Endpoint> = self.joined.drain(..).map(|joined| joined.endpoint).collect();
+        leave(&self.store, &left, false)
+    }
+
+    /// Makes one endpoint and its TAP; the network lock is held.
+    fn join(&mut self, connection: &NetworkConnection) -> Result<OwnedFd, NetworkError> {
+        let network = self.store.find_locked(&connection.network)?;
+        if self.joined.iter().any(|joined| joined.network.id == network.id) {
+            let container = self.container.name.to_string();
+            return Err(NetworkError::AlreadyConnected { container, network: network.name.to_string() });
+        }
+        let number = (0..MAX_NETWORKS)
+            .find(|number| self.joined.iter().all(|joined| joined.number != *number))
+            .ok_or(NetworkError::TooMany(MAX_NETWORKS))?;
+        let mut others = self.store.keep_living()?;
+        others.retain(|other| other.network_id == network.id);
+        let taken = others.iter().map(|other| other.address).collect();
+        let network = self.store.ensure_bridge(network)?;
+        let address = free_address(&network, connection.ip, taken)?;
+        let publishes =
+            self.joined.iter().all(|joined| joined.endpoint.ports.is_empty()) && !network.internal;
+        let endpoint = Endpoint {
+            container_id: self.container.id.clone(),
+            network_id: network.id.clone(),
+            address,
+            mac: connection.mac_address.unwrap_or_else(|| MacAddress::of_ip(address)),
+            tap: Endpoint::tap_of(address),
+            aliases: connection.aliases.clone(),
+            ports: if publishes { self.published.clone() } else { Vec::new() },
+        };
+        endpoint.write(&self.store.directories)?;
+        match netdevice::make_tap(&endpoint.tap) {
+            Ok(tap) => {
+                self.joined.push(Joined { network, endpoint, number, slot: 0 });
+                Ok(tap)
+            }
+            Err(error) => {
+                // The first failure is the one to tell.
+                let _ = endpoint.remove(&self.store.directories);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ports lead to the container by its way out, whichever that is now; whether that is another. The network lock is held.
+    fn publish(&mut self) -> Result<bool, NetworkError> {
+        let mut has_moved = false;
+        let way_out = self.way_out().map(|joined| joined.network.id.clone());
+        for joined in &mut self.joined {
+            let is_way_out = way_out.as_ref() == Some(&joined.network.id);
+            let ports = if is_way_out { self.published.clone() } else { Vec::new() };
+            if joined.endpoint.ports != ports {
+                joined.endpoint.ports = ports;
+                joined.endpoint.write(&self.store.directories)?;
+                has_moved = true;
+            }
+        }
+        Ok(has_moved)
+    }
+}
+
+/// Takes endpoints away.
+fn leave(store: &NetworkStore, leaving: &[Endpoint], have_rules_changed: bool) -> Result<(), NetworkError> {
+    // Rules for an address without ports suit whoever gets it next.
+    if have_rules_changed || leaving.iter().any(|endpoint| !endpoint.ports.is_empty()) {
+        // The files go last: while they are there, whoever comes after a crash knows that there is something to do.
+        apply_rules(store, leaving)?;
+    }
+    let _lock = store.lock()?;
+    leaving.iter().try_for_each(|endpoint| endpoint.remove(&store.directories))
+}
+
+/// An address that no endpoint and no interface has.
+fn free_address(
+    network: &Network,
+    wanted: Option<Ipv4Addr>,
+    mut taken: HashSet<Ipv4Addr>,
+) -> Result<Ipv4Addr, NetworkError> {
+    let deadline = Instant::now() + DYING_TAP_TIMEOUT;
+    loop {
+        let address = choose_address(network.subnet, wanted, &taken)?;
+        if !netdevice::exists(&Endpoint::tap_of(address)) {
+            return Ok(address);
+        }
+        if wanted.is_none() || Instant::now() > deadline {
+            taken.insert(address);
+        } else {
+            thread::sleep(DYING_TAP_PAUSE);
+        }
+    }
+}
+
+/// Replaces the rules by those of the networks that are on the host and the endpoints that live, all but those that are
+/// `leaving`. Nothing
+/// is done where these are the ones that are there.
+pub(super) fn apply_rules(store: &NetworkStore, leaving: &[Endpoint]) -> Result<(), NetworkError> {
+    let directory = Endpoint::directory(&store.directories);
+    let _lock = lock_file(&directory.join(".rules-lock"))?;
+    let mut endpoints = store.living_endpoints()?;
+    endpoints.retain(|endpoint| leaving.iter().all(|leaving| leaving.tap != endpoint.tap));
+    let mut networks = store.read_all()?;
+    networks.retain(|network| netdevice::exists(&network.bridge));
+    let script = ruleset::script(&store.table(), &networks, &endpoints);
+    // The kernel forgets its rules when it starts.
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let applied = format!("# {boot}{script}");
+    let note = directory.join(".rules");
+    if fs::read_to_string(&note).is_ok_and(|before| before == applied) {
+        return Ok(());
+    }
+    nft::apply(&script)?;
+    // Without the note the next one applies the same again.
+    let _ = fs::write(&note, applied);
+    Ok(())
+}

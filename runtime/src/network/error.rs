@@ -1,0 +1,144 @@
+//! What can go wrong with a network.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::subnet::Subnet;
+use crate::container::ContainerError;
+use crate::host::DirectoriesError;
+
+/// A network could not be made, found, used or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// No network of this name or id.
+    #[error("network {0} not found")]
+    NotFound(String),
+    /// Several ids begin so.
+    #[error("multiple networks found with the id prefix {0:?}")]
+    Ambiguous(String),
+    /// The name is taken.
+    #[error("network with name {0} already exists")]
+    NameTaken(String),
+    /// Docker's own names stand for what they are.
+    #[error("operation is not permitted on predefined network {0}")]
+    Predefined(String),
+    /// The container is on it.
+    #[error("endpoint with name {container} already exists in network {network}")]
+    AlreadyConnected {
+        /// The container's name.
+        container: String,
+        /// The network's.
+        network: String,
+    },
+    /// The container is not on it.
+    #[error("container {container} is not connected to network {network}")]
+    NotConnected {
+        /// The container's name.
+        container: String,
+        /// The network's.
+        network: String,
+    },
+    /// The container was made without a network.
+    #[error(
+        "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+    )]
+    Private,
+    /// The default network gives out its addresses itself.
+    #[error("user specified IP address is supported on user defined networks only")]
+    AddressOnDefault,
+    /// The default network has no names.
+    #[error("network-scoped alias is supported only for containers in user defined networks")]
+    AliasOnDefault,
+    /// What is written down about a container.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// There is no room for one more.
+    #[error("a container can be on {0} networks at most")]
+    TooMany(usize),
+    /// Containers are on it.
+    #[error("network {name} has active endpoints: {}", users.join(", "))]
+    InUse {
+        /// The network.
+        name: String,
+        /// Containers on it.
+        users: Vec<String>,
+    },
+    /// The subnet collides.
+    #[error("subnet {0} overlaps with a route of this host or another network")]
+    SubnetTaken(Subnet),
+    /// No subnet is free.
+    #[error("no free subnet in 10.0.0.0/8 for another network; give one with 'holm network create --subnet'")]
+    NoSubnet,
+    /// No address is free.
+    #[error("no free address in {0}")]
+    NoAddress(Subnet),
+    /// An address that was asked for belongs to somebody.
+    #[error("address {0} is already in use")]
+    AddressTaken(Ipv4Addr),
+    /// An address that was asked for lies elsewhere.
+    #[error("address {address} is no container's address in {subnet}")]
+    AddressOutside {
+        /// What was asked for.
+        address: Ipv4Addr,
+        /// The network's addresses.
+        subnet: Subnet,
+    },
+    /// A port of the host is somebody's.
+    #[error("cannot publish {protocol} port {address}")]
+    Port {
+        /// `tcp` or `udp`.
+        protocol: &'static str,
+        /// The host's address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The host's network cannot be changed.
+    #[error(
+        "cannot {action}{}",
+        if source.kind() == io::ErrorKind::PermissionDenied {
+            ": networks need root; run Holm as root, or the container with --network none"
+        } else {
+            ""
+        }
+    )]
+    Device {
+        /// What was tried.
+        action: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// nft could not be run.
+    #[error(
+        "cannot run nft, which networks need (Debian and Ubuntu: apt install nftables; Fedora: dnf install nftables); or \
+         run the container with --network none"
+    )]
+    NftMissing(#[source] io::Error),
+    /// nft refused the rules.
+    #[error("nft refused the rules of the network: {0}")]
+    Nft(String),
+    /// A file.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file holds something else.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A directory could not be made.
+    #[error(transparent)]
+    Directory(#[from] DirectoriesError),
+}

@@ -1,0 +1,212 @@
+//! The host's interfaces: bridges and TAPs, by the ioctls of netdevice(7).
+//!
+//! A handful of calls; a netlink library would be larger than all of this module.
+#![allow(unsafe_code)] // ioctl(2) on interface requests
+
+use std::fs::{self, File};
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
+use super::error::NetworkError;
+use super::subnet::Subnet;
+
+fn failed(action: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
+    let action = action.into();
+    move |source| {
+        // What the kernel says to those who may not.
+        let kind = source.kind();
+        let source = match source.raw_os_error() {
+            Some(libc_eperm) if libc_eperm == nix::errno::Errno::EPERM as i32 => {
+                io::Error::new(io::ErrorKind::PermissionDenied, source)
+            }
+            _ if kind == io::ErrorKind::PermissionDenied => io::Error::new(kind, source),
+            _ => source,
+        };
+        NetworkError::Device { action, source }
+    }
+}
+
+/// An interface request with this name.
+fn request(name: &str) -> io::Result<nix::libc::ifreq> {
+    // SAFETY: all-zero is a valid ifreq: bytes and integers.
+    let mut request: nix::libc::ifreq = unsafe { std::mem::zeroed() };
+    // One byte stays zero.
+    if name.is_empty() || name.len() >= request.ifr_name.len() {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = nix::libc::c_char::from_ne_bytes([from]);
+    }
+    Ok(request)
+}
+
+fn control() -> io::Result<OwnedFd> {
+    Ok(socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
+}
+
+fn ioctl(fd: &impl AsRawFd, number: nix::libc::Ioctl, request: &mut nix::libc::ifreq) -> io::Result<()> {
+    // SAFETY: the calls of this module all take a pointer to an ifreq.
+    let result = unsafe { nix::libc::ioctl(fd.as_raw_fd(), number, std::ptr::from_mut(request)) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// `SIOCBRADDBR` and its like take a name or an ifreq (linux/sockios.h).
+const SIOCBRADDBR: nix::libc::Ioctl = 0x89a0;
+const SIOCBRDELBR: nix::libc::Ioctl = 0x89a1;
+const SIOCBRADDIF: nix::libc::Ioctl = 0x89a2;
+
+fn address(ip: Ipv4Addr) -> nix::libc::sockaddr {
+    let [a, b, c, d] = ip.octets().map(|byte| nix::libc::c_char::from_ne_bytes([byte]));
+    nix::libc::sockaddr {
+        sa_family: nix::libc::sa_family_t::try_from(nix::libc::AF_INET).unwrap_or_default(),
+        sa_data: [0, 0, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0],
+    }
+}
+
+fn bring_up(control: &OwnedFd, name: &str) -> io::Result<()> {
+    let mut up = request(name)?;
+    ioctl(control, nix::libc::SIOCGIFFLAGS, &mut up)?;
+    let flag = nix::libc::c_short::try_from(nix::libc::IFF_UP).unwrap_or_default();
+    // SAFETY: SIOCGIFFLAGS has just filled in the flags member of the union.
+    unsafe { up.ifr_ifru.ifru_flags |= flag };
+    ioctl(control, nix::libc::SIOCSIFFLAGS, &mut up)
+}
+
+fn bring_down(control: &OwnedFd, name: &str) -> io::Result<()> {
+    let mut down = request(name)?;
+    ioctl(control, nix::libc::SIOCGIFFLAGS, &mut down)?;
+    let flag = nix::libc::c_short::try_from(nix::libc::IFF_UP).unwrap_or_default();
+    // SAFETY: SIOCGIFFLAGS has just filled in the flags member of the union.
+    unsafe { down.ifr_ifru.ifru_flags &= !flag };
+    ioctl(control, nix::libc::SIOCSIFFLAGS, &mut down)
+}
+
+/// Whether there is an interface of this name.
+pub(super) fn exists(name: &str) -> bool {
+    Path::new("/sys/class/net").join(name).exists()
+}
+
+/// Makes a bridge with the subnet's first address, up, on which the host routes; fine when it is there.
+pub(super) fn ensure_bridge(name: &str, subnet: Subnet) -> Result<(), NetworkError> {
+    if exists(name) {
+        return Ok(());
+    }
+    let made = make_bridge(name, subnet).map_err(failed(format!("make the bridge {name}")));
+    if made.is_err() {
+        // The first failure is the one to tell.
+        let _ = remove_bridge(name);
+    }
+    made
+}
+
+fn make_bridge(name: &str, subnet: Subnet) -> io::Result<()> {
+    let control = control()?;
+    ioctl(&control, SIOCBRADDBR, &mut request(name)?)?;
+    // Nothing of IPv6 here: containers have none, and a router advertisement from one would be taken for real.
+    set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1").or_else(absent_is_fine)?;
+    let mut own = request(name)?;
+    own.ifr_ifru.ifru_addr = address(subnet.gateway());
+    ioctl(&control, nix::libc::SIOCSIFADDR, &mut own)?;
+    let mut mask = request(name)?;
+    mask.ifr_ifru.ifru_netmask = address(subnet.mask());
+    ioctl(&control, nix::libc::SIOCSIFNETMASK, &mut mask)?;
+    // For published ports from the host's own loopback addresses; the rules keep containers away from them.
+    set_sysctl(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
+    set_sysctl("ipv4/ip_forward", "1")?;
+    bring_up(&control, name)
+}
+
+/// Hosts without IPv6 have no setting for it.
+fn absent_is_fine(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
+    let path = Path::new("/proc/sys/net").join(name);
+    // Where it is so already, nobody needs the right to write.
+    if fs::read_to_string(&path).is_ok_and(|now| now.trim_end() == value) {
+        return Ok(());
+    }
+    fs::write(path, value)
+}
+
+/// Removes a bridge; fine when it is not there.
+pub(super) fn remove_bridge(name: &str) -> Result<(), NetworkError> {
+    if !exists(name) {
+        return Ok(());
+    }
+    let remove = || {
+        let control = control()?;
+        bring_down(&control, name)?;
+        ioctl(&control, SIOCBRDELBR, &mut request(name)?)
+    };
+    remove().map_err(failed(format!("remove the bridge {name}")))
+}
+
+/// Makes a TAP interface that lives as long as the descriptor is open somewhere. It is not up and on no bridge.
+pub(super) fn make_tap(name: &str) -> Result<OwnedFd, NetworkError> {
+    let tun = File::options().read(true).write(true).open("/dev/net/tun");
+    let tun = tun.map_err(failed("open /dev/net/tun (modprobe tun makes it)"))?;
+    let make = || {
+        let mut tap = request(name)?;
+        let flags = nix::libc::IFF_TAP | nix::libc::IFF_NO_PI | nix::libc::IFF_VNET_HDR;
+        tap.ifr_ifru.ifru_flags = nix::libc::c_short::try_from(flags).unwrap_or_default();
+        ioctl(&tun, nix::libc::TUNSETIFF, &mut tap)?;
+        set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1").or_else(absent_is_fine)?;
+        Ok(OwnedFd::from(tun))
+    };
+    make().map_err(failed("make a TAP interface"))
+}
+
+/// Puts an interface on a bridge and brings it up.
+pub(super) fn join_bridge(bridge: &str, interface: &str) -> Result<(), NetworkError> {
+    let join = || {
+        let control = control()?;
+        let mut member = request(bridge)?;
+        let index = nix::net::if_::if_nametoindex(interface)?;
+        member.ifr_ifru.ifru_ifindex = i32::try_from(index).map_err(io::Error::other)?;
+        ioctl(&control, SIOCBRADDIF, &mut member)?;
+        bring_up(&control, interface)
+    };
+    join().map_err(failed(format!("put {interface} on the bridge {bridge}")))
+}
+
+/// The subnets that the host has routes to, other than the default route.
+pub(super) fn routes() -> Vec<Subnet> {
+    routes_of(&fs::read_to_string("/proc/net/route").unwrap_or_default())
+}
+
+/// Columns of /proc/net/route: interface, destination, gateway, flags, ..., mask (the eighth), in the host's byte order.
+fn routes_of(table: &str) -> Vec<Subnet> {
+    let of_line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| u32::from_str_radix(words.get(at)?, 16).ok().map(u32::from_be);
+        let (destination, mask) = (number(1)?, number(7)?);
+        let length = u8::try_from(mask.leading_ones()).ok()?;
+        (length > 0).then(|| Subnet::around(Ipv4Addr::from_bits(destination), length))
+    };
+    table.lines().skip(1).filter_map(of_line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_are_read() {
+        let table = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
+                     eth0 00000000 0202000A 0003 0 0 0 00000000 0 0 0\n\
+                     eth0 0002000A 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
+        assert_eq!(routes_of(table), ["10.0.2.0/24".parse().unwrap()]);
+    }
+
+    #[test]
+    fn names_that_are_too_long_are_refused() {
+        assert!(request("123456789012345").is_ok());
+        assert!(request("1234567890123456").is_err() && request("").is_err());
+    }
+}

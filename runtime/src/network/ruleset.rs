@@ -1,0 +1,290 @@
+//! Networks and endpoints as a script for nft(8). Pure.
+//!
+//! Two tables of our own, replaced whole; all other rules of the host stay what they are:
+//!
+//! ```text
+//! bridge NAME   frames that come from a container: only from its own addresses
+//! inet NAME     nat: published ports, from outside and from the host itself; masquerading to the outside
+//!               filter: networks do not reach each other, nor does the outside what is not published
+//! ```
+//!
+//! The bridge table drops what it does not know on our bridges, so an interface that is on one before its rules are there
+//! reaches nobody.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::address_pool::addresses;
+use super::endpoint::Endpoint;
+use super::mac_address::MacAddress;
+use super::record::Network;
+use crate::container::settings::Protocol;
+
+/// How many addresses of a network have rules before anybody has them.
+const AHEAD: usize = 16;
+
+/// The script that makes the tables `table` what these networks and endpoints need. An interface, its hardware address and its
+/// address follow from one another, so rules are made ahead for the addresses that are next: most starts find theirs there.
+pub(super) fn script(table: &str, networks: &[Network], endpoints: &[Endpoint]) -> String {
+    let mut script = String::new();
+    for family in ["bridge", "inet"] {
+        // Deleting a table needs one that is there.
+        line(&mut script, &format!("add table {family} {table}"));
+        line(&mut script, &format!("delete table {family} {table}"));
+    }
+    if networks.is_empty() {
+        return script;
+    }
+    let bridges = elements("type ifname", networks.iter().map(|network| quoted(&network.bridge)));
+    let stations: BTreeMap<Ipv4Addr, MacAddress> =
+        networks.iter().flat_map(|network| stations(network, endpoints)).collect();
+    bridge_table(&mut script, table, &bridges, &stations);
+    inet_table(&mut script, table, &bridges, networks, endpoints);
+    script
+}
+
+/// The addresses of a network that may be used, with the hardware addresses that go with them.
+fn stations(network: &Network, endpoints: &[Endpoint]) -> BTreeMap<Ipv4Addr, MacAddress> {
+    let living = || endpoints.iter().filter(|endpoint| endpoint.network_id == network.id);
+    // Of two sizes that follow each other one is twice the other: the rules seldom change.
+    let ahead = (living().count() + 1).next_power_of_two().max(AHEAD);
+    let mut stations: BTreeMap<_, _> =
+        addresses(network.subnet).take(ahead).map(|address| (address, MacAddress::of_ip(address))).collect();
+    stations.extend(living().map(|endpoint| (endpoint.address, endpoint.mac)));
+    stations
+}
+
+fn bridge_table(script: &mut String, table: &str, bridges: &str, stations: &BTreeMap<Ipv4Addr, MacAddress>) {
+    let tap = |address: &Ipv4Addr| quoted(&Endpoint::tap_of(*address));
+    let own = stations.iter().map(|(address, mac)| format!("{} . {mac} . {address}", tap(address)));
+    let taps = stations.keys().map(tap);
+    let _ = write!(
+        script,
+        "table bridge {table} {{
+  set bridges {{ {bridges} }}
+  set taps {{ {} }}
+  set own {{ {} }}
+  chain from_containers {{
+    type filter hook prerouting priority -300; policy accept;
+    meta ibrname != @bridges accept
+    iifname != @taps drop
+    ether type ip iifname . ether saddr . ip saddr @own accept
+    ether type arp iifname . ether saddr . arp saddr ip @own iifname . arp saddr ether . arp saddr ip @own accept
+    drop
+  }}
+}}
+",
+        elements("type ifname", taps),
+        elements("type ifname . ether_addr . ipv4_addr", own),
+    );
+}
+
+fn inet_table(script: &mut String, table: &str, bridges: &str, networks: &[Network], endpoints: &[Endpoint]) {
+    let same = networks.iter().map(|n| format!("{0} . {0}", quoted(&n.bridge)));
+    let internal = networks.iter().filter(|n| n.internal).map(|n| quoted(&n.bridge));
+    let _ = write!(
+        script,
+        "table inet {table} {{
+  set bridges {{ {bridges} }}
+  set same {{ {} }}
+  set internal {{ {} }}
+",
+        elements("type ifname . ifname", same),
+        elements("type ifname", internal),
+    );
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let target = |e: &Endpoint, port: u16| format!("{} . {port}", e.address);
+        let ports = || published(endpoints, protocol);
+        let everywhere = ports()
+            .filter(|(_, ip, ..)| ip.is_unspecified())
+            .map(|(e, _, host, container)| format!("{host} : {}", target(e, container)));
+        let at = ports()
+            .filter(|(_, ip, ..)| !ip.is_unspecified())
+            .map(|(e, ip, host, container)| format!("{ip} . {host} : {}", target(e, container)));
+        let _ = write!(
+            script,
+            "  map {protocol}_everywhere {{ {} }}
+  map {protocol}_at {{ {} }}
+",
+            elements("type inet_service : ipv4_addr . inet_service", everywhere),
+            elements("type ipv4_addr . inet_service : ipv4_addr . inet_service", at),
+        );
+    }
+    script.push_str("  chain publish {\n");
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        line(script, &format!("    dnat ip to ip daddr . {protocol} dport map @{protocol}_at"));
+        line(
+            script,
+            &format!("    fib daddr type local dnat ip to {protocol} dport map @{protocol}_everywhere"),
+        );
+    }
+    script.push_str(
+        "  }
+  chain from_outside {
+    type nat hook prerouting priority -100; policy accept;
+    meta nfproto ipv4 jump publish
+  }
+  chain from_host {
+    type nat hook output priority -100; policy accept;
+    meta nfproto ipv4 jump publish
+  }
+  chain to_outside {
+    type nat hook postrouting priority 100; policy accept;
+    ip saddr 127.0.0.0/8 oifname @bridges masquerade
+",
+    );
+    for network in networks {
+        let (subnet, bridge) = (network.subnet, quoted(&network.bridge));
+        // A container that asks for a port of the host that leads back to its own network.
+        line(script, &format!("    ip saddr {subnet} oifname {bridge} ct status dnat masquerade"));
+        if !network.internal {
+            line(script, &format!("    ip saddr {subnet} oifname != {bridge} masquerade"));
+        }
+    }
+    // Loopback addresses are routed on the bridges for the host's own sake; containers have no business there.
+    script.push_str(
+        "  }
+  chain guard {
+    type filter hook prerouting priority -300; policy accept;
+    iifname @bridges ip daddr 127.0.0.0/8 drop
+  }
+  chain between {
+    type filter hook forward priority 0; policy accept;
+    iifname . oifname @same accept
+    iifname @bridges oifname @bridges drop
+    iifname @internal drop
+    oifname @internal drop
+    iifname @bridges accept
+    oifname @bridges ct state established,related accept
+    oifname @bridges ct status dnat accept
+    oifname @bridges drop
+  }
+}
+",
+    );
+}
+
+/// Endpoint, host address, host port and container port of what is published over IPv4.
+fn published(
+    endpoints: &[Endpoint],
+    protocol: Protocol,
+) -> impl Iterator<Item = (&Endpoint, Ipv4Addr, u16, u16)> {
+    endpoints.iter().flat_map(move |endpoint| {
+        let of_protocol = endpoint.ports.iter().filter(move |port| port.protocol == protocol);
+        of_protocol.filter_map(move |port| match port.host_ip {
+            IpAddr::V4(ip) => Some((endpoint, ip, port.host_port, port.container_port)),
+            IpAddr::V6(_) => None,
+        })
+    })
+}
+
+fn quoted(interface: &str) -> String {
+    format!("\"{interface}\"")
+}
+
+/// The body of a set or map; nft has no empty list.
+fn elements(kind: &str, elements: impl Iterator<Item = String>) -> String {
+    let elements: Vec<String> = elements.collect();
+    if elements.is_empty() {
+        return format!("{kind};");
+    }
+    format!("{kind}; elements = {{ {} }};", elements.join(", "))
+}
+
+fn line(script: &mut String, text: &str) {
+    script.push_str(text);
+    script.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::super::endpoint::PublishedPort;
+    use super::*;
+    fn network(name: &str, second: u8) -> Network {
+        Network {
+            id: name.repeat(16),
+            name: name.parse().unwrap(),
+            created: OffsetDateTime::UNIX_EPOCH,
+            subnet: format!("10.{second}.0.0/16").parse().unwrap(),
+            bridge: format!("br-{name}"),
+            internal: false,
+            labels: Default::default(),
+        }
+    }
+
+    fn endpoint(network: &Network, digit: &str, last: u8) -> Endpoint {
+        let address = network.subnet.nth(last.into()).unwrap();
+        Endpoint {
+            container_id: digit.repeat(64).parse().unwrap(),
+            network_id: network.id.clone(),
+            address,
+            mac: MacAddress::of_ip(address),
+            tap: Endpoint::tap_of(address),
+            aliases: vec![],
+            ports: vec![],
+        }
+    }
+
+    #[test]
+    fn without_networks_only_our_tables_are_deleted() {
+        let script = script("holm", &[], &[]);
+        assert_eq!(
+            script,
+            "add table bridge holm\ndelete table bridge holm\nadd table inet holm\ndelete table inet holm\n"
+        );
+    }
+
+    #[test]
+    fn addresses_ports_and_networks_stand_in_sets() {
+        let (one, two) = (network("abcd", 88), network("efgh", 89));
+        let mut web = endpoint(&one, "1", 2);
+        let port = |protocol, ip: &str, host_port| PublishedPort {
+            protocol,
+            host_ip: ip.parse().unwrap(),
+            host_port,
+            container_port: 80,
+        };
+        web.ports = vec![
+            port(Protocol::Tcp, "0.0.0.0", 8080),
+            port(Protocol::Udp, "127.0.0.1", 53),
+            port(Protocol::Tcp, "::", 9090),
+        ];
+        let script = script("holm", &[one.clone(), two.clone()], &[web, endpoint(&two, "2", 2)]);
+        for expected in [
+            "\"holm0a580002\" . 02:42:0a:58:00:02 . 10.88.0.2, \"holm0a580003\" . 02:42:0a:58:00:03 . 10.88.0.3",
+            "\"holm0a590002\" . 02:42:0a:59:00:02 . 10.89.0.2",
+            "elements = { 8080 : 10.88.0.2 . 80 }",
+            "elements = { 127.0.0.1 . 53 : 10.88.0.2 . 80 }",
+            "\"br-abcd\" . \"br-abcd\", \"br-efgh\" . \"br-efgh\"",
+            "ip saddr 10.88.0.0/16 oifname != \"br-abcd\" masquerade",
+        ] {
+            assert!(script.contains(expected), "{expected} is not in {script}");
+        }
+        assert!(!script.contains("9090"), "{script}");
+    }
+
+    #[test]
+    fn who_has_an_address_that_is_next_changes_no_rule() {
+        let network = network("abcd", 88);
+        let of = |endpoints: &[Endpoint]| script("holm", std::slice::from_ref(&network), endpoints);
+        let nobody = of(&[]);
+        assert_eq!(of(&[endpoint(&network, "1", 2), endpoint(&network, "2", 3)]), nobody);
+        assert_ne!(of(&[endpoint(&network, "1", 200)]), nobody);
+        let other_mac = Endpoint { mac: "02:00:00:00:00:01".parse().unwrap(), ..endpoint(&network, "1", 2) };
+        assert_ne!(of(&[other_mac]), nobody);
+        let many: Vec<_> = (2..40).map(|last| endpoint(&network, "1", last)).collect();
+        assert!(of(&many).contains("\"holm0a580041\""), "64 of them");
+        assert_eq!(of(&many), of(&many[..35]));
+    }
+
+    #[test]
+    fn internal_networks_have_no_way_out() {
+        let inner = Network { internal: true, ..network("abcd", 88) };
+        let script = script("holm", std::slice::from_ref(&inner), &[endpoint(&inner, "1", 2)]);
+        assert!(!script.contains("oifname != \"br-abcd\" masquerade"), "{script}");
+        assert!(script.contains("set internal { type ifname; elements = { \"br-abcd\" }; }"), "{script}");
+    }
+}

@@ -1,0 +1,139 @@
+//! What a running VMM is asked to do ([`holm_protocol::vm_control`]): one request at a time over a pair of sockets.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+
+use holm_protocol::vm_config::NetworkDevice;
+use holm_protocol::vm_control::{ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, sendmsg, setsockopt,
+    shutdown, socketpair, sockopt,
+};
+use nix::sys::time::TimeVal;
+
+/// How long the VMM may take: it makes or ends a thread.
+const TIMEOUT_S: i64 = 10;
+
+/// The host's end of the channel. Ends with its last owner; the VM goes on without.
+#[derive(Debug)]
+pub struct VmmControl(Mutex<OwnedFd>);
+
+/// Why the VMM did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// It is gone, or does not answer.
+    #[error("cannot ask the VMM")]
+    Channel(#[source] io::Error),
+    /// It refused.
+    #[error("the VMM refused: {0}")]
+    Refused(String),
+}
+
+impl From<nix::Error> for ControlError {
+    fn from(error: nix::Error) -> Self {
+        Self::Channel(error.into())
+    }
+}
+
+impl VmmControl {
+    /// A channel, and the VMM's end of it.
+    ///
+    /// # Errors
+    /// The process is out of descriptors.
+    pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (own, others) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        let timeout = TimeVal::new(TIMEOUT_S, 0);
+        setsockopt(&own, sockopt::ReceiveTimeout, &timeout)?;
+        setsockopt(&own, sockopt::SendTimeout, &timeout)?;
+        Ok((Self(Mutex::new(own)), others))
+    }
+
+    /// Gives the VM a network device over `tap`; where the guest finds it.
+    ///
+    /// # Errors
+    /// The VM has none.
+    pub fn add_network(&self, tap: OwnedFd, device: NetworkDevice) -> Result<DevicePlace, ControlError> {
+        match self.ask(&ControlRequest::AddNetwork(device), Some(tap))? {
+            ControlReply::Plugged(place) => Ok(place),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Takes a device away: nothing of it is open afterwards.
+    ///
+    /// # Errors
+    /// It may still be there.
+    pub fn remove_device(&self, slot: u32) -> Result<(), ControlError> {
+        match self.ask(&ControlRequest::RemoveDevice { slot }, None)? {
+            ControlReply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Lets the VM's disks be as fast as they can from now on.
+    ///
+    /// # Errors
+    /// Their rates may still hold.
+    pub fn lift_rates(&self) -> Result<(), ControlError> {
+        match self.ask(&ControlRequest::LiftRates, None)? {
+            ControlReply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn ask(&self, request: &ControlRequest, with: Option<OwnedFd>) -> Result<ControlReply, ControlError> {
+        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let packet = serde_json::to_vec(request).map_err(|error| ControlError::Channel(error.into()))?;
+        let descriptors: Vec<_> = with.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&descriptors)];
+        let rights = if descriptors.is_empty() { &rights[..0] } else { &rights[..] };
+        sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&packet)], rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        let mut reply = vec![0; MAX_CONTROL_BYTES];
+        let received = recv(socket.as_raw_fd(), &mut reply, MsgFlags::empty());
+        // A late answer must not pass for the next one's.
+        let length = received.inspect_err(|_| {
+            let _ = shutdown(socket.as_raw_fd(), Shutdown::Both);
+        })?;
+        let reply = serde_json::from_slice(reply.get(..length).unwrap_or_default());
+        reply.map_err(|error| ControlError::Channel(error.into()))
+    }
+}
+
+fn unexpected(reply: &ControlReply) -> ControlError {
+    match reply {
+        ControlReply::Refused(why) => ControlError::Refused(why.clone()),
+        other => ControlError::Refused(format!("its answer was {other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use holm_protocol::vm_config::NetworkRates;
+    use nix::sys::socket::send;
+
+    use super::*;
+
+    #[test]
+    fn requests_are_answered_in_turn_and_a_vmm_that_is_gone_is_told() {
+        let (control, vmm) = VmmControl::pair().unwrap();
+        let serving = thread::spawn(move || {
+            let place = DevicePlace { slot: 3, address: 0xd000_3000, gsi: 8 };
+            for reply in [ControlReply::Plugged(place), ControlReply::Refused("no".into())] {
+                let mut request = [0; 1024];
+                assert!(recv(vmm.as_raw_fd(), &mut request, MsgFlags::empty()).unwrap() > 0);
+                send(vmm.as_raw_fd(), &serde_json::to_vec(&reply).unwrap(), MsgFlags::empty()).unwrap();
+            }
+        });
+        let tap = std::fs::File::open("/dev/null").unwrap();
+        let device =
+            NetworkDevice { mac: [2, 0, 0, 0, 0, 1], mtu_bytes: 1500, rates: NetworkRates::default() };
+        assert_eq!(control.add_network(tap.into(), device).unwrap().slot, 3);
+        assert!(matches!(control.remove_device(3), Err(ControlError::Refused(why)) if why == "no"));
+        serving.join().unwrap();
+        assert!(matches!(control.remove_device(3), Err(ControlError::Channel(_))));
+    }
+}

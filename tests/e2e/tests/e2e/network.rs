@@ -1,0 +1,330 @@
+//! Networks: the container model's M37 to M39. What is outside of the host is a network namespace of the test's own.
+
+use std::net::{Ipv4Addr, UdpSocket};
+use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use holm_e2e::{Holm, TestImage, until};
+use serde_json::Value;
+
+/// Serves /etc/hostname.
+const SERVER: &str = "exec httpd -f -p 80 -h /etc";
+
+fn host(command: &str) -> String {
+    let output = Command::new("sh").args(["-c", command]).output().expect("start sh");
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+fn succeeds(command: &str) -> bool {
+    Command::new("sh").args(["-c", command]).output().expect("start sh").status.success()
+}
+
+fn fetch(address: &str) -> bool {
+    succeeds(&format!("curl -sf -m 5 http://{address}/hostname"))
+}
+
+fn inspected(holm: &Holm, name: &str, what: &str) -> String {
+    holm.holm(["inspect", "-f", what, name]).outcome().ok()
+}
+
+/// The container's address on the network that it is on.
+fn address(holm: &Holm, name: &str) -> String {
+    inspected(holm, name, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+}
+
+/// A namespace joined with the host by a pair of interfaces.
+struct Outside {
+    namespace: String,
+    own_ip: String,
+    host_ip: String,
+}
+
+static NEXT: AtomicU8 = AtomicU8::new(0);
+
+impl Outside {
+    fn new() -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let pid = std::process::id();
+        let (namespace, veth) = (format!("out{pid}-{number}"), format!("ve{pid}-{number}"));
+        // Tests run beside each other: four networks of four addresses for each process, out of 198.18.0.0/15.
+        let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + pid % 8192 * 16 + u32::from(number) * 4;
+        let (host_ip, own_ip) = (Ipv4Addr::from(base + 1).to_string(), Ipv4Addr::from(base + 2).to_string());
+        host(&format!(
+            "ip netns add {namespace} && ip link add {veth} type veth peer name eth0 netns {namespace} && \
+             ip addr add {host_ip}/30 dev {veth} && ip link set {veth} up && \
+             ip -n {namespace} addr add {own_ip}/30 dev eth0 && ip -n {namespace} link set eth0 up && \
+             ip -n {namespace} link set lo up"
+        ));
+        Self { namespace, own_ip, host_ip }
+    }
+
+    fn run(&self, command: &str) -> Command {
+        let mut words = Command::new("ip");
+        words.args(["netns", "exec", &self.namespace, "sh", "-c", command]);
+        words
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.namespace]).output();
+    }
+}
+
+/// What the host has for a container that publishes a port: its interface, its rule, its endpoint.
+struct Traces {
+    id: String,
+    tap: String,
+    target: String,
+}
+
+impl Traces {
+    fn of(holm: &Holm, name: &str) -> Self {
+        let id = inspected(holm, name, "{{.Id}}");
+        let network = inspected(holm, name, "{{range .NetworkSettings.Networks}}{{.NetworkID}}{{end}}");
+        let endpoint = holm.run_directory().join(format!("networks/{id}-{}.json", &network[..12]));
+        let endpoint: Value = serde_json::from_slice(&std::fs::read(endpoint).unwrap()).unwrap();
+        let tap = endpoint["Tap"].as_str().unwrap().to_owned();
+        Self { id, tap, target: format!("{} . 80", address(holm, name)) }
+    }
+
+    fn is_connected(&self) -> bool {
+        succeeds(&format!("ip -o link | grep {}", self.tap))
+    }
+
+    fn found(&self, holm: &Holm) -> [bool; 3] {
+        let run = holm.run_directory().display();
+        let is_published = succeeds(&format!("nft list ruleset | grep '{}'", self.target));
+        let has_endpoint = succeeds(&format!("ls {run}/networks | grep {}", self.id));
+        [self.is_connected(), is_published, has_endpoint]
+    }
+}
+
+#[test]
+fn m37_each_container_has_a_stack_and_an_address_of_its_own() {
+    let holm = Holm::with(TestImage::Busybox);
+    let (one, two) = (holm.background(&[], "sleep 1000"), holm.background(&[], "sleep 1000"));
+    let (first, second) = (address(&holm, &one), address(&holm, &two));
+    assert_ne!(first, second);
+    let shown = holm.holm(["exec", &one, "ip", "-4", "addr", "show", "dev", "eth0"]).outcome().ok();
+    assert!(shown.contains(&format!("inet {first}/")), "{shown}");
+    let gateway = inspected(&holm, &one, "{{.NetworkSettings.Gateway}}");
+    for target in [&second, &gateway] {
+        holm.holm(["exec", &one, "ping", "-c", "1", "-W", "10", target]).outcome().ok();
+    }
+}
+
+#[test]
+fn m37_the_outside_is_reached_through_nat() {
+    let (holm, outside) = (Holm::with(TestImage::Busybox), Outside::new());
+    // Tells whoever connects where it came from.
+    let server = "exec python3 -c 'import socket; s = socket.create_server((\"\", 80)); c, a = s.accept(); c.sendall(a[0].encode()); c.close()'";
+    let mut server = outside.run(server).spawn().expect("start a server");
+    let seen = holm.run([
+        "busybox",
+        "sh",
+        "-c",
+        &format!(
+            "for i in 1 2 3 4 5 6 7 8 9; do nc {} 80 </dev/null && exit; sleep 1; done; exit 1",
+            outside.own_ip
+        ),
+    ]);
+    assert_eq!(seen.ok(), outside.host_ip);
+    server.wait().expect("the server");
+}
+
+#[test]
+fn m37_published_ports_are_reached_from_outside_and_from_the_host() {
+    let (holm, outside) = (Holm::with(TestImage::Busybox), Outside::new());
+    let name = holm.background(&["-p", "80", "-p", "127.0.0.1::80"], SERVER);
+    let ports = holm.holm(["port", &name, "80"]).outcome().ok();
+    let of = |ip: &str| ports.lines().find_map(|line| line.strip_prefix(ip)).expect("a port").to_owned();
+    let (everywhere, local) = (of("0.0.0.0:"), of("127.0.0.1:"));
+    until("the server serves", || fetch(&format!("127.0.0.1:{everywhere}")));
+    assert!(fetch(&format!("{}:{everywhere}", outside.host_ip)), "from the host by another address");
+    assert!(fetch(&format!("127.0.0.1:{local}")));
+    let from_outside = |port: &str| {
+        let get = format!("curl -sf -m 5 http://{}:{port}/hostname", outside.host_ip);
+        outside.run(&get).output().expect("curl").status.success()
+    };
+    assert!(from_outside(&everywhere));
+    assert!(!from_outside(&local), "published for the host only");
+    let shown =
+        holm.holm(["ps", "--filter", &format!("name={name}"), "--format", "{{.Ports}}"]).outcome().ok();
+    assert_eq!(shown, format!("0.0.0.0:{everywhere}->80/tcp, 127.0.0.1:{local}->80/tcp"));
+    holm.run(["-p", &format!("{everywhere}:80"), "busybox", "true"]).fails(125, "Address already in use");
+}
+
+#[test]
+fn m37_published_udp_ports_are_reached_from_the_hosts_loopback() {
+    let holm = Holm::with(TestImage::Debian);
+    let name = holm.name();
+    let server = "$| = 1; my $s = IO::Socket::INET->new(LocalPort => 5000, Proto => 'udp') or die; \
+                  while ($s->recv(my $d, 99)) { print $d }";
+    let run = ["run", "-d", "--name", &name, "-p", "127.0.0.1::5000/udp", "debian"];
+    holm.holm(run).args(["perl", "-MIO::Socket::INET", "-e", server]).outcome().ok();
+    let target = holm.holm(["port", &name, "5000/udp"]).outcome().ok();
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    until("a datagram arrives", || {
+        socket.send_to(b"knock\n", &target).expect("send");
+        holm.holm(["logs", &name]).outcome().ok().contains("knock")
+    });
+}
+
+#[test]
+fn m37_what_is_not_published_is_not_reached_from_outside() {
+    let (holm, outside) = (Holm::with(TestImage::Busybox), Outside::new());
+    let name = holm.background(&[], SERVER);
+    let target = address(&holm, &name);
+    until("the server serves", || fetch(&target));
+    let get =
+        format!("ip route add {target} via {}; curl -sf -m 3 http://{target}/hostname", outside.host_ip);
+    assert!(!outside.run(&get).output().expect("curl").status.success());
+}
+
+#[test]
+fn m37_foreign_addresses_are_dropped() {
+    let holm = Holm::with(TestImage::Busybox);
+    let peer = address(&holm, &holm.background(&[], "sleep 1000"));
+    let ping = |change: &str| {
+        let script = format!(
+            "mac=$(cat /sys/class/net/eth0/address); ip=$(ip -4 -o addr show dev eth0 | awk '{{print $4}}'); {change}
+             ip link set eth0 down; ip addr flush dev eth0; ip link set eth0 address $mac
+             ip addr add $ip dev eth0; ip link set eth0 up; ping -c 1 -W 4 {peer}"
+        );
+        holm.run(["--cap-add", "NET_ADMIN", "busybox", "sh", "-c", &script]).code
+    };
+    assert_eq!(ping(""), 0, "its own");
+    assert_ne!(ping("mac=02:42:0a:ff:ff:fe"), 0);
+    assert_ne!(ping("ip=${ip%.*}.201/${ip#*/}"), 0);
+}
+
+#[test]
+fn m37_without_a_network_there_is_only_loopback() {
+    let holm = Holm::with(TestImage::Busybox);
+    assert_eq!(holm.run(["--network", "none", "busybox", "ls", "/sys/class/net"]).ok(), "lo");
+    holm.run(["--network", "host", "busybox", "true"]).fails(125, "publish what it serves with -p");
+    holm.run(["--network", "nowhere", "busybox", "true"]).fails(125, "network nowhere not found");
+}
+
+#[test]
+fn m37_nothing_is_left_of_a_network_when_its_container_is_gone() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.background(&["-p", "80"], "sleep 1000");
+    let traces = Traces::of(&holm, &name);
+    assert_eq!(traces.found(&holm), [true; 3]);
+    holm.holm(["rm", "-f", &name]).outcome().ok();
+    assert_eq!(traces.found(&holm), [false; 3]);
+}
+
+#[test]
+fn m37_what_a_killed_supervisor_left_is_removed_by_the_next_command() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.background(&["-p", "80"], "sleep 1000");
+    let traces = Traces::of(&holm, &name);
+    let killed = Command::new("pkill").args(["-9", "-f", &format!("supervise {}", traces.id)]).status();
+    assert!(killed.expect("pkill").success());
+    until("the interface is gone", || !traces.is_connected());
+    holm.run(["busybox", "true"]).ok();
+    until("the next container has cleaned up", || traces.found(&holm) == [false; 3]);
+}
+
+#[test]
+fn m31_what_an_interface_carries_is_limited() {
+    let holm = Holm::with(TestImage::Busybox);
+    let serve = "dd if=/dev/zero of=/tmp/file bs=1k count=1024; exec httpd -f -p 80 -h /tmp";
+    let slow = address(&holm, &holm.background(&["--net-rate-out", "256k"], serve));
+    let fast = address(&holm, &holm.background(&[], serve));
+    let asker = holm.background(&["--net-rate-in", "256k"], "sleep 1000");
+    for server in [&slow, &fast] {
+        until("the server serves", || succeeds(&format!("curl -sfI -m 5 http://{server}/file")));
+    }
+    // A mebibyte at a quarter of one in a second; the first tenth of a second is free.
+    let least = Duration::from_secs(3);
+    let begin = Instant::now();
+    assert_eq!(host(&format!("curl -sf -m 60 http://{slow}/file | wc -c")), "1048576");
+    assert!(begin.elapsed() > least, "out: {:?}", begin.elapsed());
+    let begin = Instant::now();
+    let get = format!("printf 'GET /file HTTP/1.0\r\n\r\n' | nc {fast} 80 | tail -c 1048576 | wc -c");
+    assert_eq!(holm.holm(["exec", &asker, "sh", "-c", &get]).outcome().ok(), "1048576");
+    assert!(begin.elapsed() > least, "in: {:?}", begin.elapsed());
+    assert_eq!(holm.run(["--net-rate-in", "0", "busybox", "true"]).code, 125);
+}
+
+#[test]
+fn m38_networks_do_not_reach_each_other() {
+    let holm = Holm::with(TestImage::Busybox);
+    let network = holm.name();
+    holm.holm(["network", "create", &network]).outcome().ok();
+    let (inside, outside) =
+        (holm.background(&["--network", &network], SERVER), holm.background(&[], "sleep 1000"));
+    let target = address(&holm, &inside);
+    let neighbour = holm.background(&["--network", &network], "sleep 1000");
+    // The static busybox of the image has no resolver that its wget could start with.
+    let get = format!("printf 'GET /hostname HTTP/1.0\r\n\r\n' | nc -w 5 {target} 80 | grep -q '200 OK'");
+    let reached = |from: &str| holm.holm(["exec", from, "sh", "-c", &get]).outcome().code == 0;
+    until("the neighbour reaches it", || reached(&neighbour));
+    assert!(!reached(&outside));
+    holm.holm(["network", "rm", &network]).outcome().fails(1, "has active endpoints");
+    for name in [&inside, &neighbour] {
+        holm.holm(["rm", "-f", name]).outcome().ok();
+    }
+    assert_eq!(holm.holm(["network", "rm", &network]).outcome().ok(), network);
+}
+
+#[test]
+fn m38_containers_on_one_network_find_each_other_by_name_and_alias() {
+    let (busybox, debian) = (Holm::with(TestImage::Busybox), Holm::with(TestImage::Debian));
+    let (network, other) = (debian.name(), debian.name());
+    for name in [&network, &other] {
+        debian.holm(["network", "create", name]).outcome().ok();
+    }
+    let server = busybox.background(&["--network", &network, "--network-alias", "store"], "sleep 1000");
+    let target = address(&busybox, &server);
+    let asker = debian.name();
+    let run = ["run", "-d", "--name", &asker, "--network", &network, "debian", "sleep", "1000"];
+    debian.holm(run).outcome().ok();
+    let resolved = |name: &str| {
+        let found = debian.holm(["exec", &asker, "getent", "ahostsv4", name]).outcome().out();
+        found.split(' ').next().unwrap_or_default().to_owned()
+    };
+    for name in [server.as_str(), "store", &format!("{server}.{network}")] {
+        assert_eq!(resolved(name), target, "{name}");
+    }
+    assert_eq!(resolved("nobody-here"), "");
+    let back = debian.holm(["exec", &asker, "getent", "hosts", &target]).outcome().ok();
+    assert!(back.ends_with(&format!("{server}.{network}")), "{back}");
+    let stranger = ["--network", &other, "debian", "getent", "hosts", &server];
+    assert_eq!(debian.run(stranger).code, 2, "another network has other names");
+    busybox.holm(["rename", &server, &format!("{server}x")]).outcome().ok();
+    assert_eq!(resolved(&format!("{server}x")), target);
+    busybox.holm(["rename", &format!("{server}x"), &server]).outcome().ok();
+    for name in [&server, &asker] {
+        debian.holm(["rm", "-f", name]).outcome().ok();
+    }
+    debian.holm(["network", "rm", &network, &other]).outcome().ok();
+}
+
+#[test]
+fn m39_hosts_and_resolver_are_the_containers_own() {
+    let holm = Holm::with(TestImage::Busybox);
+    let options = [
+        "--hostname",
+        "box",
+        "--add-host",
+        "db:192.0.2.9",
+        "--dns",
+        "192.0.2.1",
+        "--dns-search",
+        "a.example",
+    ];
+    let name = holm.background(&options, "sleep 1000");
+    let shown = |file: &str| holm.holm(["exec", &name, "cat", file]).outcome().ok();
+    let own = format!("{}\tbox", address(&holm, &name));
+    let hosts = shown("/etc/hosts");
+    assert!(hosts.contains("192.0.2.9\tdb") && hosts.contains(&own), "{hosts}");
+    assert_eq!(shown("/etc/resolv.conf"), "nameserver 192.0.2.1\nsearch a.example");
+    assert_eq!(shown("/etc/hostname"), "box");
+}

@@ -1,0 +1,118 @@
+//! One directory of the host, or one file in it, as fuse-backend-rs serves it.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+
+use fuse_backend_rs::api::filesystem::{Context, FileSystem, ROOT_ID};
+use fuse_backend_rs::passthrough::{CachePolicy, Config, PassthroughFs};
+use holm_protocol::vm_config::ShareConfig;
+
+use super::names::errno;
+
+/// Number of the one file of a share that has an `only` name; it stands for whatever has that name. Inodes of
+/// fuse-backend-rs are larger, but for the root's, which is 1.
+pub(super) const ONLY_FILE: u64 = 2;
+
+/// A share's directory, held from the start: what is renamed later does not change what is shared.
+#[derive(Debug)]
+pub(super) struct Root {
+    directory: File,
+    only: Option<CString>,
+    read_only: bool,
+}
+
+impl Root {
+    /// Opens the directory.
+    pub(super) fn open(config: &ShareConfig) -> io::Result<Self> {
+        let only = config.only.as_deref().map(CString::new).transpose()?;
+        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
+        let directory = File::options().read(true).custom_flags(flags).open(&config.directory)?;
+        Ok(Self { directory, only, read_only: config.read_only })
+    }
+}
+
+/// A share that is served.
+pub(super) struct Share {
+    pub(super) files: PassthroughFs,
+    /// The one name that there is.
+    pub(super) only: Option<CString>,
+    pub(super) read_only: bool,
+}
+
+impl Share {
+    /// Begins to serve a directory. The caller is the thread that serves ([`super::thread`]).
+    pub(super) fn new(root: &Root) -> io::Result<Self> {
+        let config = Config {
+            // The final `.` is what the descriptor refers to, whatever its path has become.
+            root_dir: format!("/proc/self/fd/{}/.", root.directory.as_raw_fd()),
+            // Nobody tells the guest what others change on the host, so it asks each time.
+            entry_timeout: Duration::ZERO,
+            attr_timeout: Duration::ZERO,
+            cache_policy: CachePolicy::Auto,
+            writeback: false,
+            xattr: true,
+            // `shares` checks names.
+            do_import: false,
+            // Else a number is remembered for ever for each file that there ever was.
+            use_host_ino: true,
+            // Buffers of guests need not be aligned as the host's disk wants them.
+            allow_direct_io: false,
+            ..Config::default()
+        };
+        let files = PassthroughFs::new(config)?;
+        files.import()?;
+        Ok(Self { files, only: root.only.clone(), read_only: root.read_only })
+    }
+
+    /// The inode behind a number: for [`ONLY_FILE`] what has the name now.
+    ///
+    /// # Errors
+    /// Nothing has the name, or a directory.
+    pub(super) fn hold(&self, context: &Context, inode: u64) -> io::Result<Held<'_>> {
+        match &self.only {
+            Some(name) if inode == ONLY_FILE => {
+                let entry = self.files.lookup(context, ROOT_ID, name)?;
+                let held = Held { share: self, inode: entry.inode, is_borrowed: true };
+                if entry.attr.st_mode & libc::S_IFMT == libc::S_IFDIR {
+                    return Err(errno(libc::EISDIR));
+                }
+                Ok(held)
+            }
+            // Below the directory there is nothing.
+            Some(_) if inode != ROOT_ID => Err(errno(libc::EBADF)),
+            _ => Ok(Held { share: self, inode, is_borrowed: false }),
+        }
+    }
+
+    /// Gives back what [`Held::keep`] kept.
+    pub(super) fn let_go(&self, inode: u64) {
+        self.files.forget(&Context::default(), inode, 1);
+    }
+}
+
+/// An inode for the time of a request.
+pub(super) struct Held<'a> {
+    share: &'a Share,
+    pub(super) inode: u64,
+    is_borrowed: bool,
+}
+
+impl Held<'_> {
+    /// Keeps it beyond the request; whoever closes it lets it go.
+    pub(super) fn keep(mut self) -> u64 {
+        self.is_borrowed = false;
+        self.inode
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.is_borrowed {
+            self.share.let_go(self.inode);
+        }
+    }
+}

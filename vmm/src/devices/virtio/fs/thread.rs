@@ -1,0 +1,41 @@
+//! What the thread that serves files must be, beside any other thread.
+#![allow(unsafe_code)] // prctl(2)
+
+use std::io;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// `SECBIT_NO_SETUID_FIXUP` of linux/securebits.h.
+const NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
+
+/// Makes the calling thread one that can make files for others.
+///
+/// A umask of its own: the guest's decides (fuse-backend-rs clears it, and would do so for the process). Capabilities that
+/// stay through a change of the effective user: what the guest's user may do was decided by the guest's kernel, which knows
+/// the user's groups; the change only says whose a new file is. A process without the privilege serves its own files as it
+/// can.
+///
+/// # Errors
+/// The kernel refuses the umask of its own.
+pub(super) fn prepare() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_FS)?;
+    // SAFETY: changes flags of this thread, no memory.
+    if unsafe { libc::prctl(libc::PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0) } != 0 {
+        tracing::debug!(error = %Errno::last(), "the host's permissions count for the guest's users");
+    }
+    Ok(())
+}
+
+/// Raises the limit of open files to all that the process may have; how many that are.
+pub(super) fn raise_open_files() -> usize {
+    const USUAL: u64 = 1024;
+    let limits = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if soft < hard {
+            setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        }
+        Ok(hard)
+    });
+    usize::try_from(limits.unwrap_or(USUAL)).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,23 @@
+//! The events by which a driver tells that a queue has something new, for devices that look at all queues whenever one comes.
+
+use event_manager::{EventOps, Events};
+use vmm_sys_util::epoll::EventSet;
+use vmm_sys_util::eventfd::EventFd;
+
+/// Has an event loop hear all of them.
+pub fn watch(kicks: &[EventFd], ops: &mut EventOps<'_>, device: &str) {
+    for kick in kicks {
+        if let Err(error) = ops.add(Events::new(kick, EventSet::IN)) {
+            // Only without memory or epoll watches, at start: the device then never answers.
+            tracing::error!(?error, device, "cannot watch a queue");
+        }
+    }
+}
+
+/// Takes those that came.
+pub fn take(kicks: &[EventFd]) {
+    for kick in kicks {
+        // Non-blocking: one that did not come has nothing to read.
+        let _ = kick.read();
+    }
+}

@@ -1,0 +1,124 @@
+//! Requests of the host while the VM runs ([`holm_protocol::vm_control`]), served by the main thread.
+//!
+//! Trust: the other end is the runtime that started this process. What it sends is checked all the same, as its configuration
+//! is; a guest has no way here.
+#![allow(unsafe_code)] // taking over descriptors: one that was inherited by number, and those in packets
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use event_manager::{EventOps, Events, MutEventSubscriber};
+use holm_protocol::vm_control::{ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES};
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
+use vmm_sys_util::epoll::EventSet;
+
+use super::plug::Slots;
+use super::{MachineError, reason};
+use crate::devices::virtio::mmio::Place;
+use crate::devices::virtio::net::{NetError, Tap};
+
+/// One request's worth of descriptors.
+const MAX_DESCRIPTORS: usize = 1;
+
+/// The host's end of a conversation, and what it is about.
+pub(super) struct Control {
+    socket: OwnedFd,
+    slots: Slots,
+}
+
+/// A packet, and the descriptor that came with it.
+struct Packet {
+    bytes: Vec<u8>,
+    descriptor: Option<OwnedFd>,
+}
+
+impl Control {
+    /// Serves requests on an inherited descriptor. Call it once.
+    pub(super) fn inherited(fd: RawFd, slots: Slots) -> Result<Self, MachineError> {
+        // SAFETY: F_GETFD takes no pointer.
+        if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+            return Err(MachineError::Event(io::Error::last_os_error()));
+        }
+        // SAFETY: the descriptor is open, and the configuration's check told it from all others that were inherited.
+        Ok(Self { socket: unsafe { OwnedFd::from_raw_fd(fd) }, slots })
+    }
+
+    /// Answers what is there; false when there will be nothing any more.
+    fn serve(&mut self) -> bool {
+        let packet = match receive(&self.socket) {
+            Ok(Some(packet)) => packet,
+            Err(Errno::EAGAIN | Errno::EINTR) => return true,
+            Ok(None) | Err(_) => return false,
+        };
+        let reply = self.answer(packet).unwrap_or_else(|error| {
+            tracing::warn!(error, "refused a request");
+            ControlReply::Refused(error)
+        });
+        let reply = serde_json::to_vec(&reply).unwrap_or_default();
+        // Who does not listen misses the answer.
+        let _ = send(self.socket.as_raw_fd(), &reply, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+        true
+    }
+
+    fn answer(&mut self, packet: Packet) -> Result<ControlReply, String> {
+        let request = serde_json::from_slice(&packet.bytes).map_err(|error| error.to_string())?;
+        match request {
+            ControlRequest::AddNetwork(network) => {
+                network.check().map_err(|error| error.to_string())?;
+                let tap = packet.descriptor.ok_or("a network without its TAP")?;
+                let tap = Tap::received(tap).map_err(NetError::from).map_err(|error| reason(&error))?;
+                let slot = self.slots.plug_network(tap, &network).map_err(|error| reason(&error))?;
+                let Place { address, gsi } = Place::nth(slot);
+                let slot = u32::try_from(slot).map_err(|error| error.to_string())?;
+                Ok(ControlReply::Plugged(DevicePlace { slot, address, gsi }))
+            }
+            ControlRequest::RemoveDevice { slot } => {
+                self.slots.unplug(slot).map_err(|error| error.to_string())?;
+                Ok(ControlReply::Done)
+            }
+            ControlRequest::LiftRates => {
+                self.slots.lift_rates();
+                Ok(ControlReply::Done)
+            }
+        }
+    }
+}
+
+/// The next packet; `None` at the end.
+fn receive(socket: &OwnedFd) -> nix::Result<Option<Packet>> {
+    let mut bytes = vec![0; MAX_CONTROL_BYTES];
+    let mut space = cmsg_space!([RawFd; MAX_DESCRIPTORS]);
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let mut buffers = [IoSliceMut::new(&mut bytes)];
+    let received = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
+    let mut descriptor = None;
+    for message in received.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(descriptors) = message {
+            for fd in descriptors {
+                // SAFETY: the kernel has just opened it for this process, and nobody else knows of it.
+                descriptor = Some(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
+        }
+    }
+    let length = received.bytes;
+    bytes.truncate(length);
+    Ok((length > 0).then_some(Packet { bytes, descriptor }))
+}
+
+impl MutEventSubscriber for Control {
+    fn process(&mut self, events: Events, ops: &mut EventOps<'_>) {
+        if !self.serve()
+            && let Err(error) = ops.remove(events)
+        {
+            tracing::error!(?error, "cannot forget the control channel");
+        }
+    }
+
+    fn init(&mut self, ops: &mut EventOps<'_>) {
+        if let Err(error) = ops.add(Events::new(&self.socket, EventSet::IN)) {
+            tracing::error!(?error, "cannot watch the control channel");
+        }
+    }
+}
