@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
 use holm_runtime::container::{ContainerStore, Status};
@@ -14,7 +14,7 @@ use holm_runtime::image::ImageStore;
 use holm_runtime::network::NetworkStore;
 use holm_runtime::volume::VolumeStore;
 
-use crate::{Cli, output};
+use crate::{described, output};
 
 /// What the shell's script sets. Docker's and others' `COMPLETE` may stand in anybody's environment.
 pub(crate) const VARIABLE: &str = "HOLM_COMPLETE";
@@ -36,7 +36,7 @@ pub(crate) fn answer() -> Option<ExitCode> {
 
 /// The command line, with candidates for names.
 pub(crate) fn command() -> Command {
-    named(Cli::command())
+    named(described())
 }
 
 fn named(command: Command) -> Command {
@@ -105,7 +105,8 @@ mod tests {
 
     /// Verbs that people see and that have no word after their help, with those of groups.
     fn without_example(command: &Command) -> Vec<String> {
-        let seen = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        // `help` is clap's own.
+        let seen = command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help");
         seen.flat_map(|verb| match (verb.has_subcommands(), verb.get_after_help()) {
             (true, _) => without_example(verb),
             (false, None) => vec![verb.get_name().to_owned()],
@@ -116,6 +117,6 @@ mod tests {
 
     #[test]
     fn every_verb_has_an_example() {
-        assert_eq!(without_example(&Cli::command()), [] as [&str; 0]);
+        assert_eq!(without_example(&described()), [] as [&str; 0]);
     }
 }

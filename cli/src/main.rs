@@ -22,11 +22,12 @@ mod nonce;
 mod output;
 mod progress;
 mod published;
+mod supervise;
 mod transfer;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use tracing::level_filters::LevelFilter;
 
 use commands::Command;
@@ -44,7 +45,11 @@ fn main() -> ExitCode {
     if let Some(code) = completion::answer() {
         return code;
     }
-    let cli = match Cli::try_parse() {
+    if let Some(words) = supervise::asked() {
+        init_logging();
+        return supervise::run(&words).unwrap_or_else(|error| exit::failure(&error));
+    }
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
@@ -53,6 +58,20 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => exit::failure(&error),
     }
+}
+
+/// Verbs are described when their turn comes, which for most is never. Help and complaints look at several of them, so those
+/// are made with all of them described.
+fn parse() -> Result<Cli, clap::Error> {
+    Cli::try_parse()
+        .or_else(|_| described().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)))
+}
+
+/// The command line with all of its verbs.
+fn described() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
 }
 
 /// `HOLM_LOG=debug` logs to standard error; without it there are only warnings, as plain lines.

@@ -29,6 +29,7 @@ enum GroupVerb {
 
 /// The verbs that also stand right under `holm`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ContainerVerb {
     Run(Box<run::Run>),
     Create(Box<create::Create>),

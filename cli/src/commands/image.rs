@@ -28,6 +28,7 @@ enum GroupVerb {
 
 /// The verbs that also stand right under `holm`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ImageVerb {
     Load(load::Load),
     Save(save::Save),

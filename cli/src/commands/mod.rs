@@ -40,7 +40,6 @@ mod save;
 mod start;
 mod stats;
 mod stop;
-mod supervise;
 mod system;
 mod tag;
 mod top;
@@ -71,6 +70,7 @@ use crate::output;
 
 /// What `holm` can do.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     #[command(flatten)]
     OfContainers(container::ContainerVerb),
@@ -94,8 +94,6 @@ pub(crate) enum Command {
     Completion(completion::Completion),
     #[command(hide = true)]
     Manual(manual::Manual),
-    #[command(hide = true)]
-    Supervise(supervise::Supervise),
 }
 
 impl Command {
@@ -124,7 +122,6 @@ impl Command {
             Self::Version(verb) => verb.run(),
             Self::Completion(verb) => verb.run(),
             Self::Manual(verb) => verb.run(),
-            Self::Supervise(verb) => verb.run(),
         }
     }
 }

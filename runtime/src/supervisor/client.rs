@@ -134,7 +134,6 @@ impl Client {
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)))
             .stdout(lock.into_stdio())
             .stderr(Stdio::null())
-            .current_dir("/")
             // Ctrl-C at the terminal is the command line's to hear.
             .process_group(0)
             .spawn()
