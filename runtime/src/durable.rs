@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -19,6 +20,21 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
     sync_directory(directory)
+}
+
+/// Writes a file in a place that nobody relies on before it is whole: a directory that does not count yet, a document that
+/// counts for nothing in part. Half the commits of [`write`]. Whoever makes the place count syncs the directory before.
+///
+/// # Errors
+/// Any failure of the file system; there is no file then.
+pub fn place(path: &Path, content: &[u8]) -> io::Result<()> {
+    let written = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let written = written.and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
+    if written.is_err() {
+        // The first failure is the one to tell.
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 /// What a file that [`rewrite`] keeps is a multiple of, in bytes: the block of usual file systems.
@@ -41,7 +57,8 @@ pub fn rewrite(path: &Path, json: &[u8]) -> io::Result<()> {
     let spare = path.with_added_extension("spare");
     let mut padded = json.to_vec();
     padded.resize(json.len().next_multiple_of(SLOT_BYTES), b' ');
-    fill(&spare, &padded)?.sync_all()?;
+    // Its length and blocks are part of that; its times are not, which saves the commit where it had the blocks before.
+    fill(&spare, &padded)?.sync_data()?;
     if path.exists() {
         renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE)?;
     } else {
@@ -105,6 +122,21 @@ mod tests {
         assert_eq!((read(), inodes("state.json")), (long, one));
         rewrite(&path, b"3").unwrap();
         assert_eq!((read().as_str(), fs::read_dir(dir.path()).unwrap().count()), ("3", 2));
+    }
+
+    #[test]
+    fn a_file_is_placed_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        place(&path, b"longer").unwrap();
+        place(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        // A device that is always full.
+        let full = dir.path().join("full");
+        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+        assert_eq!(place(&full, b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(fs::symlink_metadata(&full).is_err());
     }
 
     #[test]

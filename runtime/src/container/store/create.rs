@@ -7,7 +7,7 @@
 use std::fs;
 
 use super::names::write_error;
-use super::{Container, ContainerStore, NAME_ATTEMPTS, NEW, write};
+use super::{Container, ContainerStore, NAME_ATTEMPTS, NEW};
 use crate::container::{ContainerError, ContainerName, Record, State};
 use crate::durable;
 use crate::host::create_private_directory;
@@ -60,7 +60,9 @@ impl ContainerStore {
             create_private_directory(&container.directory)?;
             container.try_lock()?
         };
-        write(&container.directory.join("record.json"), record)?;
+        let path = container.directory.join("record.json");
+        durable::place(&path, record).map_err(|source| write_error(&path, source))?;
+        // Syncs the directory as well.
         container.write_state(&State::default())?;
         let containers = self.directories().containers();
         let made = containers.join(container.id.as_str());

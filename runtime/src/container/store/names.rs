@@ -36,7 +36,10 @@ impl Names<'_> {
         if self.is_used(&owner) {
             return Err(ContainerError::NameTaken { name: container.name.clone(), owner });
         }
-        durable::write(&path, container.id.as_str().as_bytes()).map_err(|source| write_error(&path, source))
+        // A part of an id is nobody's, so a name is free until all of it is there.
+        durable::place(&path, container.id.as_str().as_bytes())
+            .and_then(|()| durable::sync_directory(&self.directory))
+            .map_err(|source| write_error(&path, source))
     }
 
     /// Makes the name free, if it is this container's.
