@@ -17,8 +17,9 @@ use super::pump;
 use crate::fault::{At, Fault};
 use crate::registry::{Registry, TransferStream};
 
-/// A connection that has not said what it is by then is closed.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that has not said what it is by then is closed. The host connects before it has the process made, which it
+/// gives a minute.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long to wait after a failed accept (out of descriptors or memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -21,7 +21,7 @@ pub use agent_client::{
 pub use boot::{BootError, BootEvents, HostAccess, IMAGE_DISK, Sandbox, VmNetwork, WRITABLE_DISK, file_disk};
 pub use host_threads::{HostThreadsError, confine_process, confine_this_thread};
 pub use shape::VmShape;
-pub use stream::{StreamError, connect as connect_stream};
+pub use stream::{PendingStream, StreamError, connect as connect_stream};
 pub use transfer::{FileStatus, Transfer, TransferRequest};
 pub use usage::{ProcessUsage, Usage};
 pub use vmm_control::{ControlError, VmmControl};

@@ -34,21 +34,59 @@ pub enum StreamError {
     },
 }
 
-/// Connects one stream through the VMM's vsock socket (see `VsockConfig`).
+/// A stream that was asked for. The guest's kernel accepts it whatever its agent does meanwhile.
+#[derive(Debug)]
+pub struct PendingStream {
+    header: StreamHeader,
+    stream: UnixStream,
+}
+
+impl PendingStream {
+    /// Asks for a stream through the VMM's vsock socket (see `VsockConfig`), of a process that may be yet to be made.
+    ///
+    /// # Errors
+    /// When the VMM cannot be reached.
+    pub fn ask(vsock_socket: &Path, header: StreamHeader) -> Result<Self, StreamError> {
+        let asked = UnixStream::connect(vsock_socket).and_then(|mut stream| {
+            stream.set_read_timeout(Some(ACCEPT_TIMEOUT))?;
+            stream.write_all(format!("CONNECT {STREAM_PORT}\n").as_bytes())?;
+            Ok(stream)
+        });
+        match asked {
+            Ok(stream) => Ok(Self { header, stream }),
+            Err(source) => Err(StreamError::Io { kind: Box::new(header), source }),
+        }
+    }
+
+    /// Waits until it is accepted. The process must have been made.
+    ///
+    /// # Errors
+    /// When the VMM or the guest does not accept it.
+    pub fn connected(mut self) -> Result<UnixStream, StreamError> {
+        match self.introduce() {
+            Ok(true) => Ok(self.stream),
+            Ok(false) => Err(StreamError::Refused { kind: Box::new(self.header) }),
+            Err(source) => Err(StreamError::Io { kind: Box::new(self.header), source }),
+        }
+    }
+
+    /// Says which stream it is, once it is accepted; whether it is.
+    fn introduce(&mut self) -> io::Result<bool> {
+        if !read_answer(&mut self.stream)?.starts_with(b"OK ") {
+            return Ok(false);
+        }
+        self.stream.set_read_timeout(None)?;
+        self.stream.write_all(self.header.to_string().as_bytes())?;
+        Ok(true)
+    }
+}
+
+/// Connects one stream of a process that was made.
 ///
 /// # Errors
 /// When the VMM or the guest does not accept it.
-pub fn connect(vsock_socket: &Path, header: &StreamHeader) -> Result<UnixStream, StreamError> {
-    let failed = |source| StreamError::Io { kind: Box::new(header.clone()), source };
-    let mut stream = UnixStream::connect(vsock_socket).map_err(failed)?;
-    stream.set_read_timeout(Some(ACCEPT_TIMEOUT)).map_err(failed)?;
-    stream.write_all(format!("CONNECT {STREAM_PORT}\n").as_bytes()).map_err(failed)?;
-    if !read_answer(&mut stream).map_err(failed)?.starts_with(b"OK ") {
-        return Err(StreamError::Refused { kind: Box::new(header.clone()) });
-    }
-    stream.set_read_timeout(None).map_err(failed)?;
-    stream.write_all(header.to_string().as_bytes()).map_err(failed)?;
-    Ok(stream)
+pub fn connect(vsock_socket: &Path, header: StreamHeader) -> Result<UnixStream, StreamError> {
+    PendingStream::ask(vsock_socket, header)?.connected()
 }
 
 /// Reads up to the newline and not a byte further: what follows belongs to the stream.
@@ -94,7 +132,7 @@ mod tests {
     #[test]
     fn the_handshake_leaves_the_streams_bytes_alone() {
         let (dir, thread) = answering("OK 1073741824\nfirst bytes");
-        let mut stream = connect(&dir.path().join("vsock"), &header()).unwrap();
+        let mut stream = connect(&dir.path().join("vsock"), header()).unwrap();
         let mut bytes = [0; 11];
         stream.read_exact(&mut bytes).unwrap();
         assert_eq!(&bytes, b"first bytes");
@@ -104,8 +142,8 @@ mod tests {
     #[test]
     fn a_refusal_is_an_error() {
         let (dir, thread) = answering("");
-        assert!(matches!(connect(&dir.path().join("gone"), &header()), Err(StreamError::Io { .. })));
-        let refused = connect(&dir.path().join("vsock"), &header());
+        assert!(matches!(connect(&dir.path().join("gone"), header()), Err(StreamError::Io { .. })));
+        let refused = connect(&dir.path().join("vsock"), header());
         assert!(matches!(refused, Err(StreamError::Refused { .. })));
         assert_eq!(thread.join().unwrap(), "CONNECT 1025\n");
     }

@@ -175,7 +175,7 @@ impl Exec {
             process_id: self.request.id.clone(),
             kind,
         };
-        Ok(connect_stream(&self.vsock_socket, &header)?)
+        Ok(connect_stream(&self.vsock_socket, header)?)
     }
 }
 

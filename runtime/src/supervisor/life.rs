@@ -25,8 +25,8 @@ use crate::host::Installation;
 use crate::image::ImageStore;
 use crate::logs::Log;
 use crate::sandbox::{
-    AgentClient, AgentError, ContainerRequest, Exit, HostAccess, IMAGE_DISK, Sandbox, VmShape, VmmEnd,
-    WRITABLE_DISK, confine_this_thread, connect_stream, file_disk,
+    AgentClient, AgentError, ContainerRequest, Exit, HostAccess, IMAGE_DISK, PendingStream, Sandbox, VmShape, VmmEnd,
+    WRITABLE_DISK, confine_this_thread, file_disk,
 };
 use crate::storage;
 use crate::volume::{self, VolumeStore};
@@ -100,6 +100,10 @@ impl Supervisor {
         let networks = self.connected_networks(&hostname)?;
         // Clients had the time of a boot to ask for the start, and those that run a container did.
         let start = self.start_asked;
+        // They are accepted while the container is made.
+        let outputs = self.outputs.keys().map(|kind| Ok((*kind, self.ask_for(*kind)?)));
+        let outputs = outputs.collect::<Result<Vec<_>, SupervisorError>>()?;
+        let stdin = open_stdin.then(|| self.ask_for(StreamKind::Stdin)).transpose()?;
         agent.create_container(&ContainerRequest {
             spec: &bundle.spec,
             files: &networks.files,
@@ -114,14 +118,13 @@ impl Supervisor {
         shares.fill.done();
         self.vm.has_files = true;
         self.vm.process = bundle.spec.process().clone();
-        let kinds: Vec<StreamKind> = self.outputs.keys().copied().collect();
-        for kind in kinds {
-            let guest = self.connect(kind)?;
+        for (kind, guest) in outputs {
+            let guest = guest.connected()?;
             if let Some(output) = self.outputs.get_mut(&kind) {
                 output.carry(guest, Some(log.stream(kind)));
             }
         }
-        let stdin = if open_stdin { Some(self.connect(StreamKind::Stdin)?) } else { None };
+        let stdin = stdin.map(PendingStream::connected).transpose()?;
         if !start {
             self.await_start()?;
             agent.start_process("")?;
@@ -162,11 +165,11 @@ impl Supervisor {
         Ok(())
     }
 
-    fn connect(&self, kind: StreamKind) -> Result<UnixStream, SupervisorError> {
+    fn ask_for(&self, kind: StreamKind) -> Result<PendingStream, SupervisorError> {
         let header =
             StreamHeader { container_id: self.container.id.to_string(), process_id: String::new(), kind };
         let socket = self.vm.sandbox.as_ref().map_or(Path::new(""), |sandbox| &sandbox.vsock_socket);
-        Ok(connect_stream(socket, &header)?)
+        Ok(PendingStream::ask(socket, header)?)
     }
 
     pub(super) fn await_agent(&mut self) -> Result<UnixStream, SupervisorError> {

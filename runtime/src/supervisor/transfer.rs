@@ -71,7 +71,7 @@ impl TransferTask {
             process_id: self.request.id.clone(),
             kind: StreamKind::Files,
         };
-        let guest = connect_stream(&self.vsock_socket, &header)?;
+        let guest = connect_stream(&self.vsock_socket, header)?;
         let to_guest = self.request.what.is_to_guest();
         let ending = client.try_clone();
         let carrier = thread::spawn(move || {
