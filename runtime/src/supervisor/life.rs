@@ -25,8 +25,8 @@ use crate::host::Installation;
 use crate::image::ImageStore;
 use crate::logs::Log;
 use crate::sandbox::{
-    AgentClient, AgentError, ContainerRequest, Exit, HostAccess, IMAGE_DISK, PendingStream, Sandbox, VmShape, VmmEnd,
-    WRITABLE_DISK, confine_this_thread, file_disk,
+    AgentClient, AgentError, ContainerRequest, Exit, HostAccess, IMAGE_DISK, PendingStream, Sandbox, VmShape,
+    VmmEnd, WRITABLE_DISK, confine_this_thread, file_disk,
 };
 use crate::storage;
 use crate::volume::{self, VolumeStore};

@@ -176,8 +176,7 @@ impl Supervisor {
     /// Ends the VM in order, or kills it where something failed. All output was delivered afterwards.
     fn end_life(&mut self, result: &Result<Exit, SupervisorError>) {
         // A layer that is about to be deleted need not be synced; what the guest has yet to write to the host's files does.
-        let settings = &self.container.record.settings;
-        if (!settings.auto_remove || !settings.mounts.is_empty()) && result.is_ok() {
+        if self.leaves_files() && result.is_ok() {
             self.shut_down();
         }
         if result.is_err() {
@@ -188,11 +187,16 @@ impl Supervisor {
             output.drain();
         }
         self.kill();
-        let settings = &self.container.record.settings;
-        if !settings.auto_remove || !settings.mounts.is_empty() {
+        if self.leaves_files() {
             // Nobody may find the container ended while its VMM can still write to its layer or volumes.
             self.hear_last_words();
         }
+    }
+
+    /// Whether anything that the VMM writes to is there after the container's end.
+    fn leaves_files(&self) -> bool {
+        let settings = &self.container.record.settings;
+        !settings.auto_remove || !settings.mounts.is_empty()
     }
 
     /// Lets the guest write what it has to, as fast as it can: nobody limited how long an end may take.
@@ -219,11 +223,15 @@ impl Supervisor {
             output.finish();
         }
         let cleaned = self.settle(&result);
-        self.hear_last_words();
+        if result.is_err() || self.leaves_files() {
+            self.hear_last_words();
+        }
         self.close_ports();
         self.clients.tell(&report_of(&result));
         self.clients.close();
-        // Nobody waits for that but who needs the container's lock.
+        // Nobody waits for that but who needs the container's lock: a VMM that was killed takes a while to give memory and
+        // interfaces back.
+        self.hear_last_words();
         self.release_networks();
         self.collect_images();
         cleaned?;
