@@ -79,6 +79,9 @@ pub(crate) fn program(rules: &[DeviceRule]) -> Result<Option<Vec<Instruction>>, 
         return Ok(None);
     }
     parsed.extend(ALWAYS);
+    // The kernel checks every path through the program. Of equal rules the last one decides, the others are never reached.
+    let last = |(at, rule): &(usize, &Rule)| !parsed.iter().skip(at + 1).any(|later| later == *rule);
+    let rules: Vec<Rule> = parsed.iter().enumerate().filter(last).map(|(_, rule)| *rule).collect();
     let mut program = vec![
         instruction(LOAD_WORD, KIND, CONTEXT, 0, 0),
         instruction(MOVE_REGISTER, REMAINING, KIND, 0, 0),
@@ -87,7 +90,7 @@ pub(crate) fn program(rules: &[DeviceRule]) -> Result<Option<Vec<Instruction>>, 
         instruction(LOAD_WORD, MAJOR, CONTEXT, 4, 0),
         instruction(LOAD_WORD, MINOR, CONTEXT, 8, 0),
     ];
-    for rule in parsed.iter().rev() {
+    for rule in rules.iter().rev() {
         program.extend(rule_code(rule));
     }
     program.push(instruction(MOVE, RESULT, 0, 0, 0));
@@ -227,6 +230,19 @@ mod tests {
         let rules = r#"[{"allow": true, "access": "rwm"}, {"allow": false, "type": "b"}]"#;
         assert!(!allows(rules, BLOCK, 8, 0, READ));
         assert!(allows(rules, CHAR, 1, 1, READ));
+    }
+
+    #[test]
+    fn a_rule_that_comes_again_is_checked_once() {
+        let length =
+            |rules: &str| program(&serde_json::from_str::<Vec<_>>(rules).unwrap()).unwrap().unwrap().len();
+        let null = r#"{"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"}"#;
+        assert_eq!(length(&format!("[{null}, {null}]")), length("[]"));
+        let fuse = r#"{"allow": true, "type": "c", "major": 10, "minor": 229, "access": "rw"}"#;
+        let again = format!(r#"[{fuse}, {{"allow": false, "access": "rwm"}}, {fuse}]"#);
+        assert!(allows(&again, CHAR, 10, 229, READ), "the last one decides");
+        let denied = format!(r#"[{fuse}, {{"allow": false, "type": "c"}}, {{"allow": false, "type": "c"}}]"#);
+        assert!(!allows(&denied, CHAR, 10, 229, READ));
     }
 
     #[test]
