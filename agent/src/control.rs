@@ -15,6 +15,7 @@ use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 use tokio_vsock::{VMADDR_CID_HOST, VsockAddr, VsockStream};
 use ttrpc::r#async::transport::Listener;
@@ -34,10 +35,12 @@ pub(crate) async fn serve(services: HashMap<String, Service>) -> Result<(), Faul
     loop {
         let (connection, lost) = Connection::new(dial().await);
         let uptime = clock_gettime(ClockId::CLOCK_BOOTTIME).at("reading the clock")?;
-        tracing::info!("serving the host {} ms after the boot", uptime.num_milliseconds());
         if connections.send(Ok(connection)).await.is_err() {
             return Err(Fault::internal("the ttrpc server has ended"));
         }
+        // The host's first request is served before its arrival is told.
+        yield_now().await;
+        tracing::info!("serving the host {} ms after the boot", uptime.num_milliseconds());
         lost.await.unwrap_or_default();
         tracing::warn!("the control connection is lost");
     }

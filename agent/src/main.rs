@@ -59,6 +59,9 @@ fn run() -> Result<(), Fault> {
         tokio::spawn(stdio::listener::serve(streams, Arc::clone(&registry)));
         let reaper = Reaper::start()?;
         let server = AgentServer::new(registry, reaper);
+        // While the host answers the call: it takes a while and every container needs it. Making one tries again, and says
+        // what is wrong.
+        tokio::spawn(async { container::cgroup::enable_controllers().unwrap_or_default() });
         control::serve(create_agent(Arc::new(server))).await
     })
 }

@@ -105,7 +105,7 @@ fn oom_kills(events: &str) -> u64 {
 }
 
 /// Lets cgroups below the root use every controller that the kernel has.
-fn enable_controllers() -> Result<(), Fault> {
+pub(crate) fn enable_controllers() -> Result<(), Fault> {
     let root = Path::new(MOUNT_POINT);
     let control = root.join("cgroup.subtree_control");
     if !fs::read_to_string(&control).unwrap_or_default().trim().is_empty() {
