@@ -284,7 +284,11 @@ pub(super) fn apply_rules(store: &NetworkStore, leaving: &[Endpoint]) -> Result<
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let applied = format!("# {boot}{script}");
     let note = directory.join(".rules");
-    if fs::read_to_string(&note).is_ok_and(|before| before == applied) {
+    let before = fs::read_to_string(&note).unwrap_or_default();
+    // Who never had a network needs no nft to have none.
+    let never_had_any =
+        networks.is_empty() && endpoints.is_empty() && !before.starts_with(&format!("# {boot}"));
+    if before == applied || never_had_any {
         return Ok(());
     }
     nft::apply(&script)?;
