@@ -32,7 +32,7 @@ impl Attach {
             Status::Restarting => {
                 bail!("you cannot attach to a restarting container, wait until it is running")
             }
-            Status::Created | Status::Exited | Status::Dead => {
+            Status::Created | Status::Exited | Status::Removing | Status::Dead => {
                 bail!("you cannot attach to a stopped container, start it first")
             }
         }

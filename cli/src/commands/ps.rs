@@ -1,6 +1,9 @@
 //! `holm ps`: the containers.
 
+use std::cmp::Reverse;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -98,6 +101,9 @@ impl std::str::FromStr for Filter {
 /// More than any size has.
 const MAX_DIGITS: u64 = 20;
 
+/// Containers that are measured at a time: each that does not run takes a VM for that.
+const PARALLEL_SIZES: usize = 4;
+
 const COLUMNS: [(&str, &str); 8] = [
     ("CONTAINER ID", "ID"),
     ("IMAGE", "Image"),
@@ -122,23 +128,26 @@ impl Ps {
             || last.is_some()
             || self.filter.iter().any(|f| matches!(f, Filter::Status(_) | Filter::Exited(_)));
         let store = super::containers()?;
-        let mut matching = Vec::new();
-        for (container, state) in store.list_states()? {
-            if (any_state || state.status.is_active()) && self.matches(&container, &state, &images) {
-                matching.push((container, state));
-            }
+        let mut matching = store.list_states()?;
+        if any_state {
+            matching.extend(store.list_removing()?);
+            matching.sort_by_key(|(container, _)| Reverse(container.record.created));
+        } else {
+            matching.retain(|(_, state)| state.status.is_active());
         }
+        matching.retain(|(container, state)| self.matches(container, state, &images));
         matching.truncate(last.unwrap_or(usize::MAX));
         // Asking for it is enough, as in Docker.
         let asked = self.format.as_deref().is_some_and(|format| format.contains(".Size"));
         let with_size = (self.size || asked) && !self.quiet;
-        let mut found = Vec::new();
-        for (container, state) in &matching {
-            let mut described = self.describe(&store, container, state, &images);
-            if with_size && let Some(fields) = described.as_object_mut() {
-                fields.insert("Size".to_owned(), size(&store, container, &images)?.into());
+        let describe = |(container, state): &_| self.describe(&store, container, state, &images);
+        let mut found: Vec<Value> = matching.iter().map(describe).collect();
+        if with_size {
+            for (described, size) in found.iter_mut().zip(sizes(&store, &matching, &images)?) {
+                if let Some(fields) = described.as_object_mut() {
+                    fields.insert("Size".to_owned(), size.into());
+                }
             }
-            found.push(described);
         }
         if self.quiet {
             super::print_ids(&found);
@@ -209,6 +218,37 @@ fn mount_name(mount: &Mount) -> String {
     }
 }
 
+/// The sizes of all of these, a few at a time.
+fn sizes(
+    store: &ContainerStore,
+    containers: &[(Container, State)],
+    images: &ImageStore,
+) -> Result<Vec<String>> {
+    let next = AtomicUsize::new(0);
+    let measure = || {
+        let mut measured = Vec::new();
+        while let Some((index, (container, state))) =
+            containers.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
+        {
+            let size = match state.status {
+                // Its layer goes at this moment.
+                Status::Removing => Ok(String::new()),
+                _ => size(store, container, images),
+            };
+            measured.push((index, size));
+        }
+        measured
+    };
+    let mut all: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..PARALLEL_SIZES.min(containers.len())).map(|_| scope.spawn(measure)).collect();
+        // A worker does not panic.
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+    });
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, size)| size).collect()
+}
+
 /// What the container wrote, and what it would be together with its image. A container that does not run is asked in a VM
 /// of its own.
 fn size(store: &ContainerStore, container: &Container, images: &ImageStore) -> Result<String> {
@@ -266,6 +306,7 @@ fn status(container: &Container, state: &State) -> String {
         Status::Restarting => {
             format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at))
         }
+        Status::Removing => "Removal In Progress".to_owned(),
         Status::Dead => "Dead".to_owned(),
         Status::Exited => format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at)),
     }

@@ -61,7 +61,7 @@ pub(super) fn start(store: &ContainerStore, container: &Container) -> Result<()>
     match container.state()?.status {
         Status::Paused => bail!("cannot start a paused container, try unpause instead"),
         Status::Running | Status::Restarting => Ok(()),
-        Status::Created | Status::Exited | Status::Dead => {
+        Status::Created | Status::Exited | Status::Removing | Status::Dead => {
             attach::detached(&mut spawn(&super::installation()?, store, container)?)
         }
     }

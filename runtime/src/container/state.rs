@@ -20,6 +20,8 @@ pub enum Status {
     Restarting,
     /// Its workload ended.
     Exited,
+    /// Its files are being deleted. Told by its directory's name and never written.
+    Removing,
     /// Its removal failed; the next one goes on (M21).
     Dead,
 }
@@ -40,6 +42,7 @@ impl fmt::Display for Status {
             Self::Paused => "paused",
             Self::Restarting => "restarting",
             Self::Exited => "exited",
+            Self::Removing => "removing",
             Self::Dead => "dead",
         })
     }

@@ -48,7 +48,7 @@ fn facts() -> Result<Value> {
         match state.status {
             Status::Running | Status::Restarting => running += 1,
             Status::Paused => paused += 1,
-            Status::Created | Status::Exited | Status::Dead => stopped += 1,
+            Status::Created | Status::Exited | Status::Removing | Status::Dead => stopped += 1,
         }
     }
     let host = uname().context("cannot ask the host's kernel who it is")?;

@@ -152,19 +152,7 @@ impl ContainerStore {
     /// When there is none of that id, or its record is damaged.
     pub fn open(&self, id: ContainerId) -> Result<Container, ContainerError> {
         let directory = self.directories.containers().join(id.as_str());
-        let path = directory.join("record.json");
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(ContainerError::NotFound(id.to_string()));
-            }
-            Err(source) => return Err(ContainerError::Read { path, source }),
-        };
-        let record: Record =
-            serde_json::from_slice(&bytes).map_err(|source| ContainerError::Damaged { path, source })?;
-        let renamed = fs::read_to_string(directory.join("name")).ok().and_then(|name| name.parse().ok());
-        let name = renamed.unwrap_or_else(|| record.name.clone());
-        Ok(Container { id, record, name, directory })
+        Container::open(id, directory)
     }
 
     /// Gives the container another name; the old one is free afterwards. A crash in between leaves it both names.
@@ -184,6 +172,23 @@ impl ContainerStore {
 }
 
 impl Container {
+    /// Reads what is in a container's directory, wherever that is at the moment.
+    fn open(id: ContainerId, directory: PathBuf) -> Result<Self, ContainerError> {
+        let path = directory.join("record.json");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ContainerError::NotFound(id.to_string()));
+            }
+            Err(source) => return Err(ContainerError::Read { path, source }),
+        };
+        let record: Record =
+            serde_json::from_slice(&bytes).map_err(|source| ContainerError::Damaged { path, source })?;
+        let renamed = fs::read_to_string(directory.join("name")).ok().and_then(|name| name.parse().ok());
+        let name = renamed.unwrap_or_else(|| record.name.clone());
+        Ok(Self { id, record, name, directory })
+    }
+
     /// Its directory on disk.
     #[must_use]
     pub fn directory(&self) -> &Path {
@@ -323,6 +328,24 @@ mod tests {
         drop(lock);
         store.list().unwrap();
         assert!(!busy.exists());
+    }
+
+    #[test]
+    fn one_that_is_being_removed_is_shown_as_that_and_not_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let made = store.create(record("a"), Some("web".parse().unwrap())).unwrap();
+        assert!(store.list_removing().unwrap().is_empty());
+        let lock = made.try_lock().unwrap().unwrap();
+        let old = store.directories().containers().join(format!("{OLD}{}", made.id));
+        fs::rename(made.directory(), &old).unwrap();
+        let seen = store.list_removing().unwrap();
+        let [(container, state)] = seen.as_slice() else { panic!("{seen:?}") };
+        assert_eq!((&container.id, container.name.as_str()), (&made.id, "web"));
+        assert_eq!(state.status.to_string(), "removing");
+        assert!(store.list_states().unwrap().is_empty() && store.find("web").is_err());
+        drop(lock);
+        assert!(store.list_removing().unwrap().is_empty(), "its remover was killed");
     }
 
     #[test]

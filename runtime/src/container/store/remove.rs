@@ -41,6 +41,31 @@ impl ContainerStore {
         Ok(())
     }
 
+    /// Containers whose removal is under way, for people to look at: nothing else finds them. Newest first.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn list_removing(&self) -> Result<Vec<(Container, State)>, ContainerError> {
+        let containers = self.directories().containers();
+        let unfinished =
+            self.unfinished().map_err(|source| ContainerError::Read { path: containers, source });
+        let mut all: Vec<_> = unfinished?
+            .into_iter()
+            .filter_map(|directory| {
+                let id = directory.file_name()?.to_str()?.strip_prefix(OLD)?.parse().ok()?;
+                // Its record goes last, at any moment.
+                let container = Container::open(id, directory).ok()?;
+                if !is_locked(&container.directory) {
+                    return None;
+                }
+                let state = State { status: Status::Removing, ..container.read_state().unwrap_or_default() };
+                Some((container, state))
+            })
+            .collect();
+        all.sort_by_key(|(container, _)| std::cmp::Reverse(container.record.created));
+        Ok(all)
+    }
+
     /// Deletes what killed commands left half-made or half-removed. What somebody works on is locked, and left alone.
     pub(super) fn sweep(&self) {
         if let Err(error) = self.try_sweep() {
@@ -56,11 +81,9 @@ impl ContainerStore {
         let Ok(names) = self.lock_names() else { return Ok(()) };
         // What was seen without the lock may have been finished meanwhile.
         for directory in self.unfinished()? {
-            let lock = fs::File::open(directory.join("lock"));
-            if lock.as_ref().is_ok_and(|lock| lock.try_lock().is_err()) {
-                continue;
+            if !is_locked(&directory) {
+                durable::remove(&directory)?;
             }
-            durable::remove(&directory)?;
         }
         names.sweep()
     }
@@ -83,6 +106,12 @@ impl Container {
         let state = self.read_state()?;
         self.write_state(&State { status: Status::Dead, error: error.to_string(), ..state })
     }
+}
+
+/// Whether somebody works on what is in a container's directory.
+fn is_locked(directory: &Path) -> bool {
+    let lock = fs::File::open(directory.join("lock"));
+    lock.is_ok_and(|lock| lock.try_lock().is_err())
 }
 
 /// Deletes everything but what makes it a container.
