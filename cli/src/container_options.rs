@@ -4,9 +4,10 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use holm_protocol::vm_config::MAX_VCPUS;
 use holm_runtime::bundle;
+use holm_runtime::config::Config;
 use holm_runtime::container::settings::{
-    CapabilityName, EnvVar, Label, Labels, LayerSize, Limits, LogConfig, LogDriver, LogOption, MemorySize,
-    Mount, MountFlag, RestartPolicy, Settings, ShmSize, SignalName, Sysctl, TmpfsMount, Ulimit, VolumeFlag,
+    CapabilityName, EnvVar, Label, Labels, LayerSize, Limits, LogDriver, LogOption, MemorySize, Mount,
+    MountFlag, RestartPolicy, Settings, ShmSize, SignalName, Sysctl, TmpfsMount, Ulimit, VolumeFlag,
     VolumesFrom,
 };
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
@@ -61,8 +62,8 @@ pub(crate) struct ContainerOptions {
     #[arg(short = 'h', long, value_name = "NAME", value_parser = hostname)]
     hostname: Option<String>,
     /// Run an init inside the container that forwards signals and reaps processes
-    #[arg(long)]
-    init: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    init: Option<bool>,
     /// Keep standard input open
     #[arg(short, long)]
     interactive: bool,
@@ -73,8 +74,8 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "FILE")]
     label_file: Vec<std::path::PathBuf>,
     /// Logging driver for the container: json-file, journald or none
-    #[arg(long, value_name = "DRIVER", default_value_t)]
-    log_driver: LogDriver,
+    #[arg(long, value_name = "DRIVER")]
+    log_driver: Option<LogDriver>,
     /// Log driver options; json-file keeps max-file=5 files of max-size=20m (-1 for unlimited)
     #[arg(long, value_name = "KEY=VALUE")]
     log_opt: Vec<LogOption>,
@@ -103,8 +104,8 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "OPTION", value_parser = ["no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"])]
     security_opt: Vec<String>,
     /// Size of /dev/shm
-    #[arg(long, value_name = "BYTES", default_value = "64m", hide_default_value = true)]
-    shm_size: ShmSize,
+    #[arg(long, value_name = "BYTES")]
+    shm_size: Option<ShmSize>,
     /// Signal to stop the container
     #[arg(long, value_name = "SIGNAL")]
     stop_signal: Option<SignalName>,
@@ -112,8 +113,8 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1..))]
     stop_timeout: Option<i32>,
     /// Storage options for the container; size=10g is how much it may write (64m to 16t)
-    #[arg(long, value_name = "size=SIZE", default_value_t, hide_default_value = true)]
-    storage_opt: LayerSize,
+    #[arg(long, value_name = "size=SIZE")]
+    storage_opt: Option<LayerSize>,
     /// Kernel parameters of the container's namespaces
     #[arg(long, value_name = "NAME=VALUE")]
     sysctl: Vec<Sysctl>,
@@ -274,6 +275,7 @@ impl ContainerOptions {
     }
 
     fn settings(self, image: &Image, mounts: Vec<Mount>) -> Result<Settings> {
+        let defaults = Config::from_environment()?.container();
         let from_caller = |name: &str| std::env::var(name).ok();
         let mut env = Vec::new();
         for file in &self.env_file {
@@ -300,7 +302,7 @@ impl ContainerOptions {
             tty: self.tty,
             open_stdin: self.interactive,
             auto_remove: self.rm,
-            init: self.init,
+            init: self.init.unwrap_or(defaults.init),
             privileged: self.privileged,
             read_only_rootfs: self.read_only,
             no_new_privileges: !self.security_opt.is_empty(),
@@ -308,18 +310,18 @@ impl ContainerOptions {
             cap_drop: self.cap_drop,
             mounts,
             tmpfs: self.tmpfs,
-            ulimits: self.ulimit,
+            ulimits: defaults.ulimits(self.ulimit),
             sysctls: self.sysctl,
             restart: self.restart,
             stop_signal: self.stop_signal,
             stop_timeout_s: self.stop_timeout,
             limits: Limits::default().changed(&self.limits.limits()?)?,
             device_rates: self.device_rates.rates(),
-            vm_memory: self.vm_memory,
+            vm_memory: self.vm_memory.or(defaults.vm_memory),
             vm_cpus: self.vm_cpus,
-            shm_size: self.shm_size,
-            layer_size: self.storage_opt,
-            log_config: LogConfig::new(self.log_driver, self.log_opt)?,
+            shm_size: self.shm_size.unwrap_or(defaults.shm_size),
+            layer_size: self.storage_opt.unwrap_or(defaults.storage_size),
+            log_config: defaults.log_config(self.log_driver, self.log_opt)?,
             ..Settings::default()
         };
         self.network.fill(&mut settings, image)?;

@@ -105,6 +105,41 @@ fn prune_removes_what_is_not_used_and_nothing_else() {
 }
 
 #[test]
+fn containers_get_what_the_configuration_says_unless_they_ask() {
+    let holm = Holm::new();
+    load(&holm, "one", 1);
+    holm.config(
+        "[container]\ninit = true\nlog-opts = { max-file = '3' }\nulimits = ['core=0', 'nofile=8']\nshm-size = '1m'",
+    );
+    holm.ok(&["create", "--name", "plain", "one"]);
+    holm.ok(&[
+        "create",
+        "--name",
+        "own",
+        "--init=false",
+        "--log-opt",
+        "max-file=2",
+        "--ulimit",
+        "nofile=9",
+        "one",
+    ]);
+    holm.ok(&["create", "--name", "silent", "--log-driver", "none", "--shm-size", "2m", "one"]);
+    let format = "{{.HostConfig.Init}} {{.HostConfig.ShmSize}} {{json .HostConfig.LogConfig.Config}} \
+                  {{range .HostConfig.Ulimits}}{{.Name}}={{.Soft}} {{end}}";
+    for (name, expected) in [
+        ("plain", "true 1048576 {\"max-file\":\"3\"} core=0 nofile=8"),
+        ("own", "false 1048576 {\"max-file\":\"2\"} nofile=9 core=0"),
+        ("silent", "true 2097152 {} core=0 nofile=8"),
+    ] {
+        assert_eq!(holm.ok(&["inspect", "-f", format, name]).trim(), expected);
+    }
+    holm.config("[container]\nlog-opts = { max-files = '3' }");
+    let refused = holm.command(&["create", "one"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(125));
+    assert!(text(&refused.stderr).contains("unknown log opt 'max-files'"), "{refused:?}");
+}
+
+#[test]
 fn df_counts_shared_layers_once() {
     let holm = Holm::new();
     load(&holm, "one", 1);

@@ -9,6 +9,7 @@
 //! - [`sandbox`]: a VM and the conversation with its agent.
 //! - [`supervisor`]: the process that owns one running container.
 //! - [`logs`]: what a workload wrote.
+//! - [`config`]: the configuration file.
 //! - [`check`]: whether what is stored is sound.
 //! - [`events`]: what happened.
 //! - [`host`]: directories, installed files, KVM.
@@ -17,6 +18,7 @@
 
 pub mod bundle;
 pub mod check;
+pub mod config;
 pub mod container;
 pub mod durable;
 pub mod events;

@@ -1,28 +1,23 @@
-//! The configuration of registries: docs/configuration.md says what is in the file.
+//! What the configuration says about registries.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::RegistryError;
+use crate::config::Config;
 use crate::image::{InvalidReference, Reference};
 
-const DEFAULT_PATH: &str = "/etc/holm/config.toml";
 const DEFAULT_REGISTRY: &str = "docker.io";
 
-/// The whole file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+/// Which registries there are, and how they are reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryConfig {
     /// Where names without a registry are pulled from, instead of docker.io.
-    #[serde(default)]
     pub default_registry: Option<String>,
     /// By `HOST` or `HOST:PORT`.
-    #[serde(default)]
     pub registry: BTreeMap<String, RegistrySettings>,
 }
 
@@ -42,34 +37,12 @@ pub struct RegistrySettings {
 }
 
 impl RegistryConfig {
-    /// Reads `$HOLM_CONFIG`, or `/etc/holm/config.toml` when there is one.
+    /// What the configuration file says.
     ///
     /// # Errors
     /// The file cannot be read or is not valid.
     pub fn from_environment() -> Result<Self, RegistryError> {
-        match std::env::var_os("HOLM_CONFIG").filter(|path| !path.is_empty()) {
-            Some(path) => Self::read(Path::new(&path)),
-            None => match Self::read(Path::new(DEFAULT_PATH)) {
-                Err(RegistryError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                    Ok(Self::default())
-                }
-                other => other,
-            },
-        }
-    }
-
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// It cannot be read or is not valid.
-    pub fn read(path: &Path) -> Result<Self, RegistryError> {
-        let text = fs::read_to_string(path).map_err(RegistryError::file("read", path))?;
-        Self::parse(&text)
-            .map_err(|source| RegistryError::Config { path: path.to_owned(), source: Box::new(source) })
-    }
-
-    fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+        Ok(Config::from_environment()?.registries())
     }
 
     /// The full name for what the user wrote: without a registry it is in the default one.
@@ -108,26 +81,13 @@ fn is_loopback(registry: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_documented_example_is_read() {
-        let text = include_str!("../../../docs/configuration.md");
-        let example = text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-        let config = RegistryConfig::parse(example).unwrap();
-        assert_eq!(config.default_registry.as_deref(), Some("registry.example:5000"));
-        assert!(config.registry["registry.example:5000"].ca.len() == 1);
-        assert!(config.registry["builds.example:5000"].insecure);
-        assert_eq!(config.registry["docker.io"].mirrors.len(), 2);
-    }
-
-    #[test]
-    fn a_typing_mistake_is_refused() {
-        assert!(RegistryConfig::parse("default-registri = 'x'").is_err());
-        assert!(RegistryConfig::parse("[registry.'a:1']\ninsecur = true").is_err());
+    fn config(text: &str) -> RegistryConfig {
+        Config::parse(text).unwrap().registries()
     }
 
     #[test]
     fn names_without_a_registry_are_in_the_default_one() {
-        let config = RegistryConfig::parse("default-registry = 'r.example:5000'").unwrap();
+        let config = config("default-registry = 'r.example:5000'");
         for (name, full) in [
             ("busybox", "r.example:5000/busybox:latest"),
             ("a/b:1", "r.example:5000/a/b:1"),
@@ -142,7 +102,7 @@ mod tests {
 
     #[test]
     fn loopback_registries_are_insecure_unless_they_are_named() {
-        let config = RegistryConfig::parse("[registry.'127.0.0.1:5']").unwrap();
+        let config = config("[registry.'127.0.0.1:5']");
         for (registry, insecure) in [
             ("localhost", true),
             ("localhost:5000", true),

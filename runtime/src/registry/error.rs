@@ -3,11 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::config::ConfigError;
+
 /// Every way in which talking to a registry fails; one line each, naming registry and repository.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// A file of the configuration cannot be read.
+    /// A file with credentials cannot be read or written.
     #[error("cannot {action} {}", path.display())]
     File {
         /// A verb.
@@ -18,15 +20,9 @@ pub enum RegistryError {
         #[source]
         source: io::Error,
     },
-    /// The configuration is not TOML, or says something unknown.
-    #[error("{} is not valid", path.display())]
-    Config {
-        /// Which file.
-        path: PathBuf,
-        /// Where and why.
-        #[source]
-        source: Box<toml::de::Error>,
-    },
+    /// There is no configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A registry or mirror in the configuration that is none.
     #[error("{0:?} is no registry: must be HOST, HOST:PORT, http://HOST... or https://HOST...")]
     Host(String),

@@ -140,6 +140,13 @@ impl From<LogConfig> for Unchecked {
     }
 }
 
+impl LogOption {
+    /// `key=value`.
+    pub(crate) fn new(key: String, value: String) -> Self {
+        Self { key, value }
+    }
+}
+
 impl FromStr for LogOption {
     type Err = LogConfigError;
 
