@@ -1,7 +1,7 @@
 //! Standard streams between processes and the host.
 //!
 //! ```text
-//! process  --pipe or pty-->  agent: 64 KiB at a time  --vsock connection-->  host
+//! process  --pipe or pty-->  agent: 256 KiB at a time  --vsock connection-->  host
 //! ```
 //!
 //! Each stream has its own vsock connection, accepted by [`listener`] and named by its first line

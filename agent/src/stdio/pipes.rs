@@ -3,12 +3,14 @@
 use std::os::fd::OwnedFd;
 
 use holm_protocol::agent::messages::Stdio;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 use tokio::net::unix::pipe::{Receiver, Sender};
 
 use crate::child::ChildStdio;
 use crate::fault::{At, Fault};
+
+const PIPE_BYTES: i32 = 256 << 10;
 
 /// The agent's ends; `None` for what nobody attaches.
 #[derive(Default)]
@@ -40,8 +42,17 @@ fn output(wanted: bool) -> Result<(OwnedFd, Option<Receiver>), Fault> {
     if !wanted {
         return Ok((ChildStdio::null()?, None));
     }
-    let (read, write) = pipe()?;
+    let (read, write) = output_pipe()?;
     Ok((write, Some(Receiver::from_owned_fd(read).at("making a pipe")?)))
+}
+
+/// An output's pipe holds as much as the agent takes at a time: a process that writes a lot and the agent take turns less
+/// often.
+fn output_pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
+    let (read, write) = pipe()?;
+    // The usual size will do as well.
+    let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+    Ok((read, write))
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {

@@ -12,8 +12,8 @@ use tokio_vsock::VsockStream;
 use super::Endpoint;
 use super::slots::OutputGuard;
 
-/// One pipe's worth.
-const BUFFER_BYTES: usize = 64 << 10;
+/// What a pipe holds, and what the host takes without being read.
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// After the process has ended, its output is over when it was silent for this long: something that it left behind may
 /// hold the pipe open for ever. Only further processes of a container can leave anything behind.

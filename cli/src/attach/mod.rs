@@ -101,8 +101,8 @@ pub(crate) fn attached(mut client: Client, session: Session<'_>) -> Result<ExitC
     let signals = signals::block(session.tty, session.options.sig_proxy)?;
     let (stdout, stderr, stdin) = streams(&client, session)?;
     let mut outputs = Vec::new();
-    outputs.extend(stdout.map(|stream| streams::carry_out(stream, std::io::stdout())));
-    outputs.extend(stderr.map(|stream| streams::carry_out(stream, std::io::stderr())));
+    outputs.extend(stdout.map(|stream| streams::carry_out(stream, &std::io::stdout())).transpose()?);
+    outputs.extend(stderr.map(|stream| streams::carry_out(stream, &std::io::stderr())).transpose()?);
     let requests = client.requests()?;
     if session.start {
         start(&requests)?;

@@ -1,7 +1,9 @@
 //! Carries bytes between the caller's stdio and the workload's.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,15 +18,20 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// Carries a stream of the workload to the caller. When the caller's side is closed, the workload's next write fails as
 /// with any closed pipe.
-pub(super) fn carry_out(mut from: UnixStream, mut to: impl Write + Send + 'static) -> JoinHandle<()> {
-    thread::spawn(move || {
+///
+/// # Errors
+/// The process has too many open files.
+pub(super) fn carry_out(mut from: UnixStream, to: &impl AsFd) -> io::Result<JoinHandle<()>> {
+    // Of its own: what the standard library has before standard output holds back what follows a line's end.
+    let mut to = File::from(to.as_fd().try_clone_to_owned()?);
+    Ok(thread::spawn(move || {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             match from.read(&mut buffer) {
                 Ok(0) => return,
                 Ok(length) => {
                     let bytes = buffer.get(..length).unwrap_or_default();
-                    if to.write_all(bytes).and_then(|()| to.flush()).is_err() {
+                    if to.write_all(bytes).is_err() {
                         let _ = from.shutdown(Shutdown::Both);
                         return;
                     }
@@ -33,7 +40,7 @@ pub(super) fn carry_out(mut from: UnixStream, mut to: impl Write + Send + 'stati
                 Err(_) => return,
             }
         }
-    })
+    }))
 }
 
 /// What it takes to leave a session by its detach keys.

@@ -13,15 +13,17 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    /// Appends what `encode` writes as one entry. Once an entry was lost, all that follow are, until
-    /// [`Self::take_lost`]: the log must not have more than one hole at a time.
-    pub(super) fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends what `encode` writes as one entry, and says how many bytes that were. Once an entry was lost, all that
+    /// follow are, until [`Self::take_lost`]: the log must not have more than one hole at a time.
+    pub(super) fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> usize {
         if self.lost_entries > 0 {
             self.lost_entries += 1;
-            return;
+            return 0;
         }
+        let before = self.bytes.len();
         encode(&mut self.bytes);
         self.ends.push(self.bytes.len());
+        self.bytes.len() - before
     }
 
     /// Drops the newest entries until the others fit [`MAX_BACKLOG_BYTES`].
@@ -43,6 +45,12 @@ impl Backlog {
     /// How many entries wait.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// How many bytes these have.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Every entry up to the one with which `room_bytes` are used up or exceeded; at least one if there is any.

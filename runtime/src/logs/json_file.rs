@@ -16,6 +16,9 @@ use super::files::LogFiles;
 use super::rotate::rotate;
 use crate::container::settings::LogRotation;
 
+/// How much is written at a time, about.
+const WRITE_BYTES: usize = 128 << 10;
+
 /// A log that is being written.
 #[derive(Debug)]
 pub(super) struct JsonFile {
@@ -24,6 +27,8 @@ pub(super) struct JsonFile {
     /// None before the first entry after a rotation or a failure.
     current: Option<Current>,
     backlog: Backlog,
+    /// Bytes that were taken since the last attempt to write.
+    taken_bytes: usize,
     /// Since the last time that writing worked.
     failure: Option<String>,
 }
@@ -39,16 +44,28 @@ impl JsonFile {
     pub(super) fn open(path: PathBuf, limits: LogRotation) -> io::Result<Self> {
         let files = LogFiles::new(path, limits.max_files);
         let current = Some(Current::open(&files)?);
-        Ok(Self { files, max_bytes: limits.max_bytes, current, backlog: Backlog::default(), failure: None })
+        Ok(Self {
+            files,
+            max_bytes: limits.max_bytes,
+            current,
+            backlog: Backlog::default(),
+            taken_bytes: 0,
+            failure: None,
+        })
     }
 
-    /// Takes an entry; [`Self::write_out`] writes it.
+    /// Takes an entry. It is written by [`Self::write_out`], or together with later ones once they are many: a byte of
+    /// output may become eighty, an empty line's.
     pub(super) fn push(&mut self, text: &[u8], fields: &StreamFields, time: &Timestamp) {
-        self.backlog.push(|out| encode(out, text, fields, time));
+        self.taken_bytes += self.backlog.push(|out| encode(out, text, fields, time));
+        if self.taken_bytes >= WRITE_BYTES {
+            self.write_out();
+        }
     }
 
     /// Writes what was taken. A failure is told once and tried again at the next call.
     pub(super) fn write_out(&mut self) {
+        self.taken_bytes = 0;
         let written = self.write_backlog().and_then(|()| self.tell_losses());
         match (written, &self.failure) {
             (Ok(()), Some(_)) => {
@@ -108,7 +125,7 @@ impl JsonFile {
         let text = losses(lost, reason);
         let fields = StreamFields::new(StreamKind::Stderr, &BTreeMap::new());
         let time = Timestamp::new(OffsetDateTime::now_utc());
-        self.push(text.as_bytes(), &fields, &time);
+        self.backlog.push(|out| encode(out, text.as_bytes(), &fields, &time));
         self.write_backlog()
     }
 }
@@ -300,6 +317,19 @@ mod tests {
             format!("holm: {} lines of the container's output are missing here: Is a directory", 200 - kept);
         assert!(texts[kept].starts_with(&notice), "{}", texts[kept]);
         assert_eq!(texts[kept + 1], "after\n");
+    }
+
+    #[test]
+    fn what_is_many_is_written_before_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut log = JsonFile::open(path.clone(), LogRotation { max_bytes: None, max_files: 2 }).unwrap();
+        for _ in 0..100_000 {
+            write(&mut log, "\n");
+            assert!(log.backlog.waiting_bytes() < WRITE_BYTES);
+        }
+        drop(log);
+        assert_eq!(texts(&path).len(), 100_000);
     }
 
     #[test]

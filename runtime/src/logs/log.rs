@@ -15,9 +15,6 @@ use super::splitter::Splitter;
 use crate::container::Container;
 use crate::container::settings::{LogConfig, LogDriver};
 
-/// How many bytes of output are encoded and written at a time. Small, because a byte may become eighty: an empty line's.
-const BATCH_BYTES: usize = 16 << 10;
-
 /// The log of one container; clones are the same log.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -87,12 +84,10 @@ impl StreamLog {
             return;
         }
         let now = Timestamp::new(now);
-        for batch in bytes.chunks(BATCH_BYTES) {
-            destination.retry();
-            let (kind, fields, began) = (self.kind, &self.fields, &mut self.line_began);
-            self.splitter.push(batch, |text| destination.take(kind, fields, text, &now, began));
-            destination.write_out();
-        }
+        destination.retry();
+        let (kind, fields, began) = (self.kind, &self.fields, &mut self.line_began);
+        self.splitter.push(bytes, |text| destination.take(kind, fields, text, &now, began));
+        destination.write_out();
     }
 
     /// The stream has ended: what is left of its last line goes into the log.

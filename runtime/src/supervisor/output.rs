@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use crate::logs::StreamLog;
 
 /// Bytes carried at a time.
-const BUFFER_BYTES: usize = 64 << 10;
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// An output stream with its readers.
 #[derive(Debug, Default)]
