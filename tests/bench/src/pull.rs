@@ -51,7 +51,8 @@ fn make_layers(directory: &Path) -> Result<()> {
         "set -e; echo FROM scratch > Containerfile; for layer in $(seq {LAYERS}); do mkdir $layer; \
          echo ADD $layer / >> Containerfile; done; find /usr/lib /usr/bin /usr/sbin -xdev -type f -size -20M | sort | \
          head -n 20000 | xargs du -ab | awk -v limit={} '{{ sum += $1; layer = int(sum / limit) + 1 }} \
-         layer <= {LAYERS} {{ print layer, $2 }}' | while read -r layer file; do cp --parents \"$file\" $layer; done",
+         layer <= {LAYERS} {{ print $2 > (layer \".list\") }}'; \
+         for layer in $(seq {LAYERS}); do xargs cp --parents -t $layer < $layer.list; done",
         LAYER_MIB << 20
     );
     succeed(Command::new("sh").args(["-c", &script]).current_dir(directory)).map(drop)
