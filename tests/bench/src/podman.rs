@@ -23,7 +23,9 @@ impl Podman {
     pub(crate) fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new("podman");
         let options = ["--storage-driver=overlay", "--runtime=crun", "--cgroup-manager=cgroupfs"];
-        command.arg("--root").arg(&self.root).args(options).args(arguments);
+        // Its own mounts, too: whoever else uses containers/storage at the time would lose count of theirs.
+        let run_root = self.root.with_extension("run");
+        command.arg("--root").arg(&self.root).arg("--runroot").arg(run_root).args(options).args(arguments);
         command
     }
 
