@@ -2,15 +2,20 @@
 //! device, xattr and byte.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use holm_e2e::{Holm, Outcome, TestImage};
+use serde_json::{Value, json};
 
 fn tool(program: &str, arguments: &[&str]) -> Outcome {
     Command::new(program).args(arguments).output().expect(program).into()
 }
 
-/// A listing of the tree that is its argument, with a hash of each regular file.
+/// A listing of the tree that is its argument, with a checksum of what is in each regular file: nobody tries to deceive it,
+/// and an emulated host takes its time for better ones. Of files with several names (without line breaks), which names are
+/// the same file, and the content once: the busybox image is 269 names of one file.
+///
 /// What engines put in by themselves is left out: their mount points, the files they mount, and the times of the
 /// directories that those are in; and what depends on the file system: size and link count of directories. (The root's mode
 /// is left out, too: podman makes it 0555 whatever the image says.)
@@ -22,24 +27,64 @@ const LISTING: &str = r#"cd / && tree=$1 && names() {
     stat -c '%n %f %u:%g' etc
     names -type d ! -path . ! -path ./etc | xargs -0 stat -c '%N %f %u:%g %y'
     names ! -type d | xargs -0 stat -c '%N %f %u:%g %h %s %t:%T %y'
-    names -type f | xargs -0 sha256sum"#;
+    names -type f -links 1 | xargs -0 md5sum
+    links() { names -type f -links +1 | xargs -0 stat -c '%i %n'; }
+    links | awk '{ file = $1; sub(/^[0-9]+ /, ""); if (!first[file]) first[file] = $0; print $0, "is", first[file] }'
+    links | awk '!seen[$1]++ { sub(/^[0-9]+ /, ""); print }' | tr '\n' '\0' | xargs -0 md5sum"#;
 
-/// The extended attributes of the tree that is its argument, for images that have perl: 194 and 192 are llistxattr and lgetxattr.
-const XATTRS: &str = r#"cd / && find $1 -xdev -print0 | LC_ALL=C sort -z | perl -0ne '
+/// The extended attributes of the tree, behind [`LISTING`], for images that have perl: 194 and 192 are llistxattr and
+/// lgetxattr.
+const XATTRS: &str = r#"
+    find $tree -xdev -print0 | LC_ALL=C sort -z | perl -0ne '
     chomp; my $names = "\0" x 65536; my $n = syscall(194, $_, $names, 65536); next if $n <= 0;
     for my $name (split /\0/, substr($names, 0, $n)) {
         my $value = "\0" x 65536; my $size = syscall(192, $_, "$name\0", $value, 65536);
         printf "%s %s %s\n", $_, $name, unpack("H*", substr($value, 0, $size));
     }'"#;
 
-/// Compares what a script prints about a tree of an image under Holm and under crun; the image is in both stores, and the
-/// script prints so many lines at least.
-#[track_caller]
-fn compare(holm: &Holm, image: &str, script: &str, tree: &str, lines: usize) {
-    let command = [image, "sh", "-c", script, "sh", tree];
+/// What a script prints about a tree under crun, of an image that podman has.
+fn under_podman(image: &str, script: &str, tree: &str) -> String {
     let crun = ["run", "--runtime", "crun", "--rm", "--network", "none"];
-    let theirs = tool("podman", &[&crun[..], &command].concat()).ok();
-    let ours = holm.run(command).ok();
+    tool("podman", &[&crun[..], &[image, "sh", "-c", script, "sh", tree]].concat()).ok()
+}
+
+/// The same of an OCI layout whose layers hide nothing of each other, unpacked by tar: podman takes an emulated host three
+/// minutes for an image of Debian.
+fn under_crun(layout: &Path, script: &str, tree: &str) -> String {
+    let bundle = tempfile::tempdir_in("/var/tmp").unwrap();
+    let (rootfs, config) = (bundle.path().join("rootfs"), bundle.path().join("config.json"));
+    fs::create_dir(&rootfs).unwrap();
+    let blob = |descriptor: &Value| {
+        layout.join("blobs").join(descriptor["digest"].as_str().unwrap().replace(':', "/"))
+    };
+    let manifest = json(&blob(&json(&layout.join("index.json"))["manifests"][0]));
+    for layer in manifest["layers"].as_array().unwrap() {
+        let (rootfs, layer) = (rootfs.to_str().unwrap(), blob(layer));
+        let exact = ["--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*"];
+        let what = ["--directory", rootfs, "--extract", "--file", layer.to_str().unwrap()];
+        tool("tar", &[&exact[..], &what].concat()).ok();
+    }
+    let bundle = bundle.path().to_str().unwrap();
+    tool("crun", &["spec", "--bundle", bundle]).ok();
+    let mut spec = json(&config);
+    spec["process"]["terminal"] = false.into();
+    spec["process"]["args"] = json!(["sh", "-c", script, "sh", tree]);
+    for set in ["bounding", "effective", "permitted"] {
+        spec["process"]["capabilities"][set] = json!(["CAP_DAC_OVERRIDE"]);
+    }
+    fs::write(&config, spec.to_string()).unwrap();
+    let name = format!("tree-{}", std::process::id());
+    tool("crun", &["--cgroup-manager", "disabled", "run", "--bundle", bundle, &name]).ok()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Compares what a script prints about a tree under Holm with what it printed under crun, so many lines at least.
+#[track_caller]
+fn compare(holm: &Holm, image: &str, script: &str, tree: &str, theirs: &str, lines: usize) {
+    let ours = holm.run([image, "sh", "-c", script, "sh", tree]).ok();
     assert!(theirs.lines().count() >= lines, "only {} lines", theirs.lines().count());
     for (theirs, ours) in theirs.lines().zip(ours.lines()) {
         assert_eq!(ours, theirs);
@@ -50,8 +95,11 @@ fn compare(holm: &Holm, image: &str, script: &str, tree: &str, lines: usize) {
 #[test]
 fn m01_the_debian_tree_is_the_one_that_crun_shows() {
     let holm = Holm::with(TestImage::Debian);
-    tool("podman", &["load", "-q", "-i", TestImage::Debian.archive().to_str().unwrap()]).ok();
-    compare(&holm, "debian", LISTING, ".", 6000);
+    let layout = tempfile::tempdir_in("/var/tmp").unwrap();
+    let archive = TestImage::Debian.archive();
+    tool("tar", &["-C", layout.path().to_str().unwrap(), "-xf", archive.to_str().unwrap()]).ok();
+    let theirs = under_crun(layout.path(), LISTING, ".");
+    compare(&holm, "debian", LISTING, ".", &theirs, 6000);
 }
 
 /// Each line is a layer. (No layer changes one of two hard links: overlayfs then goes on to count the name that it hides.)
@@ -91,9 +139,10 @@ fn m01_twelve_layers_with_whiteouts_look_as_under_crun() {
     .ok();
     holm.holm(["load", "-i", &saved]).outcome().ok();
     let json = holm.holm(["inspect", "localhost/layers"]).outcome().ok();
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json[0]["RootFS"]["Layers"].as_array().map(Vec::len), Some(13), "{json}");
-    compare(&holm, "localhost/layers", LISTING, ".", 500);
+    let theirs = under_podman("localhost/layers", LISTING, ".");
+    compare(&holm, "localhost/layers", LISTING, ".", &theirs, 500);
     // By force: a run of this test that was cut off may have left a container.
     holm.holm(["rmi", "-f", "localhost/layers"]).outcome().ok();
 }
@@ -116,8 +165,10 @@ fn m01_unusual_files_look_as_under_crun() {
     odd_image(TestImage::Debian, layout, 64);
     tool("skopeo", &["copy", "-q", &format!("oci:{layout}"), "containers-storage:localhost/odd:latest"]).ok();
     holm.holm(["load", "-i", layout]).outcome().ok();
-    compare(&holm, "localhost/odd", LISTING, "./odd", 50);
-    compare(&holm, "localhost/odd", XATTRS, "./odd", 2);
+    let script = [LISTING, XATTRS].concat();
+    // Not by tar: times before 1970 are podman's, and Docker's, own matter.
+    let theirs = under_podman("localhost/odd", &script, "./odd");
+    compare(&holm, "localhost/odd", &script, "./odd", &theirs, 52);
 }
 
 #[test]
