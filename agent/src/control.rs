@@ -22,6 +22,7 @@ use ttrpc::r#async::transport::Listener;
 use ttrpc::r#async::{Server, Service};
 
 use crate::fault::{At, Fault};
+use crate::sys::reset::ResetWatch;
 
 /// Pause between tries: doubled each time up to the second value.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -33,7 +34,9 @@ pub(crate) async fn serve(services: HashMap<String, Service>) -> Result<(), Faul
     let mut server = Server::new().add_listener(Listener::new(Incoming(incoming))).register_service(services);
     server.start().await.at("starting the ttrpc server")?;
     loop {
-        let (connection, lost) = Connection::new(dial().await);
+        let stream = dial().await;
+        let reset = ResetWatch::new(&stream).at("watching the control connection")?;
+        let (connection, lost) = Connection::new(stream);
         let uptime = clock_gettime(ClockId::CLOCK_BOOTTIME).at("reading the clock")?;
         if connections.send(Ok(connection)).await.is_err() {
             return Err(Fault::internal("the ttrpc server has ended"));
@@ -41,7 +44,10 @@ pub(crate) async fn serve(services: HashMap<String, Service>) -> Result<(), Faul
         // The host's first request is served before its arrival is told.
         yield_now().await;
         tracing::info!("serving the host {} ms after the boot", uptime.num_milliseconds());
-        lost.await.unwrap_or_default();
+        tokio::select! {
+            _ = lost => {}
+            () = reset.happened() => {}
+        }
         tracing::warn!("the control connection is lost");
     }
 }

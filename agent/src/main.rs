@@ -4,6 +4,7 @@
 //! Containers are made by cloning it ([`child`]), and so are the processes that transfer files ([`files`]). When it fails for
 //! good it ends, the kernel panics, and the VMM reports that; the reason is the last line of the kernel's log.
 
+mod awaken;
 mod boot;
 mod child;
 mod container;

@@ -1,4 +1,5 @@
-//! Devices that come and go while the guest runs: virtio-mmio has no bus that would notice, so the host tells where they are.
+//! Devices that the kernel is told of when it has started, and those that come and go while the guest runs: virtio-mmio has no
+//! bus that would notice, so the host tells where they are.
 //!
 //! A device is named to the kernel as on its command line (a patch lets root write the parameter, see guest-kernel/patches),
 //! once for each slot: taking the driver off leaves the kernel's platform device, to which it is put back for the next.

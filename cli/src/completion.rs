@@ -12,6 +12,7 @@ use holm_runtime::container::{ContainerStore, Status};
 use holm_runtime::host::Directories;
 use holm_runtime::image::ImageStore;
 use holm_runtime::network::NetworkStore;
+use holm_runtime::template::TemplateStore;
 use holm_runtime::volume::VolumeStore;
 
 use crate::{described, output};
@@ -50,6 +51,7 @@ fn candidates(verb: &str, argument: Arg) -> Arg {
         "container" | "containers" => argument.add(ArgValueCandidates::new(move || containers(&verb))),
         "image" | "images" | "source_image" => argument.add(ArgValueCandidates::new(images)),
         "network" | "networks" => argument.add(ArgValueCandidates::new(networks)),
+        "templates" => argument.add(ArgValueCandidates::new(templates)),
         "volumes_of_store" => argument.add(ArgValueCandidates::new(volumes)),
         "names" => argument.add(ArgValueCandidates::new(move || {
             containers(&verb).into_iter().chain(images()).collect::<Vec<_>>()
@@ -75,6 +77,12 @@ fn containers(verb: &str) -> Vec<CompletionCandidate> {
 fn volumes() -> Vec<CompletionCandidate> {
     let all = VolumeStore::new(Directories::from_environment()).list().unwrap_or_default();
     all.iter().map(|volume| CompletionCandidate::new(volume.name.as_str())).collect()
+}
+
+/// Names of templates.
+fn templates() -> Vec<CompletionCandidate> {
+    let all = TemplateStore::new(&Directories::from_environment()).list().unwrap_or_default();
+    all.into_iter().map(|template| CompletionCandidate::new(template.name)).collect()
 }
 
 /// Names of networks.

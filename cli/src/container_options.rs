@@ -136,6 +136,9 @@ pub(crate) struct ContainerOptions {
     /// Memory of the VM, at least (default: what the limits need, or 512m)
     #[arg(long, value_name = "BYTES")]
     vm_memory: Option<MemorySize>,
+    /// Boot the VM instead of starting it from a template
+    #[arg(long)]
+    cold: bool,
     /// Bind mount a directory or file of the host, or a volume
     #[arg(short, long, value_name = "[SOURCE:]PATH[:OPTIONS]")]
     volume: Vec<VolumeFlag>,
@@ -322,6 +325,7 @@ impl ContainerOptions {
             shm_size: self.shm_size.unwrap_or(defaults.shm_size),
             layer_size: self.storage_opt.unwrap_or(defaults.storage_size),
             log_config: defaults.log_config(self.log_driver, self.log_opt)?,
+            cold: self.cold,
             ..Settings::default()
         };
         self.network.fill(&mut settings, image)?;

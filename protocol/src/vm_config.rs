@@ -11,6 +11,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::vm_control::DevicePlace;
+
 /// Smallest memory a guest boots with.
 pub const MIN_MEMORY_MIB: u32 = 64;
 /// Most memory a guest may have: 1 TiB.
@@ -25,6 +27,9 @@ pub const MAX_SHARES: usize = 200;
 pub const MAX_NETWORKS: usize = 8;
 /// Most disks and networks together: of 19 interrupt lines, four are for shares, vsock, entropy and the balloon.
 pub const MAX_DISKS_AND_NETWORKS: usize = 15;
+/// The first slot of those devices that the guest is told of when it has started (`Awakening` in protocol/proto/agent.proto): disks,
+/// shares and networks. Those before it are in every VM and named on the kernel's command line.
+pub const FIRST_TOLD_SLOT: u32 = 3;
 /// The control channel, for whoever wants to inherit no other descriptor.
 pub const STANDARD_OUTPUT: i32 = 1;
 /// Smallest MTU (virtio 1.2 section 5.1.4.1; also what IPv4 asks of a link), in bytes.
@@ -44,6 +49,9 @@ pub struct VmConfig {
     pub memory_mib: u32,
     /// The guest kernel and what it starts with.
     pub boot: BootConfig,
+    /// A saved VM to go on from instead of booting; one that cannot be used is passed over.
+    #[serde(default)]
+    pub template: Option<TemplateConfig>,
     /// Disks in the order in which the guest sees them.
     #[serde(default)]
     pub disks: Vec<DiskConfig>,
@@ -76,6 +84,18 @@ pub struct BootConfig {
     /// Appended to the command line that the VMM makes; printable ASCII.
     #[serde(default)]
     pub cmdline: Vec<String>,
+}
+
+/// A VM of this size that was saved when it had booted ([`crate::vm_control::ControlRequest::Save`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateConfig {
+    /// What is not memory.
+    pub state: PathBuf,
+    /// Memory; mapped copy-on-write, so whoever has it running must not be overwritten, only removed.
+    pub memory: PathBuf,
+    /// Whether the memory's checksum is to be verified, too; the state's always is.
+    pub check_memory: bool,
 }
 
 /// One virtio-blk disk, made of file segments laid end to end.
@@ -326,12 +346,18 @@ impl VmConfig {
         }
     }
 
-    /// In which slot the `index`th network is: slots are filled with disks, shares, networks, vsock and entropy, in this
-    /// order.
+    /// In which slot the `index`th network is: from [`FIRST_TOLD_SLOT`] on, slots are filled with disks, shares and networks, in
+    /// this order.
     #[must_use]
     pub fn network_slot(&self, index: usize) -> u32 {
         let before = self.disks.len() + usize::from(!self.shares.is_empty());
-        u32::try_from(before + index).unwrap_or(u32::MAX)
+        u32::try_from(before + index).map_or(u32::MAX, |told| FIRST_TOLD_SLOT + told)
+    }
+
+    /// Where the guest finds the devices that it has to be told of.
+    #[must_use]
+    pub fn told_places(&self) -> Vec<DevicePlace> {
+        (FIRST_TOLD_SLOT..self.network_slot(self.networks.len())).map(DevicePlace::of_slot).collect()
     }
 }
 
@@ -411,6 +437,11 @@ mod tests {
             vcpus: 1,
             memory_mib: 128,
             boot: BootConfig { kernel: "/vmlinux".into(), initramfs: "/initramfs".into(), cmdline: vec![] },
+            template: Some(TemplateConfig {
+                state: "/state".into(),
+                memory: "/memory".into(),
+                check_memory: true,
+            }),
             disks: vec![DiskConfig {
                 id: "image".into(),
                 read_only: true,
@@ -443,9 +474,17 @@ mod tests {
     #[test]
     fn networks_come_after_disks_and_shares() {
         let mut config = config();
-        assert_eq!((config.network_slot(0), config.network_slot(1)), (2, 3));
+        assert_eq!((config.network_slot(0), config.network_slot(1)), (5, 6));
         config.shares.clear();
-        assert_eq!(config.network_slot(0), 1);
+        assert_eq!(config.network_slot(0), 4);
+    }
+
+    #[test]
+    fn the_guest_is_told_of_disks_shares_and_networks() {
+        let config = config();
+        let slots: Vec<_> = config.told_places().iter().map(|place| place.slot).collect();
+        let devices = config.disks.len() + 1 + config.networks.len();
+        assert_eq!(slots, (3..).take(devices).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What the host asks of a VM that runs: devices that come and go, and rates that hold no more.
+//! What the host asks of a VM that runs: devices that come and go, rates that hold no more, a template of it.
 //!
-//! One request and one reply at a time, each a JSON document in a packet of a `SOCK_SEQPACKET` socket pair; a descriptor
-//! that belongs to a request comes in the same packet (`SCM_RIGHTS`).
+//! One request and one reply at a time, each a JSON document in a packet of a `SOCK_SEQPACKET` socket pair; descriptors
+//! that belong to a request come in the same packet (`SCM_RIGHTS`).
 //!
 //! ```text
 //!   add:     VMM fills a free slot ──reply: where──> the agent names the place to the guest's kernel
@@ -31,6 +31,12 @@ pub enum ControlRequest {
     /// Lets the disks be as fast as they can from now on: at a container's end, what the guest still has to write should not
     /// wait. Answered with [`ControlReply::Done`].
     LiftRates,
+    /// Writes the VM down as a template, into the two empty files in this packet: first for the state, then for memory. The VM
+    /// stands still meanwhile and then goes on. Refused once the guest uses a device that it was told of. Answered with
+    /// [`ControlReply::Done`].
+    Save,
+    /// How the VM started. Answered with [`ControlReply::Origin`].
+    Origin,
 }
 
 /// What is answered.
@@ -41,8 +47,41 @@ pub enum ControlReply {
     Plugged(DevicePlace),
     /// It was done.
     Done,
+    /// How the VM started.
+    Origin(Origin),
     /// It was not, and why.
     Refused(String),
+}
+
+/// How a VM started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Origin {
+    /// It booted, as it was meant to.
+    Boot,
+    /// It went on from its template.
+    Template,
+    /// It booted because its template cannot be used, and why.
+    TemplateRefused(String),
+}
+
+/// The first virtio-mmio device's registers.
+pub const VIRTIO_MMIO_BASE: u64 = 0xd000_0000;
+/// Distance from one virtio-mmio device to the next, in bytes.
+pub const VIRTIO_MMIO_STRIDE: u64 = 0x1000;
+/// The first virtio-mmio device's interrupt line. Lower lines belong to PC devices by convention.
+pub const FIRST_VIRTIO_GSI: u32 = 5;
+
+impl DevicePlace {
+    /// The place of a slot, whether there is a device in it or not.
+    #[must_use]
+    pub const fn of_slot(slot: u32) -> Self {
+        Self {
+            slot,
+            address: VIRTIO_MMIO_BASE + slot as u64 * VIRTIO_MMIO_STRIDE,
+            gsi: FIRST_VIRTIO_GSI + slot,
+        }
+    }
 }
 
 /// Where the guest finds a virtio-mmio device.

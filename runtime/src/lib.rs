@@ -6,6 +6,7 @@
 //! - [`storage`]: writable layers.
 //! - [`volume`]: volumes, and what of the host a VM is given.
 //! - [`network`]: bridges, addresses, published ports.
+//! - [`template`]: booted VMs that others go on from.
 //! - [`sandbox`]: a VM and the conversation with its agent.
 //! - [`supervisor`]: the process that owns one running container.
 //! - [`logs`]: what a workload wrote.
@@ -30,4 +31,5 @@ pub mod registry;
 pub mod sandbox;
 pub mod storage;
 pub mod supervisor;
+pub mod template;
 pub mod volume;

@@ -8,6 +8,8 @@
 //! 0x1_0000_0000  RAM that did not fit below 3 GiB
 //! ```
 
+pub use holm_protocol::vm_control::{FIRST_VIRTIO_GSI, VIRTIO_MMIO_BASE, VIRTIO_MMIO_STRIDE};
+
 /// The segment descriptors with which the kernel is entered.
 pub const GDT: u64 = 0x500;
 /// `boot_params` of Linux's boot protocol, one page.
@@ -32,12 +34,6 @@ pub const HIGH_RAM_START: u64 = 0x10_0000;
 pub const DEVICE_WINDOW_START: u64 = 3 << 30;
 /// RAM beyond [`DEVICE_WINDOW_START`] resumes here.
 pub const DEVICE_WINDOW_END: u64 = 4 << 30;
-/// The first virtio-mmio device's registers.
-pub const VIRTIO_MMIO_BASE: u64 = 0xd000_0000;
-/// Distance from one virtio-mmio device to the next, in bytes.
-pub const VIRTIO_MMIO_STRIDE: u64 = 0x1000;
-/// The first virtio-mmio device's interrupt line. Lower lines belong to PC devices by convention.
-pub const FIRST_VIRTIO_GSI: u32 = 5;
 /// Number of the IOAPIC's lines.
 pub const IOAPIC_LINES: u32 = 24;
 /// Most virtio-mmio devices: one line each.

@@ -6,6 +6,7 @@
 //! - [`machine`]: a whole VM, put together and run. Start reading there.
 //! - [`boot`], [`layout`], [`memory`]: what the guest finds.
 //! - [`vcpu`], [`kvm`]: how it runs.
+//! - [`template`]: how it is saved, for others to go on from.
 //! - [`devices`]: what it can touch.
 //! - [`ending`], [`signals`], [`event_loop`], [`thread`]: how the process waits, and stops.
 //! - [`probe`]: whether KVM can run guests at all.
@@ -23,5 +24,6 @@ pub mod memory;
 pub mod parent;
 pub mod probe;
 pub mod signals;
+pub mod template;
 pub mod thread;
 pub mod vcpu;

@@ -2,8 +2,9 @@
 //!
 //! Everything in this memory is written by the guest at any moment, also while the VMM reads it: read a value once, check
 //! the copy. The types only give volatile access, never a Rust reference into it.
-#![allow(unsafe_code)] // choosing where the mapping starts, and giving parts of it back
+#![allow(unsafe_code)] // choosing where the mapping starts, mapping files over it, and giving parts of it back
 
+use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
@@ -30,7 +31,7 @@ pub struct MemoryError {
 }
 
 /// A page of x86_64.
-const PAGE_BYTES: usize = 4096;
+pub const PAGE_BYTES: usize = 4096;
 /// A transparent huge page of x86_64.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
@@ -38,8 +39,7 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 ///
 /// Anonymous memory, so that the host's own policy on transparent huge pages holds. KVM can use those only where guest and
 /// host addresses agree modulo their size: with both, a start takes 1000 nested page faults and not 8700
-/// (docs/decisions/0009-huge-pages.md). A template will
-/// map its file here instead.
+/// (docs/decisions/0009-huge-pages.md). A template's file is mapped over parts of it ([`map_file`]).
 ///
 /// # Errors
 /// The host refuses the mapping.
@@ -103,6 +103,37 @@ pub fn discard(memory: &GuestRam, start: GuestAddress, length_bytes: u32) -> io:
     // SAFETY: `bytes` from `first` on lie in the slice, which is mapped for as long as the VMM runs. Nothing in this process
     // has a reference into guest memory, and whoever reads it expects any value.
     unsafe { mman::madvise(first.cast(), bytes, MmapAdvise::MADV_DONTNEED) }.map_err(io::Error::from)
+}
+
+/// Puts `length_bytes` of a file, from `offset_bytes` on, under guest memory from `start` on, copy-on-write: all three in whole
+/// pages. What was there is gone. The file must be as long, and stay so.
+///
+/// # Errors
+/// The range lies outside guest memory, or the host refuses.
+pub fn map_file(
+    memory: &GuestRam,
+    start: GuestAddress,
+    length_bytes: u64,
+    file: &File,
+    offset_bytes: u64,
+) -> io::Result<()> {
+    let outside = || io::Error::new(io::ErrorKind::InvalidInput, "outside guest memory");
+    let length = usize::try_from(length_bytes).map_err(|_| outside())?;
+    let offset = i64::try_from(offset_bytes).map_err(|_| outside())?;
+    // One slice, so one region.
+    let slice = memory.get_slice(start, length).map_err(|_| outside())?;
+    let guard = slice.ptr_guard_mut();
+    let place = NonZeroUsize::new(guard.as_ptr().addr());
+    let (Some(place), Some(length)) = (place, NonZeroUsize::new(length)) else { return Err(outside()) };
+    if place.get() % PAGE_BYTES != 0 || length.get() % PAGE_BYTES != 0 {
+        return Err(outside());
+    }
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED;
+    // SAFETY: the pages lie in one mapping of guest memory, which is never unmapped; they are mapped as before, with another
+    // content. Nothing in this process has a reference into guest memory.
+    unsafe { mman::mmap(Some(place), length, protection, flags, file, offset) }?;
+    Ok(())
 }
 
 #[cfg(test)]

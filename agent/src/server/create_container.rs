@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use holm_protocol::agent::messages::{CreateContainerRequest, CreateContainerResponse, Stdio};
 use nix::unistd::Pid;
 
+use crate::awaken::awaken;
 use crate::child;
 use crate::child::channel::{self, AgentEnd};
 use crate::container::cgroup::Cgroup;
@@ -33,6 +34,7 @@ pub(super) async fn create_container(
     if registry.layers(&request.container_id).is_ok() {
         return Err(Fault::precondition(format!("container {:?} exists already", request.container_id)));
     }
+    awaken(&request.awakening)?;
     let size = TerminalSize::new(request.stdio.columns, request.stdio.rows)?;
     let mut plan = ContainerPlan::parse(&request.oci_spec_json, size)?;
     plan.interfaces = Interfaces::find(&request.interfaces)?;

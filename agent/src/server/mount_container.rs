@@ -2,6 +2,7 @@
 
 use holm_protocol::agent::messages::{Empty, MountContainerRequest};
 
+use crate::awaken::awaken;
 use crate::fault::Fault;
 use crate::registry::{Registry, check_id};
 use crate::rootfs::Rootfs;
@@ -12,6 +13,7 @@ pub(super) fn mount_container(registry: &Registry, request: MountContainerReques
     if registry.layers(&request.container_id).is_ok() {
         return Err(Fault::precondition(format!("container {:?} exists already", request.container_id)));
     }
+    awaken(&request.awakening)?;
     let disks = &request.rootfs;
     let rootfs = Rootfs::mount(&request.container_id, &disks.image_disk, &disks.writable_disk, &[])?;
     registry.add_root(request.container_id, rootfs);

@@ -14,6 +14,8 @@ pub(crate) mod network;
 pub(crate) mod personality;
 pub(crate) mod pid_namespace;
 pub(crate) mod pidfd;
+pub(crate) mod random;
+pub(crate) mod reset;
 pub(crate) mod scheduling;
 pub(crate) mod seccomp;
 pub(crate) mod signals;

@@ -42,6 +42,7 @@ mod stats;
 mod stop;
 mod system;
 mod tag;
+mod template;
 mod top;
 mod unpause;
 mod update;
@@ -61,6 +62,7 @@ use holm_runtime::registry::RegistryConfig;
 use holm_runtime::sandbox::{Transfer, TransferRequest};
 use holm_runtime::supervisor::protocol::{Report, Request};
 use holm_runtime::supervisor::{Client, FilesClient};
+use holm_runtime::template::TemplateStore;
 use holm_runtime::volume::VolumeStore;
 use serde_json::Value;
 
@@ -86,6 +88,7 @@ pub(crate) enum Command {
     Image(image::ImageGroup),
     Volume(volume::VolumeGroup),
     Network(network::NetworkGroup),
+    Template(template::TemplateGroup),
     Events(events::Events),
     System(system::SystemGroup),
     Info(system::info::Info),
@@ -115,6 +118,7 @@ impl Command {
             Self::Image(group) => group.run(),
             Self::Volume(group) => group.run(),
             Self::Network(group) => group.run(),
+            Self::Template(group) => group.run(),
             Self::Events(verb) => verb.run(),
             Self::System(group) => group.run(),
             Self::Info(verb) => verb.run(),
@@ -150,6 +154,10 @@ fn volumes() -> Result<VolumeStore> {
 
 fn networks() -> Result<NetworkStore> {
     Ok(NetworkStore::new(directories()?))
+}
+
+fn templates() -> Result<TemplateStore> {
+    Ok(TemplateStore::new(&directories()?))
 }
 
 fn images() -> Result<ImageStore> {

@@ -16,6 +16,7 @@
 //! <root>/events/                            what happened (crate::events)
 //! <root>/networks/                          networks and their lock (crate::network)
 //! <root>/blank/<size>.ext4                  freshly made file systems, copied for each container
+//! <root>/templates/                         booted VMs (crate::template), or `HOLM_TEMPLATES` for several roots together
 //! <run>/<id>/                               sockets of the running container
 //! <run>/networks/                           addresses of running containers (crate::network)
 //! ```
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 pub struct Directories {
     root: PathBuf,
     run: PathBuf,
+    templates: PathBuf,
 }
 
 /// A directory could not be made.
@@ -45,16 +47,18 @@ impl Directories {
     /// Takes the roots from the environment.
     #[must_use]
     pub fn from_environment() -> Self {
-        let path = |name: &str, default: &str| {
-            std::env::var_os(name).filter(|v| !v.is_empty()).map_or_else(|| default.into(), PathBuf::from)
-        };
-        Self { root: path("HOLM_ROOT", "/var/lib/holm"), run: path("HOLM_RUN", "/run/holm") }
+        let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let root = path("HOLM_ROOT").unwrap_or_else(|| "/var/lib/holm".into());
+        let run = path("HOLM_RUN").unwrap_or_else(|| "/run/holm".into());
+        let templates = path("HOLM_TEMPLATES");
+        let own = Self::at(root, run);
+        Self { templates: templates.unwrap_or(own.templates), ..own }
     }
 
     /// Roots of one's own, for tests.
     #[must_use]
     pub fn at(root: PathBuf, run: PathBuf) -> Self {
-        Self { root, run }
+        Self { templates: root.join("templates"), root, run }
     }
 
     /// Makes both roots and what stands right below them, for the owner only.
@@ -102,6 +106,12 @@ impl Directories {
     #[must_use]
     pub fn blank(&self) -> PathBuf {
         self.root.join("blank")
+    }
+
+    /// One directory per template.
+    #[must_use]
+    pub fn templates(&self) -> PathBuf {
+        self.templates.clone()
     }
 
     /// The volatile root.

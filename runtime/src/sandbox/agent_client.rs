@@ -1,15 +1,18 @@
 //! Calls to the agent (protocol/proto/agent.proto), with the replies checked.
 
+use std::fs::File;
+use std::io::Read;
 use std::net::Ipv4Addr;
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holm_protocol::agent::messages::{
-    ConnectNetworkRequest, CreateContainerRequest, CreateProcessRequest, DisconnectNetworkRequest,
+    Awakening, ConnectNetworkRequest, CreateContainerRequest, CreateProcessRequest, DisconnectNetworkRequest,
     FreezeContainerRequest, InjectedFile, ListProcessesRequest, MmioDevice, MountContainerRequest,
     NetworkInterface, ProcessRef, ReadUsageRequest, ResizeTerminalRequest, Rootfs, ShutdownRequest,
     SignalProcessRequest, StatFileRequest, Stdio, TransferRequest as TransferMessage, UpdateContainerRequest,
+    VersionRequest,
 };
 use holm_protocol::agent::service::AgentClient as Ttrpc;
 use holm_protocol::vm_control::DevicePlace;
@@ -26,6 +29,8 @@ use crate::bundle::EngineFile;
 
 /// How long a call may take that does not wait for a workload.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// As much as the guest's kernel takes at once, twice what its generator holds.
+const ENTROPY_BYTES: usize = 64;
 
 /// A conversation with one agent. Clones share the connection and may call at the same time.
 #[derive(Clone)]
@@ -54,6 +59,8 @@ pub struct ContainerRequest<'a> {
     pub stdin: bool,
     /// Whether the process has a terminal.
     pub tty: bool,
+    /// The devices that the guest has to be told of.
+    pub devices: &'a [DevicePlace],
     /// Whether the process goes at once; otherwise [`AgentClient::start_process`] lets it go.
     pub start: bool,
 }
@@ -200,6 +207,14 @@ impl AgentClient {
         }
     }
 
+    /// Has the agent say who it is: all that answers a call has run once then.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn rehearse(&self) -> Result<(), AgentError> {
+        self.ttrpc.version(call(), &VersionRequest::default()).map(|_| ()).map_err(AgentError::of("version"))
+    }
+
     /// Makes the container; its process waits before its execve unless it is to go at once.
     ///
     /// # Errors
@@ -225,6 +240,7 @@ impl AgentClient {
             interfaces: request.interfaces.iter().map(GuestInterface::message).collect(),
             serve_names: request.serve_names,
             start: request.start,
+            awakening: awakening(request.devices)?,
             ..CreateContainerRequest::default()
         };
         self.ttrpc.create_container(call(), &message).map(|_| ()).map_err(AgentError::of("create_container"))
@@ -376,10 +392,9 @@ impl AgentClient {
         interface: &GuestInterface,
         change: &NetworkChange,
     ) -> Result<(), AgentError> {
-        let DevicePlace { slot, address, gsi } = place;
         let message = ConnectNetworkRequest {
             container_id: self.container_id.clone(),
-            device: MessageField::some(MmioDevice { slot, address, gsi, ..MmioDevice::default() }),
+            device: MessageField::some(mmio_device(place)),
             interface: MessageField::some(interface.message()),
             files: injected(&change.files),
             serve_names: change.serve_names,
@@ -410,7 +425,12 @@ impl AgentClient {
     ///
     /// # Errors
     /// What the agent says.
-    pub fn mount_container(&self, image_disk: &str, writable_disk: &str) -> Result<(), AgentError> {
+    pub fn mount_container(
+        &self,
+        image_disk: &str,
+        writable_disk: &str,
+        devices: &[DevicePlace],
+    ) -> Result<(), AgentError> {
         let message = MountContainerRequest {
             container_id: self.container_id.clone(),
             rootfs: MessageField::some(Rootfs {
@@ -418,6 +438,7 @@ impl AgentClient {
                 writable_disk: writable_disk.to_owned(),
                 ..Rootfs::default()
             }),
+            awakening: awakening(devices)?,
             ..MountContainerRequest::default()
         };
         self.ttrpc.mount_container(call(), &message).map(|_| ()).map_err(AgentError::of("mount_container"))
@@ -475,6 +496,25 @@ fn injected(files: &[EngineFile]) -> Vec<InjectedFile> {
         ..InjectedFile::default()
     };
     files.iter().map(message).collect()
+}
+
+/// What makes a guest its own.
+fn awakening(devices: &[DevicePlace]) -> Result<MessageField<Awakening>, AgentError> {
+    let mut entropy = vec![0; ENTROPY_BYTES];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut entropy))
+        .map_err(|error| AgentError::Failed(format!("cannot read /dev/urandom: {error}")))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(MessageField::some(Awakening {
+        entropy,
+        realtime_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
+        devices: devices.iter().map(|place| mmio_device(*place)).collect(),
+        ..Awakening::default()
+    }))
+}
+
+fn mmio_device(place: DevicePlace) -> MmioDevice {
+    MmioDevice { slot: place.slot, address: place.address, gsi: place.gsi, ..MmioDevice::default() }
 }
 
 fn call() -> Context {

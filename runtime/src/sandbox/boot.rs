@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use holm_protocol::agent::CONTROL_PORT;
 use holm_protocol::vm_config::{
     BootConfig, ConsoleConfig, DiskConfig, DiskRates, NetworkConfig, NetworkDevice, SegmentConfig,
-    ShareConfig, VmConfig, VsockConfig,
+    ShareConfig, TemplateConfig, VmConfig, VsockConfig,
 };
+use holm_protocol::vm_control::DevicePlace;
 
 use super::shape::VmShape;
 use super::vmm_process::{VmmEnd, VmmError, VmmProcess};
 use crate::host::Installation;
+use crate::template::{Template, TemplateKey, TemplateStore};
 
 /// Serial number of the disk that holds the image.
 pub const IMAGE_DISK: &str = "image";
@@ -50,6 +52,21 @@ pub struct Sandbox {
     pub vsock_socket: PathBuf,
     /// The slots of its networks, in their order.
     pub network_slots: Vec<u32>,
+    /// The devices that the guest has to be told of.
+    pub told: Vec<DevicePlace>,
+    /// What it has to do with templates.
+    pub start: Start,
+}
+
+/// How a VM starts, as far as this process knows.
+#[derive(Debug)]
+pub enum Start {
+    /// It boots, and that is all.
+    Cold,
+    /// It boots for want of a template of this key.
+    First(TemplateKey),
+    /// It goes on from this template, if that is sound.
+    From(Template),
 }
 
 /// A network interface of a VM.
@@ -91,8 +108,10 @@ impl Sandbox {
     ///
     /// # Errors
     /// When the VMM cannot be started; later failures come through `events`.
+    #[allow(clippy::too_many_arguments)] // each is one thing that a VM is made of
     pub fn boot(
         installation: &Installation,
+        templates: Option<&TemplateStore>,
         shape: VmShape,
         image_segments: Vec<SegmentConfig>,
         files: Vec<DiskConfig>,
@@ -118,13 +137,20 @@ impl Sandbox {
         };
         let image = (!image.segments.is_empty()).then_some(image);
         let disks = image.into_iter().chain(files).chain(host.disks).collect();
+        let console = console(run_directory);
+        let cmdline = CMDLINE.map(str::to_owned).to_vec();
+        // Whoever wants to hear the guest's kernel wants to hear it boot.
+        let templates = templates.filter(|_| console == ConsoleConfig::Off);
+        let start =
+            templates.map_or(Start::Cold, |store| Start::choose(store, installation, &cmdline, shape));
         let config = VmConfig {
             vcpus: shape.vcpus,
+            template: start.template(),
             memory_mib: shape.memory_mib,
             boot: BootConfig {
                 kernel: installation.kernel.clone(),
                 initramfs: installation.initramfs.clone(),
-                cmdline: CMDLINE.map(str::to_owned).to_vec(),
+                cmdline,
             },
             disks,
             shares: host.shares,
@@ -134,7 +160,7 @@ impl Sandbox {
                 socket: vsock_socket.clone(),
                 host_ports: host_ports.collect(),
             }),
-            console: console(run_directory),
+            console,
             control_fd: None,
         };
         let network_slots = (0..config.networks.len()).map(|index| config.network_slot(index)).collect();
@@ -151,7 +177,31 @@ impl Sandbox {
                 events.agent_connected(connection);
             }
         });
-        Ok(Self { vmm, shape, vsock_socket, network_slots })
+        Ok(Self { vmm, shape, vsock_socket, network_slots, told: config.told_places(), start })
+    }
+}
+
+impl Start {
+    fn choose(
+        store: &TemplateStore,
+        installation: &Installation,
+        cmdline: &[String],
+        shape: VmShape,
+    ) -> Self {
+        match TemplateKey::of(installation, cmdline, shape) {
+            Ok(key) => store.find(&key).map_or(Self::First(key), Self::From),
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell which template would do");
+                Self::Cold
+            }
+        }
+    }
+
+    fn template(&self) -> Option<TemplateConfig> {
+        match self {
+            Self::From(template) => Some(template.config.clone()),
+            Self::Cold | Self::First(_) => None,
+        }
     }
 }
 

@@ -18,7 +18,9 @@ mod vmm_process;
 pub use agent_client::{
     AgentClient, AgentError, ContainerRequest, Exit, GuestInterface, NetworkChange, ProcessRequest,
 };
-pub use boot::{BootError, BootEvents, HostAccess, IMAGE_DISK, Sandbox, VmNetwork, WRITABLE_DISK, file_disk};
+pub use boot::{
+    BootError, BootEvents, HostAccess, IMAGE_DISK, Sandbox, Start, VmNetwork, WRITABLE_DISK, file_disk,
+};
 pub use host_threads::{HostThreadsError, confine_process, confine_this_thread};
 pub use shape::VmShape;
 pub use stream::{PendingStream, StreamError, connect as connect_stream};

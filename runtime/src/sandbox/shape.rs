@@ -1,11 +1,12 @@
 //! How large a VM is: derived from the container's limits (M31, M32).
 
 use holm_protocol::vm_config::{MAX_MEMORY_MIB, MAX_VCPUS, MIN_MEMORY_MIB};
+use serde::{Deserialize, Serialize};
 
 use crate::container::settings::{Cpus, MemorySize, Settings};
 
 /// Size of a VM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VmShape {
     /// Virtual CPUs.
     pub vcpus: u8,
@@ -40,12 +41,22 @@ impl VmShape {
         let needed_mib = limits.memory.map(|limit| {
             let limit_mib = whole_mib(limit);
             let own = GUEST_OWN_MIB + limit_mib.div_ceil(PAGE_STRUCTS_DIVISOR);
-            limit_mib.saturating_add(own)
+            rounded(limit_mib.saturating_add(own))
         });
         let memory_mib = asked_mib.max(needed_mib).unwrap_or(DEFAULT_MEMORY_MIB);
         let memory_mib = memory_mib.clamp(MIN_MEMORY_MIB, MAX_MEMORY_MIB);
         Self { vcpus, memory_mib }
     }
+}
+
+/// The next of a few sizes: VMs of one size share a template, and the workload's limit holds in the guest.
+fn rounded(memory_mib: u32) -> u32 {
+    let step_mib = match memory_mib {
+        0..=1024 => 64,
+        1025..=8192 => 256,
+        _ => 1024,
+    };
+    memory_mib.checked_next_multiple_of(step_mib).unwrap_or(MAX_MEMORY_MIB)
 }
 
 fn whole_mib(size: MemorySize) -> u32 {
@@ -68,7 +79,7 @@ mod tests {
             VmShape::for_settings(&Settings { limits, ..Settings::default() })
         };
         assert_eq!(shape(None, None), VmShape { vcpus: 1, memory_mib: 512 });
-        assert_eq!(shape(Some("128m"), Some("2.5")), VmShape { vcpus: 3, memory_mib: 178 });
+        assert_eq!(shape(Some("128m"), Some("2.5")), VmShape { vcpus: 3, memory_mib: 192 });
         assert_eq!(shape(Some("6m"), None).memory_mib, MIN_MEMORY_MIB);
         for (cpus, list, vcpus) in [(None, "0-3", 4), (Some("2"), "0-3", 2), (Some("2"), "5", 1)] {
             let (cpus, cpuset_cpus) = (cpus.map(|c| c.parse().unwrap()), Some(list.parse().unwrap()));
@@ -86,6 +97,12 @@ mod tests {
         };
         assert_eq!(shape("128m", None), VmShape { vcpus: 3, memory_mib: 128 });
         assert_eq!(shape("1g", Some("128m")).memory_mib, 1024);
-        assert_eq!(shape("128m", Some("128m")).memory_mib, 178);
+        assert_eq!(shape("128m", Some("128m")).memory_mib, 192);
+    }
+
+    #[test]
+    fn there_are_few_sizes() {
+        let sizes = [1, 64, 65, 178, 1024, 1025, 8192, 8193, u32::MAX].map(rounded);
+        assert_eq!(sizes, [64, 64, 128, 192, 1024, 1280, 8192, 9216, MAX_MEMORY_MIB]);
     }
 }

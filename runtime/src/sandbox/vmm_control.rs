@@ -1,11 +1,12 @@
 //! What a running VMM is asked to do ([`holm_protocol::vm_control`]): one request at a time over a pair of sockets.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use holm_protocol::vm_config::NetworkDevice;
-use holm_protocol::vm_control::{ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES};
+use holm_protocol::vm_control::{ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES, Origin};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, sendmsg, setsockopt,
     shutdown, socketpair, sockopt,
@@ -14,6 +15,8 @@ use nix::sys::time::TimeVal;
 
 /// How long the VMM may take: it makes or ends a thread.
 const TIMEOUT_S: i64 = 10;
+/// How long it may take to write its guest's memory to a file.
+const SAVE_TIMEOUT_S: i64 = 120;
 
 /// The host's end of the channel. Ends with its last owner; the VM goes on without.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ impl VmmControl {
     /// # Errors
     /// The VM has none.
     pub fn add_network(&self, tap: OwnedFd, device: NetworkDevice) -> Result<DevicePlace, ControlError> {
-        match self.ask(&ControlRequest::AddNetwork(device), Some(tap))? {
+        match self.ask(&ControlRequest::AddNetwork(device), &[tap.as_fd()])? {
             ControlReply::Plugged(place) => Ok(place),
             other => Err(unexpected(&other)),
         }
@@ -66,7 +69,7 @@ impl VmmControl {
     /// # Errors
     /// It may still be there.
     pub fn remove_device(&self, slot: u32) -> Result<(), ControlError> {
-        match self.ask(&ControlRequest::RemoveDevice { slot }, None)? {
+        match self.ask(&ControlRequest::RemoveDevice { slot }, &[])? {
             ControlReply::Done => Ok(()),
             other => Err(unexpected(&other)),
         }
@@ -77,13 +80,43 @@ impl VmmControl {
     /// # Errors
     /// Their rates may still hold.
     pub fn lift_rates(&self) -> Result<(), ControlError> {
-        match self.ask(&ControlRequest::LiftRates, None)? {
+        match self.ask(&ControlRequest::LiftRates, &[])? {
             ControlReply::Done => Ok(()),
             other => Err(unexpected(&other)),
         }
     }
 
-    fn ask(&self, request: &ControlRequest, with: Option<OwnedFd>) -> Result<ControlReply, ControlError> {
+    /// Has the VM write itself into two empty files, as a template. It stands still meanwhile.
+    ///
+    /// # Errors
+    /// The files are of no use.
+    pub fn save(&self, state: &File, memory: &File) -> Result<(), ControlError> {
+        self.wait_for(SAVE_TIMEOUT_S)?;
+        let reply = self.ask(&ControlRequest::Save, &[state.as_fd(), memory.as_fd()]);
+        self.wait_for(TIMEOUT_S)?;
+        match reply? {
+            ControlReply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// How the VM started.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub fn origin(&self) -> Result<Origin, ControlError> {
+        match self.ask(&ControlRequest::Origin, &[])? {
+            ControlReply::Origin(origin) => Ok(origin),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn wait_for(&self, timeout_s: i64) -> Result<(), ControlError> {
+        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(setsockopt(&*socket, sockopt::ReceiveTimeout, &TimeVal::new(timeout_s, 0))?)
+    }
+
+    fn ask(&self, request: &ControlRequest, with: &[BorrowedFd<'_>]) -> Result<ControlReply, ControlError> {
         let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let packet = serde_json::to_vec(request).map_err(|error| ControlError::Channel(error.into()))?;
         let descriptors: Vec<_> = with.iter().map(AsRawFd::as_raw_fd).collect();

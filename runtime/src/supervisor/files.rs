@@ -36,7 +36,8 @@ impl Supervisor {
         let connection = self.await_agent()?;
         let agent = AgentClient::new(connection, self.container.id.as_str())?;
         self.vm.agent = Some(agent.clone());
-        agent.mount_container(IMAGE_DISK, WRITABLE_DISK)?;
+        self.settle_template(&agent);
+        agent.mount_container(IMAGE_DISK, WRITABLE_DISK, &self.told_devices())?;
         self.vm.has_files = true;
         self.serves_files = true;
         self.clients.tell(&Report::Started);

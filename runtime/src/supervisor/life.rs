@@ -29,6 +29,7 @@ use crate::sandbox::{
     VmmEnd, WRITABLE_DISK, confine_this_thread, file_disk,
 };
 use crate::storage;
+use crate::template::TemplateStore;
 use crate::volume::{self, VolumeStore};
 
 /// How long a guest may take from power-on to its agent's call. Generous: hosts under load and emulated ones are slow.
@@ -97,6 +98,7 @@ impl Supervisor {
         let connection = self.await_agent()?;
         let agent = AgentClient::new(connection, self.container.id.as_str())?;
         self.vm.agent = Some(agent.clone());
+        self.settle_template(&agent);
         let networks = self.connected_networks(&hostname)?;
         // Clients had the time of a boot to ask for the start, and those that run a container did.
         let start = self.start_asked;
@@ -111,6 +113,7 @@ impl Supervisor {
             serve_names: networks.serve_names,
             image_disk: IMAGE_DISK,
             writable_disk: WRITABLE_DISK,
+            devices: &self.told_devices(),
             stdin: open_stdin,
             tty,
             start,
@@ -153,8 +156,10 @@ impl Supervisor {
         let layer_disk = file_disk(WRITABLE_DISK, &layer, layer_bytes, false, rates);
         // What this process does for the container is done there, too.
         confine_this_thread(settings.limits.cpuset_cpus.as_ref(), settings.limits.cpu_shares)?;
+        let templates = TemplateStore::new(self.store.directories());
         self.vm.sandbox = Some(Sandbox::boot(
             &installation,
+            Some(&templates).filter(|_| !settings.cold),
             VmShape::for_settings(settings),
             image_segments,
             vec![layer_disk],

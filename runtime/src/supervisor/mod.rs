@@ -32,6 +32,7 @@ mod restart;
 mod rewire;
 mod run;
 mod stop;
+mod templates;
 mod transfer;
 mod update;
 

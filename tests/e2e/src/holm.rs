@@ -16,13 +16,18 @@ use crate::outcome::Outcome;
 pub struct Holm {
     root: PathBuf,
     run: PathBuf,
+    templates: PathBuf,
     /// Removed with the fixture; `None` when the state is shared.
     _owned: Option<tempfile::TempDir>,
+    _own_templates: Option<tempfile::TempDir>,
     names: Mutex<Vec<String>>,
 }
 
 /// State that all tests share, so that an image is loaded once.
 const SHARED: &str = "/var/lib/holm-tests/shared";
+
+/// Templates that all tests share, whatever other state they have.
+const TEMPLATES: &str = "/var/lib/holm-tests/templates";
 
 static NEXT_NAME: AtomicU32 = AtomicU32::new(0);
 
@@ -39,7 +44,9 @@ impl Holm {
         let holm = Self {
             root: shared.join("root"),
             run: shared.join("run"),
+            templates: TEMPLATES.into(),
             _owned: None,
+            _own_templates: None,
             names: Mutex::default(),
         };
         holm.load_once(image, &shared.join(format!("{}.loaded", image.name())));
@@ -57,9 +64,29 @@ impl Holm {
         Self {
             root: owned.path().join("root"),
             run: owned.path().join("run"),
+            templates: TEMPLATES.into(),
             _owned: Some(owned),
+            _own_templates: None,
             names: Mutex::default(),
         }
+    }
+
+    /// With templates of the test's own, and no template yet.
+    ///
+    /// # Panics
+    /// When a directory for them cannot be made.
+    #[must_use]
+    pub fn with_own_templates(mut self) -> Self {
+        let own = tempfile::tempdir_in("/var/tmp").expect("temporary directory");
+        self.templates = own.path().join("templates");
+        self._own_templates = Some(own);
+        self
+    }
+
+    /// Where its templates are.
+    #[must_use]
+    pub fn templates(&self) -> &Path {
+        &self.templates
     }
 
     #[track_caller]
@@ -82,7 +109,8 @@ impl Holm {
         S: AsRef<OsStr>,
     {
         let mut command = Command::new("holm");
-        command.args(arguments).env("HOLM_ROOT", &self.root).env("HOLM_RUN", &self.run).stdin(Stdio::null());
+        command.args(arguments).env("HOLM_ROOT", &self.root).env("HOLM_RUN", &self.run);
+        command.env("HOLM_TEMPLATES", &self.templates).stdin(Stdio::null());
         Invocation(command)
     }
 

@@ -4,8 +4,7 @@
 //! arguments. They come last, where Linux lets them win.
 
 use holm_protocol::vm_config::{ConsoleConfig, VmConfig};
-
-use crate::devices::virtio::mmio::Place;
+use holm_protocol::vm_control::DevicePlace;
 
 /// What every guest gets (guest-kernel/README.md has the measurements).
 ///
@@ -24,17 +23,19 @@ const VERBOSE: &str = "loglevel=8";
 
 /// The command line for this configuration and the devices at `places`.
 #[must_use]
-pub fn assemble(config: &VmConfig, places: &[Place]) -> String {
+pub fn assemble(config: &VmConfig, places: &[DevicePlace]) -> String {
     let level = if config.console == ConsoleConfig::Off { QUIET } else { VERBOSE };
     let mut words: Vec<String> = [level].iter().chain(&ALWAYS).map(ToString::to_string).collect();
-    words.extend(places.iter().map(|p| format!("virtio_mmio.device=4K@{:#x}:{}", p.address, p.gsi)));
+    words.extend(
+        places.iter().map(|p| format!("virtio_mmio.device=4K@{:#x}:{}:{}", p.address, p.gsi, p.slot)),
+    );
     words.extend(config.boot.cmdline.iter().cloned());
     words.join(" ")
 }
 
 #[cfg(test)]
 mod tests {
-    use holm_protocol::vm_config::{BootConfig, MAX_DISKS_AND_NETWORKS};
+    use holm_protocol::vm_config::{BootConfig, FIRST_TOLD_SLOT};
 
     use super::*;
     use crate::layout;
@@ -48,6 +49,7 @@ mod tests {
                 initramfs: "/i".into(),
                 cmdline: vec!["holm.x=1".into(), "quiet".into()],
             },
+            template: None,
             disks: vec![],
             shares: vec![],
             networks: vec![],
@@ -59,9 +61,9 @@ mod tests {
 
     #[test]
     fn devices_come_in_order_and_the_configs_words_last() {
-        let line = assemble(&config(ConsoleConfig::Off), &[Place::nth(0), Place::nth(1)]);
+        let line = assemble(&config(ConsoleConfig::Off), &[DevicePlace::of_slot(0), DevicePlace::of_slot(2)]);
         assert!(line.ends_with(
-            " virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0001000:6 holm.x=1 quiet"
+            " virtio_mmio.device=4K@0xd0000000:5:0 virtio_mmio.device=4K@0xd0002000:7:2 holm.x=1 quiet"
         ));
     }
 
@@ -78,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_largest_machine_leaves_room_for_arguments() {
-        let places: Vec<_> = (0..MAX_DISKS_AND_NETWORKS + 4).map(Place::nth).collect();
+        let places: Vec<_> = (0..FIRST_TOLD_SLOT).map(DevicePlace::of_slot).collect();
         assert!(assemble(&config(ConsoleConfig::Off), &places).len() < layout::CMDLINE_MAX_BYTES / 2);
     }
 }

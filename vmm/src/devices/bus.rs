@@ -35,6 +35,11 @@ impl Bus {
         std::mem::replace(&mut *lock(self.slots.get(slot)?), transport)
     }
 
+    /// Looks at the transport in a slot, if there is one.
+    pub fn inspect<T>(&self, slot: usize, look: impl FnOnce(&Transport) -> T) -> Option<T> {
+        lock(self.slots.get(slot)?).as_ref().map(look)
+    }
+
     /// A load from device memory. Nothing there: all ones.
     pub fn read(&self, address: u64, data: &mut [u8]) {
         let found = self.find(address);

@@ -4,8 +4,10 @@
 //! is; a guest has no way here.
 #![allow(unsafe_code)] // taking over descriptors: one that was inherited by number, and those in packets
 
+use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use holm_protocol::vm_control::{ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES};
@@ -14,35 +16,34 @@ use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use vmm_sys_util::epoll::EventSet;
 
-use super::plug::Slots;
-use super::{MachineError, reason};
+use super::{Machine, MachineError, reason};
 use crate::devices::virtio::mmio::Place;
 use crate::devices::virtio::net::{NetError, Tap};
 
 /// One request's worth of descriptors.
-const MAX_DESCRIPTORS: usize = 1;
+const MAX_DESCRIPTORS: usize = 2;
 
 /// The host's end of a conversation, and what it is about.
 pub(super) struct Control {
     socket: OwnedFd,
-    slots: Slots,
+    machine: Arc<Mutex<Machine>>,
 }
 
-/// A packet, and the descriptor that came with it.
+/// A packet, and the descriptors that came with it.
 struct Packet {
     bytes: Vec<u8>,
-    descriptor: Option<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
 }
 
 impl Control {
     /// Serves requests on an inherited descriptor. Call it once.
-    pub(super) fn inherited(fd: RawFd, slots: Slots) -> Result<Self, MachineError> {
+    pub(super) fn inherited(fd: RawFd, machine: Arc<Mutex<Machine>>) -> Result<Self, MachineError> {
         // SAFETY: F_GETFD takes no pointer.
         if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
             return Err(MachineError::Event(io::Error::last_os_error()));
         }
         // SAFETY: the descriptor is open, and the configuration's check told it from all others that were inherited.
-        Ok(Self { socket: unsafe { OwnedFd::from_raw_fd(fd) }, slots })
+        Ok(Self { socket: unsafe { OwnedFd::from_raw_fd(fd) }, machine })
     }
 
     /// Answers what is there; false when there will be nothing any more.
@@ -64,24 +65,33 @@ impl Control {
 
     fn answer(&mut self, packet: Packet) -> Result<ControlReply, String> {
         let request = serde_json::from_slice(&packet.bytes).map_err(|error| error.to_string())?;
+        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut descriptors = packet.descriptors.into_iter();
         match request {
             ControlRequest::AddNetwork(network) => {
                 network.check().map_err(|error| error.to_string())?;
-                let tap = packet.descriptor.ok_or("a network without its TAP")?;
+                let tap = descriptors.next().ok_or("a network without its TAP")?;
                 let tap = Tap::received(tap).map_err(NetError::from).map_err(|error| reason(&error))?;
-                let slot = self.slots.plug_network(tap, &network).map_err(|error| reason(&error))?;
+                let slot = machine.slots.plug_network(tap, &network).map_err(|error| reason(&error))?;
                 let Place { address, gsi } = Place::nth(slot);
                 let slot = u32::try_from(slot).map_err(|error| error.to_string())?;
                 Ok(ControlReply::Plugged(DevicePlace { slot, address, gsi }))
             }
             ControlRequest::RemoveDevice { slot } => {
-                self.slots.unplug(slot).map_err(|error| error.to_string())?;
+                machine.slots.unplug(slot).map_err(|error| error.to_string())?;
                 Ok(ControlReply::Done)
             }
             ControlRequest::LiftRates => {
-                self.slots.lift_rates();
+                machine.slots.lift_rates();
                 Ok(ControlReply::Done)
             }
+            ControlRequest::Save => {
+                let mut file = || descriptors.next().map(File::from).ok_or("a template without its files");
+                let (state, memory) = (file()?, file()?);
+                machine.save(&state, &memory).map_err(|error| reason(&error))?;
+                Ok(ControlReply::Done)
+            }
+            ControlRequest::Origin => Ok(ControlReply::Origin(machine.origin.clone())),
         }
     }
 }
@@ -93,18 +103,18 @@ fn receive(socket: &OwnedFd) -> nix::Result<Option<Packet>> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
     let mut buffers = [IoSliceMut::new(&mut bytes)];
     let received = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
-    let mut descriptor = None;
+    let mut descriptors = Vec::new();
     for message in received.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(descriptors) = message {
-            for fd in descriptors {
+        if let ControlMessageOwned::ScmRights(received) = message {
+            for fd in received {
                 // SAFETY: the kernel has just opened it for this process, and nobody else knows of it.
-                descriptor = Some(unsafe { OwnedFd::from_raw_fd(fd) });
+                descriptors.push(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }
     }
     let length = received.bytes;
     bytes.truncate(length);
-    Ok((length > 0).then_some(Packet { bytes, descriptor }))
+    Ok((length > 0).then_some(Packet { bytes, descriptors }))
 }
 
 impl MutEventSubscriber for Control {

@@ -1,44 +1,54 @@
 //! A whole VM, put together and run.
 //!
 //! ```text
-//!   main thread     event loop: signals, the end, rng, vsock, balloon, requests of the host
+//!   main thread     event loop: signals, the end, vsock, rng, balloon, requests of the host
 //!   vcpuN           KVM_RUN; port and memory accesses through `Bus`
 //!   disk-ID         event loop of one block device
 //!   shares          event loop of the file system device
 //!   net-N           event loop of one network device
 //! ```
+//!
+//! - `boot`, `restore`: the two ways to a VM that is ready to run.
+//! - `plug`: its devices. `control`: what the host asks of it. `save`: a template of it.
 
+mod boot;
 mod control;
 mod plug;
+mod restore;
+mod save;
 mod vm;
 
 use std::error::Error;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use holm_protocol::vm_config::{ConfigError, VmConfig};
+use holm_protocol::vm_control::Origin;
 use holm_protocol::vm_exit::VmExit;
+use kvm_ioctls::{Kvm, VmFd};
 use vmm_sys_util::epoll::EventSet;
 
-use crate::boot::{self, BootError};
+use crate::boot::BootError;
 use crate::devices::bus::Bus;
 use crate::devices::console::{Console, ConsoleError};
 use crate::devices::ports::Ports;
 use crate::devices::virtio::balloon::BalloonError;
 use crate::devices::virtio::block::BlockError;
 use crate::devices::virtio::fs::FsError;
+use crate::devices::virtio::mmio::RestoreError;
 use crate::devices::virtio::net::NetError;
 use crate::devices::virtio::rng::RngError;
 use crate::devices::virtio::vsock::VsockError;
 use crate::ending::Ending;
 use crate::event_loop::{EventLoop, EventLoopError};
+use crate::kvm;
 use crate::kvm::KvmError;
-use crate::memory::{self, MemoryError};
+use crate::memory::{GuestRam, MemoryError};
 use crate::probe::ProbeError;
 use crate::signals::Signals;
-use crate::vcpu::{self, Vcpu, VcpuError};
-use crate::{kvm, probe};
+use crate::template::{DocumentError, MemoryFileError};
+use crate::vcpu::{self, Stopped, Vcpu, VcpuError, VcpuThreads};
 
 use control::Control;
 pub use plug::SlotError;
@@ -90,6 +100,34 @@ pub enum MachineError {
     /// A slot.
     #[error(transparent)]
     Slot(#[from] SlotError),
+    /// A device that was saved.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// A template's state.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// A template's memory.
+    #[error(transparent)]
+    MemoryFile(#[from] MemoryFileError),
+    /// A template of another size.
+    #[error("the template has {memory_mib} MiB and {vcpus} vCPUs")]
+    TemplateSize {
+        /// Its memory in MiB.
+        memory_mib: u32,
+        /// Its vCPUs.
+        vcpus: usize,
+    },
+    /// A vCPU does not stop.
+    #[error("a vCPU is held up by a device")]
+    Held,
+    /// A template's file cannot be opened or written.
+    #[error("cannot {action}")]
+    TemplateFile {
+        /// What was tried.
+        action: &'static str,
+        /// What the host said.
+        source: std::io::Error,
+    },
     /// The VM itself.
     #[error(transparent)]
     Vm(#[from] VmError),
@@ -150,37 +188,31 @@ fn build_and_run(config: &VmConfig) -> Result<VmExit, MachineError> {
     event_loop.add(Arc::new(Mutex::new(EndWatch(Arc::clone(&ending)))));
 
     let kvm = kvm::open()?;
-    probe::refuse_interpretation(&kvm)?;
-    let memory = Arc::new(memory::allocate(config.memory_mib)?);
-    let vm = Arc::new(vm::create(&kvm, &memory)?);
-    tracing::debug!("VM made");
-
-    let kernel = boot::kernel::load(&memory, &config.boot.kernel)?;
-    let initramfs = boot::initramfs::load(&memory, &config.boot.initramfs, kernel.end)?;
-    tracing::debug!(?kernel, ?initramfs, "loaded");
-
-    let bus = Arc::new(Bus::new(Ports::new(Console::new(&config.console)?)));
-    let mut slots = Slots::new(Arc::clone(&vm), Arc::clone(&memory), Arc::clone(&bus));
-    slots.plug_all(config, &mut event_loop)?;
-    let cmdline = boot::cmdline::assemble(config, &slots.places());
-    boot::boot_params::write(&memory, &cmdline, &initramfs)?;
-    boot::page_tables::write(&memory).map_err(BootError::from)?;
-    boot::mptable::write(&memory, config.vcpus)?;
-    tracing::debug!(cmdline, "devices plugged in");
-
-    let supported = vm::supported_cpuid(&kvm)?;
-    let vcpus = (0..config.vcpus)
-        .map(|id| Vcpu::new(&vm, id, config.vcpus, &supported))
-        .collect::<Result<Vec<_>, _>>()?;
-    if let Some(boot_vcpu) = vcpus.first() {
-        boot_vcpu.boot_at(kernel.entry)?;
+    let (parts, origin) = match &config.template {
+        None => (boot::boot(&kvm, config)?, Origin::Boot),
+        Some(template) => match restore::restore(&kvm, config, template) {
+            Ok(parts) => (parts, Origin::Template),
+            Err(error) => {
+                let why = reason(&error);
+                tracing::warn!(why, "booting, because the template cannot be used");
+                (boot::boot(&kvm, config)?, Origin::TemplateRefused(why))
+            }
+        },
+    };
+    let Parts { vm, memory, bus, mut slots, vcpus } = parts;
+    slots.plug_told(config)?;
+    for subscriber in slots.take_served_by_main() {
+        event_loop.add(subscriber);
     }
-
+    let threads = Some(vcpu::start(vcpus, &bus, &ending)?);
+    tracing::debug!(?origin, "vCPUs started");
+    let memory_mib = config.memory_mib;
+    let machine =
+        Machine { kvm, vm, memory, memory_mib, bus, slots, threads, ending: Arc::clone(&ending), origin };
+    let machine = Arc::new(Mutex::new(machine));
     if let Some(fd) = config.control_fd {
-        event_loop.add(Arc::new(Mutex::new(Control::inherited(fd, slots)?)));
+        event_loop.add(Arc::new(Mutex::new(Control::inherited(fd, Arc::clone(&machine))?)));
     }
-    let threads = vcpu::start(vcpus, &bus, &ending)?;
-    tracing::debug!("vCPUs started");
     let exit = loop {
         if let Some(exit) = ending.get() {
             break exit.clone();
@@ -188,10 +220,46 @@ fn build_and_run(config: &VmConfig) -> Result<VmExit, MachineError> {
         event_loop.turn()?;
     };
     tracing::debug!(?exit, "ended");
-    if !threads.stop(STOP_PATIENCE) {
+    let threads = machine.lock().unwrap_or_else(PoisonError::into_inner).threads.take();
+    if let Some(Stopped::Some) = threads.map(|threads| threads.stop(STOP_PATIENCE)) {
         tracing::warn!("a vCPU is held up by a device and left behind");
     }
     Ok(exit)
+}
+
+/// A VM that is ready to run, without the devices that the guest is told of.
+struct Parts {
+    vm: Arc<VmFd>,
+    memory: Arc<GuestRam>,
+    bus: Arc<Bus>,
+    slots: Slots,
+    vcpus: Vec<Vcpu>,
+}
+
+impl Parts {
+    /// A VM with memory and nothing else.
+    fn new(kvm: &Kvm, config: &VmConfig, memory: GuestRam) -> Result<Self, MachineError> {
+        let memory = Arc::new(memory);
+        let vm = Arc::new(vm::create(kvm, &memory)?);
+        tracing::debug!("VM made");
+        let bus = Arc::new(Bus::new(Ports::new(Console::new(&config.console)?)));
+        let slots = Slots::new(Arc::clone(&vm), Arc::clone(&memory), Arc::clone(&bus));
+        Ok(Self { vm, memory, bus, slots, vcpus: Vec::new() })
+    }
+}
+
+/// A VM that runs. Belongs to the main thread.
+struct Machine {
+    kvm: Kvm,
+    vm: Arc<VmFd>,
+    memory: Arc<GuestRam>,
+    memory_mib: u32,
+    bus: Arc<Bus>,
+    slots: Slots,
+    /// Absent while the vCPUs stand still.
+    threads: Option<VcpuThreads>,
+    ending: Arc<Ending>,
+    origin: Origin,
 }
 
 /// Wakes the main event loop when the VM has ended.

@@ -4,14 +4,16 @@
 //!   empty ──plug: KVM wired, transport on the bus──> filled ──unplug: transport off the bus, KVM unwired, thread ended──> empty
 //! ```
 //!
-//! A slot is a place in the guest's address space with an interrupt line of its own ([`Place`]). The devices of the
-//! configuration fill the first ones before the guest starts, and are named on its command line; further ones come and go on
-//! request ([`super::control`]).
+//! A slot is a place in the guest's address space with an interrupt line of its own ([`Place`]). Every VM has vsock, entropy
+//! and a balloon in the first ones, whose places are on the kernel's command line. The other devices of the configuration come
+//! after them; the host tells the guest of those when it has started, so a VM that goes on from a template can have others
+//! than the one that was saved. Further ones come and go on request ([`super::control`]).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holm_protocol::vm_config::{NetworkDevice, VmConfig};
+use holm_protocol::vm_config::{FIRST_TOLD_SLOT, NetworkDevice, VmConfig};
+use holm_protocol::vm_control::DevicePlace;
 use kvm_ioctls::{IoEventAddress, VmFd};
 
 use super::MachineError;
@@ -19,15 +21,22 @@ use super::vm::failed;
 use crate::devices::bus::Bus;
 use crate::devices::virtio::balloon::Balloon;
 use crate::devices::virtio::block::Block;
+use crate::devices::virtio::device::VirtioDevice;
 use crate::devices::virtio::fs::Fs;
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::mmio::{Place, SharedDevice, Transport};
 use crate::devices::virtio::net::{Net, NetError, Tap};
 use crate::devices::virtio::rng::Rng;
+use crate::devices::virtio::saved_device::{DeviceState, SavedDevice};
 use crate::devices::virtio::vsock::Vsock;
-use crate::event_loop::{self, EventLoop, Served};
+use crate::event_loop::{self, Served, Subscriber};
 use crate::layout::MAX_VIRTIO_DEVICES;
 use crate::memory::GuestRam;
+
+const VSOCK_SLOT: usize = 0;
+const RNG_SLOT: usize = 1;
+const BALLOON_SLOT: usize = 2;
+const FIRST_TOLD: usize = FIRST_TOLD_SLOT as usize;
 
 /// All slots of a VM. Belongs to the main thread.
 pub(super) struct Slots {
@@ -36,6 +45,8 @@ pub(super) struct Slots {
     bus: Arc<Bus>,
     /// What is known of the devices; those of the main thread's event loop stay for ever.
     filled: Vec<Option<Plugged>>,
+    /// What the main thread's event loop has to serve.
+    main: Vec<Subscriber>,
     /// Whether the disks' rates hold no more.
     lifted: Arc<AtomicBool>,
 }
@@ -55,43 +66,90 @@ pub enum SlotError {
     /// There is nothing that can be taken away.
     #[error("slot {0} has no device that can be removed")]
     NotRemovable(u32),
+    /// The guest uses more than what every VM has.
+    #[error("the guest already uses the device in slot {0}")]
+    InUse(usize),
+    /// A VM without one of the devices that every saved VM has.
+    #[error("there is nothing to save in slot {0}")]
+    NotSaved(usize),
+    /// A saved VM has other devices than every VM.
+    #[error("the saved devices are not those that every VM has")]
+    Foreign,
 }
 
 impl Slots {
     pub(super) fn new(vm: Arc<VmFd>, memory: Arc<GuestRam>, bus: Arc<Bus>) -> Self {
         let filled = (0..MAX_VIRTIO_DEVICES).map(|_| None).collect();
-        Self { vm, memory, bus, filled, lifted: Arc::default() }
+        Self { vm, memory, bus, filled, main: Vec::new(), lifted: Arc::default() }
     }
 
-    /// Plugs in the disks in their order, the shares, the networks in their order, vsock, the entropy device, and the
-    /// balloon ([`VmConfig::network_slot`] counts on it).
-    pub(super) fn plug_all(
+    /// Plugs in what every VM has, as it was saved or new.
+    pub(super) fn plug_fixed(
         &mut self,
         config: &VmConfig,
-        main_loop: &mut EventLoop,
+        saved: Option<&[SavedDevice]>,
     ) -> Result<(), MachineError> {
+        let [vsock, rng, balloon] = match saved {
+            None => [None; 3],
+            Some([vsock, rng, balloon]) => [Some(vsock), Some(rng), Some(balloon)],
+            Some(_) => return Err(SlotError::Foreign.into()),
+        };
+        if let Some(config) = &config.vsock {
+            let device = match vsock.map(|saved| &saved.device) {
+                None => Vsock::new(config)?,
+                Some(DeviceState::Vsock(state)) => Vsock::restore(config, state)?,
+                Some(_) => return Err(SlotError::Foreign.into()),
+            };
+            self.plug_served_by_main(VSOCK_SLOT, device, vsock)?;
+        }
+        // All that was saved of these two are their queues.
+        self.plug_served_by_main(RNG_SLOT, Rng::new()?, rng)?;
+        self.plug_served_by_main(BALLOON_SLOT, Balloon::new()?, balloon)
+    }
+
+    fn plug_served_by_main(
+        &mut self,
+        slot: usize,
+        device: impl VirtioDevice + 'static,
+        saved: Option<&SavedDevice>,
+    ) -> Result<(), MachineError> {
+        let device = Arc::new(Mutex::new(device));
+        self.plug(slot, device.clone(), saved, None)?;
+        self.main.push(device);
+        Ok(())
+    }
+
+    /// Plugs in the configuration's disks, its shares, and its networks, in this order ([`VmConfig::network_slot`] counts on
+    /// it).
+    pub(super) fn plug_told(&mut self, config: &VmConfig) -> Result<(), MachineError> {
         for disk in &config.disks {
             let device = Arc::new(Mutex::new(Block::new(disk, &self.lifted)?));
-            self.plug(device, Some(format!("disk-{}", disk.id)))?;
+            self.plug_free(device, format!("disk-{}", disk.id))?;
         }
         if !config.shares.is_empty() {
-            self.plug(Arc::new(Mutex::new(Fs::new(&config.shares)?)), Some("shares".to_owned()))?;
+            self.plug_free(Arc::new(Mutex::new(Fs::new(&config.shares)?)), "shares".to_owned())?;
         }
         for network in &config.networks {
             self.plug_network(Tap::inherited(network.tap_fd).map_err(NetError::from)?, &network.device)?;
         }
-        if let Some(vsock) = &config.vsock {
-            let device = Arc::new(Mutex::new(Vsock::new(vsock)?));
-            self.plug(device.clone(), None)?;
-            main_loop.add(device);
-        }
-        let rng = Arc::new(Mutex::new(Rng::new()?));
-        self.plug(rng.clone(), None)?;
-        main_loop.add(rng);
-        let balloon = Arc::new(Mutex::new(Balloon::new()?));
-        self.plug(balloon.clone(), None)?;
-        main_loop.add(balloon);
         Ok(())
+    }
+
+    /// What the main thread has to serve, once.
+    pub(super) fn take_served_by_main(&mut self) -> Vec<Subscriber> {
+        std::mem::take(&mut self.main)
+    }
+
+    /// What every VM has, at rest: the vCPUs stand still, and the main thread does nothing else.
+    pub(super) fn saved(&self) -> Result<Vec<SavedDevice>, SlotError> {
+        for slot in FIRST_TOLD..self.filled.len() {
+            if self.bus.inspect(slot, Transport::is_used) == Some(true) {
+                return Err(SlotError::InUse(slot));
+            }
+        }
+        let saved =
+            |slot| self.bus.inspect(slot, Transport::saved).flatten().ok_or(SlotError::NotSaved(slot));
+        (0..FIRST_TOLD).map(saved).collect()
     }
 
     /// Lets the disks be as fast as they can from now on.
@@ -99,17 +157,17 @@ impl Slots {
         self.lifted.store(true, Ordering::Relaxed);
     }
 
-    /// Where devices are, in the order of their slots.
-    pub(super) fn places(&self) -> Vec<Place> {
-        let filled = (0..).zip(&self.filled).filter(|(_, plugged)| plugged.is_some());
-        filled.map(|(slot, _)| Place::nth(slot)).collect()
+    /// Where the devices are that every VM has.
+    pub(super) fn fixed_places(&self) -> Vec<DevicePlace> {
+        let filled = (0..FIRST_TOLD_SLOT).zip(&self.filled).filter(|(_, plugged)| plugged.is_some());
+        filled.map(|(slot, _)| DevicePlace::of_slot(slot)).collect()
     }
 
     /// Plugs in a network device; its slot.
     pub(super) fn plug_network(&mut self, tap: Tap, device: &NetworkDevice) -> Result<usize, MachineError> {
-        let slot = self.free()?;
         let device = Net::new(tap, device)?;
-        self.plug(Arc::new(Mutex::new(device)), Some(format!("net-{slot}")))
+        let name = format!("net-{}", self.free()?);
+        self.plug_free(Arc::new(Mutex::new(device)), name)
     }
 
     /// Takes away the device in a slot: nothing of it is open or touches the guest's memory afterwards.
@@ -133,16 +191,32 @@ impl Slots {
     }
 
     fn free(&self) -> Result<usize, SlotError> {
-        self.filled.iter().position(Option::is_none).ok_or(SlotError::Full)
+        let told = self.filled.iter().enumerate().skip(FIRST_TOLD);
+        told.into_iter().find(|(_, plugged)| plugged.is_none()).map(|(slot, _)| slot).ok_or(SlotError::Full)
     }
 
-    /// Fills the first free slot; with a thread of this name to serve the device, or without.
-    fn plug(&mut self, device: SharedDevice, thread: Option<String>) -> Result<usize, MachineError> {
+    /// Fills the first free slot with a device and a thread of this name to serve it; which it is.
+    fn plug_free(&mut self, device: SharedDevice, thread: String) -> Result<usize, MachineError> {
         let slot = self.free()?;
+        self.plug(slot, device, None, Some(thread))?;
+        Ok(slot)
+    }
+
+    /// Fills a slot; with a thread of this name to serve the device, or without.
+    fn plug(
+        &mut self,
+        slot: usize,
+        device: SharedDevice,
+        saved: Option<&SavedDevice>,
+        thread: Option<String>,
+    ) -> Result<(), MachineError> {
         let place = Place::nth(slot);
         let interrupt = Interrupt::new().map_err(MachineError::Event)?;
-        let transport = Transport::new(Arc::clone(&device), Arc::clone(&self.memory), interrupt)
-            .map_err(MachineError::Event)?;
+        let (shared, memory) = (Arc::clone(&device), Arc::clone(&self.memory));
+        let transport = match saved {
+            None => Transport::new(shared, memory, interrupt).map_err(MachineError::Event)?,
+            Some(saved) => Transport::restored(shared, memory, interrupt, saved)?,
+        };
         if let Err(error) = self.wire(&transport, place) {
             unwire(&self.vm, &transport, place);
             return Err(error);
@@ -158,7 +232,7 @@ impl Slots {
         if let Some(filled) = self.filled.get_mut(slot) {
             *filled = Some(Plugged { device, served });
         }
-        Ok(slot)
+        Ok(())
     }
 
     fn wire(&self, transport: &Transport, place: Place) -> Result<(), MachineError> {

@@ -2,13 +2,17 @@
 #![allow(unsafe_code)] // KVM_SET_USER_MEMORY_REGION
 
 use kvm_bindings::{
-    CpuId, KVM_CAP_PMU_CAPABILITY, KVM_MAX_CPUID_ENTRIES, KVM_PMU_CAP_DISABLE, kvm_enable_cap,
+    CpuId, KVM_CAP_PMU_CAPABILITY, KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE,
+    KVM_MAX_CPUID_ENTRIES, KVM_PMU_CAP_DISABLE, kvm_clock_data, kvm_enable_cap, kvm_irqchip,
     kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Kvm, VmFd};
 
 use crate::layout;
 use crate::memory::{Address, GuestMemory, GuestMemoryRegion, GuestRam};
+use crate::template::VmState;
+
+const INTERRUPT_CONTROLLERS: [u32; 3] = [KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQCHIP_IOAPIC];
 
 /// KVM refuses.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +63,32 @@ fn disable_performance_counters(vm: &VmFd) -> Result<(), VmError> {
         vm.enable_cap(&capability).map_err(failed("disable performance counters"))?;
     }
     Ok(())
+}
+
+/// What KVM keeps beside vCPUs and memory. The vCPUs stand still.
+///
+/// # Errors
+/// KVM refuses.
+pub(super) fn state(vm: &VmFd) -> Result<VmState, VmError> {
+    let clock = vm.get_clock().map_err(failed("read its clock"))?;
+    let mut interrupt_controllers =
+        INTERRUPT_CONTROLLERS.map(|chip_id| kvm_irqchip { chip_id, ..Default::default() });
+    for chip in &mut interrupt_controllers {
+        vm.get_irqchip(chip).map_err(failed("read its interrupt controllers"))?;
+    }
+    Ok(VmState { interrupt_controllers, clock })
+}
+
+/// Lets a VM, whose vCPUs are there, go on as `state` says. Its clock goes on from where it stood.
+///
+/// # Errors
+/// KVM refuses.
+pub(super) fn restore(vm: &VmFd, state: &VmState) -> Result<(), VmError> {
+    for chip in &state.interrupt_controllers {
+        vm.set_irqchip(chip).map_err(failed("set its interrupt controllers"))?;
+    }
+    let clock = kvm_clock_data { clock: state.clock.clock, ..Default::default() };
+    vm.set_clock(&clock).map_err(failed("set its clock"))
 }
 
 /// What KVM can offer of CPUID.

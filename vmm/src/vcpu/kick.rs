@@ -11,6 +11,8 @@ use kvm_bindings::kvm_run;
 use kvm_ioctls::VcpuFd;
 use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
 
+use super::Vcpu;
+
 thread_local! {
     /// This thread's vCPU's shared page, while it has one. Const-initialised and without a destructor, so a handler may
     /// use it.
@@ -37,24 +39,41 @@ pub(super) fn install_handler() -> Result<(), vmm_sys_util::errno::Error> {
 
 /// A vCPU on the thread that runs it.
 pub(super) struct Kickable {
-    fd: VcpuFd,
+    /// Before the vCPU, so that it is undone before the page is unmapped.
+    _tie: Tie,
+    vcpu: Vcpu,
 }
+
+/// Undone when the vCPU leaves the thread.
+struct Tie;
 
 impl Kickable {
     /// Ties the vCPU to this thread: from here on the signal ends its `KVM_RUN`.
-    pub(super) fn new(mut fd: VcpuFd) -> Self {
-        RUN_PAGE.set(ptr::from_mut(fd.get_kvm_run()));
-        Self { fd }
+    pub(super) fn new(mut vcpu: Vcpu) -> Self {
+        RUN_PAGE.set(ptr::from_mut(vcpu.fd.get_kvm_run()));
+        Self { _tie: Tie, vcpu }
     }
 
     pub(super) fn fd(&mut self) -> &mut VcpuFd {
-        &mut self.fd
+        &mut self.vcpu.fd
+    }
+
+    pub(super) fn id(&self) -> u8 {
+        self.vcpu.id
+    }
+
+    /// The vCPU, for another thread.
+    pub(super) fn untie(self) -> Vcpu {
+        let Self { _tie: tie, mut vcpu } = self;
+        drop(tie);
+        // A kick that came meanwhile was for this thread.
+        vcpu.fd.set_kvm_immediate_exit(0);
+        vcpu
     }
 }
 
-impl Drop for Kickable {
+impl Drop for Tie {
     fn drop(&mut self) {
-        // Before the page is unmapped with `fd`.
         RUN_PAGE.set(ptr::null_mut());
     }
 }

@@ -1,6 +1,7 @@
 //! Virtual CPUs.
 //!
 //! - `registers`: the state in which the boot vCPU starts.
+//! - `state`: all of a vCPU, for templates.
 //! - `run`: the loop around `KVM_RUN`.
 //! - `kick`: how another thread gets a vCPU out of `KVM_RUN`.
 //! - `threads`: one thread per vCPU, started and stopped together.
@@ -10,16 +11,18 @@
 mod kick;
 mod registers;
 mod run;
+mod state;
 mod threads;
 
-use kvm_bindings::CpuId;
+use kvm_bindings::{CpuId, kvm_cpuid_entry2};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::boot::cpuid;
 use crate::memory::GuestAddress;
 
 pub use registers::flat_32_bit;
-pub use threads::{VcpuThreads, start};
+pub use state::{VcpuState, msr_indices};
+pub use threads::{Stopped, VcpuThreads, start};
 
 /// A vCPU cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,7 @@ pub enum VcpuError {
 pub struct Vcpu {
     fd: VcpuFd,
     id: u8,
+    cpuid: Vec<kvm_cpuid_entry2>,
 }
 
 impl Vcpu {
@@ -64,12 +68,17 @@ impl Vcpu {
     /// KVM refuses.
     pub fn new(vm: &VmFd, id: u8, count: u8, supported: &CpuId) -> Result<Self, VcpuError> {
         let failed = |action| move |source| VcpuError::Kvm { id, action, source };
+        let vcpu = Self::with_cpuid(vm, id, cpuid::entries(supported, cpuid::Vcpu { id, count }))?;
+        registers::enable_state_components(&vcpu.fd, &vcpu.cpuid).map_err(failed("set XCR0"))?;
+        Ok(vcpu)
+    }
+
+    fn with_cpuid(vm: &VmFd, id: u8, cpuid: Vec<kvm_cpuid_entry2>) -> Result<Self, VcpuError> {
+        let failed = |action| move |source| VcpuError::Kvm { id, action, source };
         let fd = vm.create_vcpu(id.into()).map_err(failed("create it"))?;
-        let entries = cpuid::entries(supported, cpuid::Vcpu { id, count });
-        let entries = CpuId::from_entries(&entries).map_err(|_| VcpuError::Cpuid(id))?;
+        let entries = CpuId::from_entries(&cpuid).map_err(|_| VcpuError::Cpuid(id))?;
         fd.set_cpuid2(&entries).map_err(failed("set its CPUID"))?;
-        registers::enable_state_components(&fd, &entries).map_err(failed("set XCR0"))?;
-        Ok(Self { fd, id })
+        Ok(Self { fd, id, cpuid })
     }
 
     /// Makes this the boot vCPU, starting at the kernel's 64-bit entry point.

@@ -1,6 +1,6 @@
 //! vCPUs' first states: the kernel's entry in 64-bit mode, and the 32-bit mode without paging in which the probe runs.
 
-use kvm_bindings::{CpuId, kvm_regs, kvm_segment, kvm_sregs, kvm_xcr, kvm_xcrs};
+use kvm_bindings::{kvm_cpuid_entry2, kvm_regs, kvm_segment, kvm_sregs, kvm_xcr, kvm_xcrs};
 use kvm_ioctls::VcpuFd;
 
 use crate::boot::page_tables::GDT_LIMIT;
@@ -40,9 +40,12 @@ pub(super) fn set_64_bit(fd: &VcpuFd, entry: GuestAddress) -> Result<(), kvm_ioc
 /// Enables every state component that CPUID offers in XCR0, as Linux does first thing on each CPU. On hardware this changes
 /// nothing; where SVM is emulated without an XSETBV intercept (QEMU's TCG), KVM would never learn what the guest enabled
 /// and take it away again at the next entry.
-pub(super) fn enable_state_components(fd: &VcpuFd, cpuid: &CpuId) -> Result<(), kvm_ioctls::Error> {
+pub(super) fn enable_state_components(
+    fd: &VcpuFd,
+    cpuid: &[kvm_cpuid_entry2],
+) -> Result<(), kvm_ioctls::Error> {
     const STATE_COMPONENTS: u32 = 0xd;
-    let leaf = cpuid.as_slice().iter().find(|e| (e.function, e.index) == (STATE_COMPONENTS, 0));
+    let leaf = cpuid.iter().find(|e| (e.function, e.index) == (STATE_COMPONENTS, 0));
     let offered = leaf.map_or(0, |e| u64::from(e.eax) | u64::from(e.edx) << 32);
     if offered == 0 {
         return Ok(());

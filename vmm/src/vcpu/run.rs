@@ -9,7 +9,8 @@ use super::kick::Kickable;
 use crate::devices::bus::Bus;
 
 /// Runs the guest until it ends, or until `stop` is set and the vCPU kicked (then `None`).
-pub(super) fn run(vcpu: &mut Kickable, id: u8, bus: &Bus, stop: &AtomicBool) -> Option<VmExit> {
+pub(super) fn run(vcpu: &mut Kickable, bus: &Bus, stop: &AtomicBool) -> Option<VmExit> {
+    let id = vcpu.id();
     while !stop.load(Ordering::Acquire) {
         if let Err(exit) = step(vcpu, id, bus) {
             return Some(exit);

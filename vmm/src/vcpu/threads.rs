@@ -14,14 +14,24 @@ use crate::devices::bus::Bus;
 use crate::ending::Ending;
 use crate::thread;
 
-/// All vCPU threads of a VM.
+/// All vCPUs of a VM, running.
 #[derive(Debug)]
 pub struct VcpuThreads {
-    handles: Vec<JoinHandle<()>>,
+    /// Each gives its vCPU back when it was stopped; none does that ended the VM.
+    handles: Vec<JoinHandle<Option<Vcpu>>>,
     stop: Arc<AtomicBool>,
 }
 
-/// Starts all vCPUs. The first one that ends the VM reports how.
+/// What came of stopping.
+#[derive(Debug)]
+pub enum Stopped {
+    /// No guest instruction runs any more. These can be started again, unless the VM has ended: then some are missing.
+    All(Vec<Vcpu>),
+    /// One is held up by a device (a disk that does not answer) and was left behind.
+    Some,
+}
+
+/// Starts vCPUs. The first one that ends the VM reports how.
 ///
 /// # Errors
 /// The handler cannot be installed or a thread not be started; those that were run until the process ends.
@@ -29,11 +39,17 @@ pub fn start(vcpus: Vec<Vcpu>, bus: &Arc<Bus>, ending: &Arc<Ending>) -> Result<V
     kick::install_handler().map_err(VcpuError::Handler)?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut handles = Vec::with_capacity(vcpus.len());
-    for Vcpu { fd, id } in vcpus {
+    for vcpu in vcpus {
+        let id = vcpu.id;
         let (bus, ending, stop) = (Arc::clone(bus), Arc::clone(ending), Arc::clone(&stop));
         let body = move || {
-            if let Some(exit) = run(&mut Kickable::new(fd), id, &bus, &stop) {
-                ending.report(exit);
+            let mut vcpu = Kickable::new(vcpu);
+            match run(&mut vcpu, &bus, &stop) {
+                Some(exit) => {
+                    ending.report(exit);
+                    None
+                }
+                None => Some(vcpu.untie()),
             }
         };
         let thread = thread::spawn(format!("vcpu{id}"), body);
@@ -43,25 +59,25 @@ pub fn start(vcpus: Vec<Vcpu>, bus: &Arc<Bus>, ending: &Arc<Ending>) -> Result<V
 }
 
 impl VcpuThreads {
-    /// Stops all vCPUs: no guest instruction runs after it returns true. One that is held up in a device (a disk that
-    /// does not answer) is given `patience`; then it is left behind.
-    pub fn stop(self, patience: Duration) -> bool {
+    /// Stops all vCPUs. One that is held up is given `patience`.
+    pub fn stop(self, patience: Duration) -> Stopped {
         self.stop.store(true, Ordering::Release);
         for handle in &self.handles {
             // Fails only for a thread that has ended.
             let _ = handle.kill(kick::signal());
         }
         let deadline = Instant::now() + patience;
+        let mut vcpus = Vec::with_capacity(self.handles.len());
         for handle in self.handles {
             while !handle.is_finished() {
                 if Instant::now() >= deadline {
-                    return false;
+                    return Stopped::Some;
                 }
                 std::thread::sleep(Duration::from_micros(50));
             }
             // A thread that panicked has ended, too.
-            let _ = handle.join();
+            vcpus.extend(handle.join().ok().flatten());
         }
-        true
+        Stopped::All(vcpus)
     }
 }

@@ -129,6 +129,8 @@ pub struct Settings {
     /// `--vm-cpus`: the VM has at least as many virtual CPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vm_cpus: Option<u8>,
+    /// Whether its VM boots, template or not.
+    pub cold: bool,
     /// `--device-read-bps` and the like.
     #[serde(skip_serializing_if = "DeviceRates::is_empty")]
     pub device_rates: DeviceRates,

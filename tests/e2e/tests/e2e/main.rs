@@ -22,6 +22,7 @@ mod registry;
 mod run;
 mod states;
 mod stdio;
+mod templates;
 mod terminal;
 mod transfers;
 mod trees;

@@ -33,6 +33,7 @@ use virtio_queue::Queue;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::interrupt::Interrupt;
+use super::saved_device::DeviceState;
 use crate::memory::GuestRam;
 
 /// A virtio device behind a transport.
@@ -64,6 +65,11 @@ pub trait VirtioDevice: MutEventSubscriber + Send {
     /// # Errors
     /// [`ActivateError`] puts the device into the needs-reset state; `reset` still follows before the next `activate`.
     fn activate(&mut self, activation: Activation) -> Result<(), ActivateError>;
+
+    /// What a snapshot keeps; `None` for devices that come only after a VM went on from one.
+    fn saved(&self) -> Option<DeviceState> {
+        None
+    }
 
     /// Back to the state before `activate`: drops queues, memory and interrupt; nothing of the guest is touched after
     /// it returns. May be called in any state.

@@ -7,12 +7,24 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde::{Deserialize, Serialize};
 use vmm_sys_util::eventfd::EventFd;
 
 /// InterruptStatus bit 0: the device used a buffer.
 pub const INTERRUPT_USED_BUFFER: u32 = 1;
 /// InterruptStatus bit 1: the configuration, or the needs-reset bit, changed.
 pub const INTERRUPT_CONFIGURATION: u32 = 2;
+
+/// What a snapshot keeps of an [`Interrupt`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterruptState {
+    /// Bits that the driver has not acknowledged.
+    pub pending: u32,
+    /// Whether the device has given up.
+    pub is_reset_needed: bool,
+    /// Changes of the configuration space so far.
+    pub generation: u32,
+}
 
 /// Raises one device's interrupt line. Clones share the line.
 #[derive(Clone, Debug)]
@@ -95,6 +107,25 @@ impl Interrupt {
         self.line.needs_reset.store(0, Ordering::SeqCst);
     }
 
+    /// What a snapshot keeps.
+    #[must_use]
+    pub fn state(&self) -> InterruptState {
+        InterruptState {
+            pending: self.pending(),
+            is_reset_needed: self.is_reset_needed(),
+            generation: self.generation(),
+        }
+    }
+
+    /// Goes on as `state` says. What the driver has not acknowledged is raised again: the edge may have been on its way.
+    pub fn restore(&self, state: InterruptState) {
+        self.line.needs_reset.store(state.is_reset_needed.into(), Ordering::SeqCst);
+        self.line.generation.store(state.generation, Ordering::SeqCst);
+        if state.pending != 0 {
+            self.raise(state.pending);
+        }
+    }
+
     /// The event that KVM injects; tests read it to see an interrupt.
     #[must_use]
     pub fn irqfd(&self) -> &EventFd {
@@ -122,6 +153,19 @@ mod tests {
         interrupt.acknowledge(INTERRUPT_USED_BUFFER);
         assert_eq!(interrupt.pending(), INTERRUPT_CONFIGURATION);
         assert_eq!(interrupt.generation(), 1);
+    }
+
+    #[test]
+    fn what_was_not_acknowledged_is_raised_again() {
+        let before = Interrupt::new().unwrap();
+        before.configuration_changed();
+        let after = Interrupt::new().unwrap();
+        after.restore(before.state());
+        assert_eq!(after.state(), before.state());
+        assert_eq!(after.irqfd().read().unwrap(), 1);
+        let quiet = Interrupt::new().unwrap();
+        quiet.restore(InterruptState::default());
+        assert!(quiet.irqfd().read().is_err());
     }
 
     #[test]

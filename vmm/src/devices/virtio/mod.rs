@@ -13,6 +13,7 @@ pub mod mmio;
 pub mod net;
 pub mod ring;
 pub mod rng;
+pub mod saved_device;
 pub mod saved_queue;
 pub mod serve;
 pub mod vsock;

@@ -13,6 +13,7 @@ use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::kicks;
 use crate::devices::virtio::ring::{Chain, RING_FEATURES, RingError, buffers};
+use crate::devices::virtio::saved_device::DeviceState;
 use crate::devices::virtio::saved_queue::SavedQueue;
 use crate::devices::virtio::serve::{Round, serve};
 use crate::memory::{self, GuestRam};
@@ -127,6 +128,10 @@ impl VirtioDevice for Balloon {
         }
         self.active = Some(Active { memory, queues, interrupt });
         Ok(())
+    }
+
+    fn saved(&self) -> Option<DeviceState> {
+        Some(DeviceState::Balloon(self.state()))
     }
 
     fn reset(&mut self) {

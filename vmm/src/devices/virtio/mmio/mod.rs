@@ -17,7 +17,9 @@ mod transport;
 mod tests;
 
 pub use state::{QueueSetup, TransportState};
-pub use transport::{SharedDevice, Transport};
+pub use transport::{RestoreError, SharedDevice, Transport};
+
+use holm_protocol::vm_control::DevicePlace;
 
 use crate::layout;
 
@@ -34,11 +36,9 @@ impl Place {
     /// The place of the `index`th device; there are [`layout::MAX_VIRTIO_DEVICES`].
     #[must_use]
     pub fn nth(index: usize) -> Self {
-        let index = u32::try_from(index.min(layout::MAX_VIRTIO_DEVICES - 1)).unwrap_or(0);
-        Self {
-            address: layout::VIRTIO_MMIO_BASE + u64::from(index) * layout::VIRTIO_MMIO_STRIDE,
-            gsi: layout::FIRST_VIRTIO_GSI + index,
-        }
+        let slot = u32::try_from(index.min(layout::MAX_VIRTIO_DEVICES - 1)).unwrap_or(0);
+        let DevicePlace { address, gsi, .. } = DevicePlace::of_slot(slot);
+        Self { address, gsi }
     }
 
     /// The QueueNotify register, which KVM watches.

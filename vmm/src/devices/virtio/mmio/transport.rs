@@ -10,12 +10,27 @@ use vmm_sys_util::eventfd::EventFd;
 use super::register::{self, Area, Register};
 use super::state::{QueueSetup, TransportState};
 use super::status::{NEEDS_RESET, Status, Step};
-use crate::devices::virtio::device::{Activation, VirtioDevice};
+use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
+use crate::devices::virtio::saved_device::SavedDevice;
 use crate::memory::GuestRam;
 
 /// A device as its transport and its event loop share it.
 pub type SharedDevice = Arc<Mutex<dyn VirtioDevice>>;
+
+/// Why a saved device cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The process is out of file descriptors.
+    #[error("cannot make an event")]
+    Event(#[from] std::io::Error),
+    /// Other queues than the device has, or outside of memory.
+    #[error("the queues of the saved device of type {0} are not its own")]
+    Queues(u32),
+    /// The device refuses.
+    #[error("the saved device of type {0} does not go on")]
+    Device(u32, #[source] ActivateError),
+}
 
 /// One device's register window. Used under a lock by the vCPU threads.
 pub struct Transport {
@@ -43,6 +58,52 @@ impl Transport {
         };
         let state = TransportState::new(&max_sizes);
         Ok(Self { device, memory, interrupt, state, device_type, features, max_sizes, kicks })
+    }
+
+    /// A transport in front of `device` that goes on as it was saved; the device's own state was restored before.
+    ///
+    /// # Errors
+    /// What was saved is not this device's.
+    pub fn restored(
+        device: SharedDevice,
+        memory: Arc<GuestRam>,
+        interrupt: Interrupt,
+        saved: &SavedDevice,
+    ) -> Result<Self, RestoreError> {
+        let mut transport = Self::new(device, memory, interrupt)?;
+        let device_type = transport.device_type;
+        let queues = saved.device.queues();
+        let count = transport.max_sizes.len();
+        if saved.transport.queues.len() != count || !(queues.is_empty() || queues.len() == count) {
+            return Err(RestoreError::Queues(device_type));
+        }
+        transport.state = saved.transport.clone();
+        transport.interrupt.restore(saved.interrupt);
+        if queues.is_empty() {
+            return Ok(transport);
+        }
+        let memory = transport.memory.as_ref();
+        let queues = queues.iter().zip(&transport.max_sizes).map(|(queue, &max_size)| {
+            let Some(saved) = queue else { return Queue::new(max_size).ok() };
+            let queue = Queue::try_from(saved).ok()?;
+            (saved.max_size == max_size && queue.is_valid(memory)).then_some(queue)
+        });
+        let queues = queues.collect::<Option<Vec<_>>>().ok_or(RestoreError::Queues(device_type))?;
+        transport.hand_over(queues).map_err(|error| RestoreError::Device(device_type, error))?;
+        Ok(transport)
+    }
+
+    /// The transport and the device as they are now; `None` for a device that is not saved.
+    #[must_use]
+    pub fn saved(&self) -> Option<SavedDevice> {
+        let device = lock(&self.device).saved()?;
+        Some(SavedDevice { transport: self.state.clone(), interrupt: self.interrupt.state(), device })
+    }
+
+    /// Whether a driver has touched the device.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.state.status != 0
     }
 
     /// One event per queue that KVM writes when the driver notifies the queue.
@@ -164,20 +225,24 @@ impl Transport {
             self.interrupt.needs_reset();
             return;
         };
-        let activation = Activation {
+        if let Err(error) = self.hand_over(queues) {
+            tracing::debug!(device_type = self.device_type, %error, "device refused its driver");
+            self.interrupt.needs_reset();
+        }
+    }
+
+    /// Gives the device its queues, and has it look for work in them.
+    fn hand_over(&self, queues: Vec<Queue>) -> Result<(), ActivateError> {
+        lock(&self.device).activate(Activation {
             memory: Arc::clone(&self.memory),
             queues,
             interrupt: self.interrupt.clone(),
             features: self.state.driver_features,
-        };
-        if let Err(error) = lock(&self.device).activate(activation) {
-            tracing::debug!(device_type = self.device_type, %error, "device refused its driver");
-            self.interrupt.needs_reset();
-            return;
-        }
+        })?;
         for kick in &self.kicks {
             let _ = kick.write(1);
         }
+        Ok(())
     }
 
     /// A queue as the device may use it; `None` if the driver wants one that cannot be.

@@ -14,6 +14,7 @@ use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::kicks;
 use crate::devices::virtio::ring::{Buffer, RING_FEATURES, RingError, buffers};
+use crate::devices::virtio::saved_device::DeviceState;
 use crate::devices::virtio::saved_queue::SavedQueue;
 use crate::devices::virtio::serve::{Round, serve};
 use crate::memory::{Bytes, GuestRam};
@@ -131,6 +132,10 @@ impl VirtioDevice for Rng {
             .ok_or(ActivateError::QueueNotReady(0))?;
         self.active = Some(Active { memory: activation.memory, queue, interrupt: activation.interrupt });
         Ok(())
+    }
+
+    fn saved(&self) -> Option<DeviceState> {
+        Some(DeviceState::Rng(self.state()))
     }
 
     fn reset(&mut self) {

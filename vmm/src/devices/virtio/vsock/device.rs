@@ -26,6 +26,7 @@ use super::state::VsockState;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::ring::{Chain, RING_FEATURES, RingError, next_chain};
+use crate::devices::virtio::saved_device::DeviceState;
 use crate::devices::virtio::saved_queue::SavedQueue;
 use crate::memory::GuestRam;
 
@@ -345,6 +346,10 @@ impl VirtioDevice for Vsock {
         let mut next = || rings.next().unwrap_or(Err(ActivateError::QueueNotReady(0)));
         self.active = Some(Active { memory, rx: next()?, tx: next()?, event: next()?, interrupt });
         Ok(())
+    }
+
+    fn saved(&self) -> Option<DeviceState> {
+        Some(DeviceState::Vsock(self.state()))
     }
 
     fn reset(&mut self) {

@@ -1,0 +1,33 @@
+//! `holm template ...`: saved VMs that starts go on from.
+
+mod ls;
+mod rm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+/// Manage templates, the saved VMs that starts go on from
+#[derive(Debug, Args)]
+pub(crate) struct TemplateGroup {
+    #[command(subcommand)]
+    verb: TemplateVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum TemplateVerb {
+    #[command(visible_alias = "list")]
+    Ls(ls::ListTemplates),
+    #[command(visible_alias = "remove")]
+    Rm(rm::RemoveTemplates),
+}
+
+impl TemplateGroup {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self.verb {
+            TemplateVerb::Ls(verb) => verb.run(),
+            TemplateVerb::Rm(verb) => verb.run(),
+        }
+    }
+}

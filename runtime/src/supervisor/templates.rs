@@ -1,0 +1,67 @@
+//! What a start does for the starts after it: it makes the template that it missed, or reports on the one that it used.
+
+use std::thread;
+
+use holm_protocol::vm_control::{DevicePlace, Origin};
+
+use super::run::Supervisor;
+use crate::sandbox::{AgentClient, ControlError, Start, VmmControl};
+use crate::template::{Template, TemplateKey, TemplateStore};
+
+impl Supervisor {
+    /// The devices that the guest has to be told of.
+    pub(super) fn told_devices(&self) -> Vec<DevicePlace> {
+        self.vm.sandbox.as_ref().map(|sandbox| sandbox.told.clone()).unwrap_or_default()
+    }
+
+    /// The agent has called and the guest knows of nothing that is the container's: now is the time to save it. Whatever
+    /// fails here, the container starts.
+    pub(super) fn settle_template(&self, agent: &AgentClient) {
+        let Some(sandbox) = &self.vm.sandbox else { return };
+        let store = TemplateStore::new(self.store.directories());
+        match &sandbox.start {
+            Start::Cold => {}
+            Start::First(key) => make(&store, key, agent, &sandbox.vmm.control),
+            Start::From(template) => {
+                let (control, template) = (sandbox.vmm.control.clone(), template.clone());
+                thread::spawn(move || judge(&store, &template, control.origin()));
+            }
+        }
+    }
+}
+
+fn make(store: &TemplateStore, key: &TemplateKey, agent: &AgentClient, control: &VmmControl) {
+    let draft = match store.begin(key.clone()) {
+        Ok(Some(draft)) => draft,
+        Ok(None) => return,
+        Err(error) => return tracing::warn!(error = &error as &dyn std::error::Error, "no template is made"),
+    };
+    if let Err(error) = agent.rehearse() {
+        return tracing::warn!(%error, "no template is made of a guest that does not answer");
+    }
+    if let Err(error) = control.save(&draft.state, &draft.memory) {
+        return tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the VM was not saved as a template"
+        );
+    }
+    if let Err(error) = draft.finish() {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the template is lost");
+    }
+}
+
+/// Draws the conclusions from what the VMM found of a template.
+fn judge(store: &TemplateStore, template: &Template, origin: Result<Origin, ControlError>) {
+    let done = match origin {
+        Ok(Origin::Template) if template.config.check_memory => store.note_checked(template),
+        Ok(Origin::TemplateRefused(why)) => {
+            tracing::warn!(why, "a template was of no use and is removed");
+            store.remove(&template.name)
+        }
+        // Who ended before it could say leaves it to the next.
+        Ok(Origin::Template | Origin::Boot) | Err(_) => Ok(()),
+    };
+    if let Err(error) = done {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a template is not noted or removed");
+    }
+}

@@ -1,0 +1,36 @@
+//! A VM that boots: a kernel in its memory, and the first vCPU before it.
+
+use holm_protocol::vm_config::VmConfig;
+use kvm_ioctls::Kvm;
+
+use super::{MachineError, Parts, vm};
+use crate::boot::{self, BootError};
+use crate::memory;
+use crate::probe;
+use crate::vcpu::Vcpu;
+
+/// Makes a VM that will boot.
+pub(super) fn boot(kvm: &Kvm, config: &VmConfig) -> Result<Parts, MachineError> {
+    probe::refuse_interpretation(kvm)?;
+    let mut parts = Parts::new(kvm, config, memory::allocate(config.memory_mib)?)?;
+    let memory = &parts.memory;
+    let kernel = boot::kernel::load(memory, &config.boot.kernel)?;
+    let initramfs = boot::initramfs::load(memory, &config.boot.initramfs, kernel.end)?;
+    tracing::debug!(?kernel, ?initramfs, "loaded");
+
+    parts.slots.plug_fixed(config, None)?;
+    let cmdline = boot::cmdline::assemble(config, &parts.slots.fixed_places());
+    boot::boot_params::write(memory, &cmdline, &initramfs)?;
+    boot::page_tables::write(memory).map_err(BootError::from)?;
+    boot::mptable::write(memory, config.vcpus)?;
+    tracing::debug!(cmdline, "ready to boot");
+
+    let supported = vm::supported_cpuid(kvm)?;
+    parts.vcpus = (0..config.vcpus)
+        .map(|id| Vcpu::new(&parts.vm, id, config.vcpus, &supported))
+        .collect::<Result<Vec<_>, _>>()?;
+    if let Some(boot_vcpu) = parts.vcpus.first() {
+        boot_vcpu.boot_at(kernel.entry)?;
+    }
+    Ok(parts)
+}

@@ -1,0 +1,221 @@
+//! The file of memory.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::FileExt;
+
+use sha2::{Digest, Sha256};
+
+use super::{MemoryFile, Run};
+use crate::memory::{self, Address, Bytes, GuestMemory, GuestMemoryRegion, GuestRam, PAGE_BYTES};
+
+/// So many bytes of zeroes between two runs are written rather than mapped around: each run is a mapping of its own.
+const SMALL_GAP_BYTES: u64 = 64 << 10;
+/// Linux's own limit of mappings is 65530.
+const MAX_RUNS: usize = 16 << 10;
+const PAGE: u64 = PAGE_BYTES as u64;
+/// Read or written at a time.
+const CHUNK_BYTES: usize = 1 << 20;
+/// What the kernel tells of each page (Linux Documentation/admin-guide/mm/pagemap.rst).
+const PAGEMAP_ENTRY_BYTES: usize = 8;
+/// The page is in memory, or in swap.
+const PAGEMAP_HELD: u64 = 3 << 62;
+
+/// Why memory cannot be saved or had back.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryFileError {
+    /// Reading or writing failed.
+    #[error("cannot {action}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What the host said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not as long as its runs, or they are not where memory is.
+    #[error("the file of memory does not fit its description")]
+    Shape,
+    /// Some bit of it changed.
+    #[error("the checksum of memory is wrong")]
+    Checksum,
+}
+
+fn failed(action: &'static str) -> impl Fn(io::Error) -> MemoryFileError {
+    move |source| MemoryFileError::Io { action, source }
+}
+
+/// Writes all memory that is not zero.
+///
+/// # Errors
+/// The host refuses.
+pub fn save(memory: &GuestRam, file: &File) -> Result<MemoryFile, MemoryFileError> {
+    let mut output = BufWriter::with_capacity(CHUNK_BYTES, file);
+    let mut sum = Sha256::new();
+    let runs = runs(memory)?;
+    let mut bytes = vec![0; CHUNK_BYTES];
+    for run in &runs {
+        let mut done = 0;
+        while done < run.length_bytes {
+            let count = usize::try_from(run.length_bytes - done).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+            let Some(chunk) = bytes.get_mut(..count) else { break };
+            let address = memory::GuestAddress(run.start + done);
+            memory.read_slice(chunk, address).map_err(|_| MemoryFileError::Shape)?;
+            output.write_all(chunk).map_err(failed("write memory"))?;
+            sum.update(&*chunk);
+            done += count as u64;
+        }
+    }
+    output.flush().map_err(failed("write memory"))?;
+    Ok(MemoryFile { runs, sha256: sum.finalize().into() })
+}
+
+/// Where memory is not zero, with small gaps closed.
+fn runs(memory: &GuestRam) -> Result<Vec<Run>, MemoryFileError> {
+    let pagemap = File::open("/proc/self/pagemap").map_err(failed("open the map of pages"))?;
+    let mut runs: Vec<Run> = Vec::new();
+    for region in memory.iter() {
+        let guest = region.start_addr().raw_value();
+        let first = region.as_ptr().addr() / PAGE_BYTES;
+        let mut page = vec![0; PAGE_BYTES];
+        let pages = usize::try_from(region.len() / PAGE).unwrap_or(0);
+        for (index, held) in held_pages(&pagemap, first, pages)?.into_iter().enumerate() {
+            let start = guest + index as u64 * PAGE;
+            if !held {
+                continue;
+            }
+            memory.read_slice(&mut page, memory::GuestAddress(start)).map_err(|_| MemoryFileError::Shape)?;
+            if page.iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            match runs.last_mut() {
+                // A run stays in its region: those are apart by more than a small gap.
+                Some(last) if start - (last.start + last.length_bytes) <= SMALL_GAP_BYTES => {
+                    last.length_bytes = start + PAGE - last.start;
+                }
+                _ => runs.push(Run { start, length_bytes: PAGE }),
+            }
+        }
+    }
+    if runs.len() > MAX_RUNS { Err(MemoryFileError::Shape) } else { Ok(runs) }
+}
+
+/// Which pages of this process hold anything, from the page of the number `first` on: asking for the others would fill them.
+fn held_pages(pagemap: &File, first: usize, pages: usize) -> Result<Vec<bool>, MemoryFileError> {
+    let mut held = Vec::with_capacity(pages);
+    let mut bytes = vec![0; CHUNK_BYTES];
+    while held.len() < pages {
+        let count = (pages - held.len()).min(CHUNK_BYTES / PAGEMAP_ENTRY_BYTES) * PAGEMAP_ENTRY_BYTES;
+        let Some(chunk) = bytes.get_mut(..count) else { break };
+        let offset = (first + held.len()) * PAGEMAP_ENTRY_BYTES;
+        pagemap.read_exact_at(chunk, offset as u64).map_err(failed("read the map of pages"))?;
+        let entries = chunk.as_chunks::<PAGEMAP_ENTRY_BYTES>().0.iter();
+        held.extend(entries.map(|entry| u64::from_le_bytes(*entry) & PAGEMAP_HELD != 0));
+    }
+    Ok(held)
+}
+
+/// Puts the file under memory that nobody has touched yet, copy-on-write.
+///
+/// # Errors
+/// The file is not what `described` says, or the host refuses.
+pub fn map(memory: &GuestRam, file: &File, described: &MemoryFile) -> Result<(), MemoryFileError> {
+    let length = file.metadata().map_err(failed("look at the file of memory"))?.len();
+    // What lies beyond the end of a file cannot be touched without being killed.
+    if described.length_bytes() != Some(length) || described.runs.len() > MAX_RUNS {
+        return Err(MemoryFileError::Shape);
+    }
+    let mut offset = 0;
+    for run in &described.runs {
+        if run.start % PAGE != 0 || run.length_bytes % PAGE != 0 || run.length_bytes == 0 {
+            return Err(MemoryFileError::Shape);
+        }
+        memory::map_file(memory, memory::GuestAddress(run.start), run.length_bytes, file, offset)
+            .map_err(failed("map memory"))?;
+        offset += run.length_bytes;
+    }
+    Ok(())
+}
+
+/// Reads the whole file and compares its checksum.
+///
+/// # Errors
+/// It is another, or the file cannot be read.
+pub fn verify(mut file: &File, described: &MemoryFile) -> Result<(), MemoryFileError> {
+    let mut sum = Sha256::new();
+    let mut bytes = vec![0; CHUNK_BYTES];
+    loop {
+        match file.read(&mut bytes).map_err(failed("read the file of memory"))? {
+            0 => break,
+            count => sum.update(bytes.get(..count).unwrap_or_default()),
+        }
+    }
+    if sum.finalize() == described.sha256 { Ok(()) } else { Err(MemoryFileError::Checksum) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::GuestAddress;
+
+    const FAR: u64 = 32 << 20;
+
+    fn saved() -> (File, MemoryFile) {
+        let memory = memory::allocate(64).unwrap();
+        memory.write_slice(b"one", GuestAddress(0x1ffe)).unwrap();
+        memory.write_slice(b"two", GuestAddress(0x8000)).unwrap();
+        memory.write_slice(&[0; 100], GuestAddress(0x9000)).unwrap();
+        memory.write_slice(b"three", GuestAddress(FAR + 4090)).unwrap();
+        let file = tempfile::tempfile().unwrap();
+        let described = save(&memory, &file).unwrap();
+        (file, described)
+    }
+
+    #[test]
+    fn memory_comes_back_and_what_is_written_stays_out_of_the_file() {
+        use std::io::Seek;
+        let (mut file, described) = saved();
+        let runs: Vec<_> = described.runs.iter().map(|run| (run.start, run.length_bytes)).collect();
+        assert_eq!(runs, [(0x1000, 0x8000), (FAR, 0x2000)]);
+        for _ in 0..2 {
+            let memory = memory::allocate(64).unwrap();
+            map(&memory, &file, &described).unwrap();
+            let mut found = [0; 5];
+            memory.read_slice(&mut found[..3], GuestAddress(0x1ffe)).unwrap();
+            assert_eq!(&found[..3], b"one");
+            memory.read_slice(&mut found, GuestAddress(FAR + 4090)).unwrap();
+            assert_eq!(&found, b"three");
+            memory.write_slice(&[0xff; 0x8000], GuestAddress(0x1000)).unwrap();
+        }
+        file.rewind().unwrap();
+        verify(&file, &described).unwrap();
+    }
+
+    #[test]
+    fn a_file_of_another_length_or_content_is_refused() {
+        use std::io::Seek;
+        let (mut file, described) = saved();
+        file.write_all_at(b"x", 77).unwrap();
+        file.rewind().unwrap();
+        assert!(matches!(verify(&file, &described), Err(MemoryFileError::Checksum)));
+        file.set_len(0x9000).unwrap();
+        let memory = memory::allocate(64).unwrap();
+        assert!(matches!(map(&memory, &file, &described), Err(MemoryFileError::Shape)));
+    }
+
+    #[test]
+    fn runs_outside_memory_are_refused() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(0x1000).unwrap();
+        let memory = memory::allocate(64).unwrap();
+        for (start, length_bytes) in
+            [(64 << 20, 0x1000), (u64::MAX - 0xfff, 0x1000), (0x10, 0x1000), (0, 0x1000)]
+        {
+            let described = MemoryFile { runs: vec![Run { start, length_bytes }], sha256: [0; 32] };
+            assert_eq!(map(&memory, &file, &described).is_ok(), start == 0, "{start:#x}");
+        }
+        let huge = [u64::MAX, 2].map(|length_bytes| Run { start: 0, length_bytes });
+        let described = MemoryFile { runs: huge.to_vec(), sha256: [0; 32] };
+        assert!(matches!(map(&memory, &file, &described), Err(MemoryFileError::Shape)));
+    }
+}
