@@ -322,7 +322,7 @@ fn m18_update_changes_restart_policy_and_limits_and_nothing_else() {
         ),
         "1073741824 -1 67108864 1500000000 512 9\n"
     );
-    assert_eq!(shown("{{.Vm.MemoryMiB}} {{.Vm.Vcpus}}"), "1088 2\n");
+    assert_eq!(shown("{{.Vm.MemoryMiB}} {{.Vm.Vcpus}}"), "1280 2\n");
     holm.ok(&["update", "--pids-limit", "-1", "-m", "32m", "--memory-reservation", "16m", "web"]);
     assert_eq!(
         shown("{{.HostConfig.PidsLimit}} {{.HostConfig.Memory}} {{.HostConfig.CpuShares}}"),

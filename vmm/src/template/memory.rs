@@ -165,7 +165,7 @@ mod tests {
         memory.write_slice(b"one", GuestAddress(0x1ffe)).unwrap();
         memory.write_slice(b"two", GuestAddress(0x8000)).unwrap();
         memory.write_slice(&[0; 100], GuestAddress(0x9000)).unwrap();
-        memory.write_slice(b"three", GuestAddress(FAR + 4090)).unwrap();
+        memory.write_slice(b"three", GuestAddress(FAR + 4093)).unwrap();
         let file = tempfile::tempfile().unwrap();
         let described = save(&memory, &file).unwrap();
         (file, described)
@@ -183,7 +183,7 @@ mod tests {
             let mut found = [0; 5];
             memory.read_slice(&mut found[..3], GuestAddress(0x1ffe)).unwrap();
             assert_eq!(&found[..3], b"one");
-            memory.read_slice(&mut found, GuestAddress(FAR + 4090)).unwrap();
+            memory.read_slice(&mut found, GuestAddress(FAR + 4093)).unwrap();
             assert_eq!(&found, b"three");
             memory.write_slice(&[0xff; 0x8000], GuestAddress(0x1000)).unwrap();
         }

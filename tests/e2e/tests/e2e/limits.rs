@@ -94,9 +94,9 @@ fn m31_a_running_container_is_not_given_more_than_its_vm_has() {
         holm.holm(["inspect", "-f", fields, &name]).outcome().ok()
     };
     let update = |flags: &[&str]| holm.holm(["update"]).args(flags).arg(&name).outcome();
-    update(&["-m=1g"]).fails(1, "needs a VM of 1088 MiB and the running one has 113 MiB");
+    update(&["-m=1g"]).fails(1, "needs a VM of 1280 MiB and the running one has 128 MiB");
     update(&["--cpus=2"]).fails(1, "need a VM of 2 and the running one has 1");
-    assert_eq!(inspect(), "67108864 113 1");
+    assert_eq!(inspect(), "67108864 128 1");
     holm.holm(["kill", &name]).outcome().ok();
     holm.holm(["wait", &name]).outcome().ok();
     update(&["-m=128m", "--cpus=2"]).ok();
