@@ -61,8 +61,9 @@ type Measure = fn(&containers::Holm, u32) -> Result<figure::Figure>;
 
 const FIGURES: &[(&str, Measure)] = &[
     ("start.cold", start::cold),
-    ("start.cold.crun", start::cold_against_crun),
-    ("start.cold.runc", start::cold_against_runc),
+    ("start.template", start::template_against_runc),
+    ("start.template.crun", start::template_against_crun),
+    ("start.template.qemu", start::template_against_qemu),
     ("exec", exec::exec),
     ("pull", pull::pull),
     ("logs.64_mib", logs::logs),

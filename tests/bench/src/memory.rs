@@ -15,7 +15,8 @@ const FREE_GOAL_MIB: f64 = 96.0;
 /// With this limit the VM has 128 MiB.
 const LIMIT_OF_128_MIB_VM: &str = "78m";
 
-/// Resident memory of an idle container's VMM, its mapping of the guest's memory left out.
+/// Resident memory of an idle container's VMM, its mapping of the guest's memory left out: the VM boots, so that there is one
+/// of those and not one for each part of a template.
 pub(crate) fn vmm_rss(holm: &Holm, runs: u32) -> Result<Figure> {
     let values: Result<Vec<f64>> = (0..runs.min(5)).map(|_| one_vmm_rss(holm)).collect();
     let values = values?;
@@ -24,7 +25,7 @@ pub(crate) fn vmm_rss(holm: &Holm, runs: u32) -> Result<Figure> {
 }
 
 fn one_vmm_rss(holm: &Holm) -> Result<f64> {
-    let id = succeed(&mut holm.command(["run", "-d", "busybox", "sleep", "1000"]))?;
+    let id = succeed(&mut holm.command(["run", "-d", "--cold", "busybox", "sleep", "1000"]))?;
     let measured = inspect_pid(holm, &id)
         .and_then(|pid| own_rss_mib(&fs::read_to_string(format!("/proc/{pid}/smaps"))?));
     succeed(&mut holm.command(["rm", "-f", &id]))?;
