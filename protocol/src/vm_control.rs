@@ -61,8 +61,13 @@ pub enum Origin {
     Boot,
     /// It went on from its template.
     Template,
-    /// It booted because its template cannot be used, and why.
-    TemplateRefused(String),
+    /// It booted because its template cannot be used.
+    TemplateRefused {
+        /// Why.
+        why: String,
+        /// Whether another one of the same kind could be: this one's files are at fault.
+        is_damaged: bool,
+    },
 }
 
 /// The first virtio-mmio device's registers.

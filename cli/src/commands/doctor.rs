@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use holm_runtime::host::{Directories, Installation, probe_kvm};
+use holm_runtime::template::TemplateStore;
 
 use crate::exit::FAILURE;
 use crate::output;
@@ -30,7 +31,7 @@ struct Complaint {
 impl Doctor {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let installation = Installation::find()?;
-        let findings = [installed(&installation), kvm(&installation), state()];
+        let findings = [installed(&installation), kvm(&installation), state(), templates()];
         let mut sound = true;
         for finding in findings {
             match finding.result {
@@ -68,6 +69,16 @@ fn kvm(installation: &Installation) -> Finding {
         Err(error) => Err(Complaint { wrong: format!("{:#}", anyhow::Error::from(error)), remedy }),
     };
     Finding { what: "KVM", result }
+}
+
+/// Containers run without templates, too: no complaint.
+fn templates() -> Finding {
+    let refusal = TemplateStore::new(&Directories::from_environment()).refusal();
+    let result = Ok(match refusal {
+        None => "starts go on from them".to_owned(),
+        Some(why) => format!("not on this host, so every start boots: {why}"),
+    });
+    Finding { what: "templates", result }
 }
 
 fn state() -> Finding {

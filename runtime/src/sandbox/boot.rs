@@ -189,6 +189,7 @@ impl Start {
         shape: VmShape,
     ) -> Self {
         match TemplateKey::of(installation, cmdline, shape) {
+            Ok(key) if store.is_refused(&key) => Self::Cold,
             Ok(key) => store.find(&key).map_or(Self::First(key), Self::From),
             Err(error) => {
                 tracing::warn!(%error, "cannot tell which template would do");

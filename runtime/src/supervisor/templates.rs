@@ -54,9 +54,13 @@ fn make(store: &TemplateStore, key: &TemplateKey, agent: &AgentClient, control: 
 fn judge(store: &TemplateStore, template: &Template, origin: Result<Origin, ControlError>) {
     let done = match origin {
         Ok(Origin::Template) if template.config.check_memory => store.note_checked(template),
-        Ok(Origin::TemplateRefused(why)) => {
+        Ok(Origin::TemplateRefused { why, is_damaged: true }) => {
             tracing::warn!(why, "a template was of no use and is removed");
             store.remove(&template.name)
+        }
+        Ok(Origin::TemplateRefused { why, is_damaged: false }) => {
+            tracing::warn!(why, "templates are of no use on this host: its VMs boot");
+            store.refuse(&template.name, &why)
         }
         // Who ended before it could say leaves it to the next.
         Ok(Origin::Template | Origin::Boot) | Err(_) => Ok(()),

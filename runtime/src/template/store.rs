@@ -4,6 +4,7 @@
 //! <templates>/<name>/about.json    the key, for lists and for whoever looks for templates that are of no use any more
 //!                   /state, memory what the VMM wrote
 //!                   /checked       which file of memory was verified, and in which life of the host
+//! <templates>/.refused-<name>      why this host's KVM cannot go on from templates of this key: nobody makes one again
 //! <templates>/.draft/              one that is being made, by whoever has the lock
 //! <templates>/.lock
 //! ```
@@ -27,6 +28,7 @@ use crate::host::{Directories, DirectoriesError, create_private_directory};
 const MAX_TEMPLATES: usize = 16;
 const ABOUT: &str = "about.json";
 const CHECKED: &str = "checked";
+const REFUSED: &str = ".refused-";
 const DRAFT: &str = ".draft";
 const LOCK: &str = ".lock";
 
@@ -120,6 +122,35 @@ impl TemplateStore {
         let written =
             stamp(&template.config.memory).and_then(|stamp| durable::write(&note, stamp.as_bytes()));
         written.map_err(failed("write", &note))
+    }
+
+    /// Removes a template and notes that there is to be none of its key, because the host cannot use it.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn refuse(&self, name: &str, why: &str) -> Result<(), TemplateError> {
+        let note = self.refusal_of(name);
+        fs::write(&note, why).map_err(failed("write", &note))?;
+        self.remove(name)
+    }
+
+    /// Whether there is to be no template of this key.
+    #[must_use]
+    pub fn is_refused(&self, key: &TemplateKey) -> bool {
+        self.refusal_of(&key.name()).exists()
+    }
+
+    /// Why templates cannot be used on this host, if one was refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        let entries = fs::read_dir(&self.directory).ok()?.flatten();
+        let mut notes =
+            entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(REFUSED.as_bytes()));
+        fs::read_to_string(notes.next()?.path()).ok()
+    }
+
+    fn refusal_of(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{REFUSED}{name}"))
     }
 
     /// Begins a template; `None` when it is there, or somebody makes one just now.
@@ -326,6 +357,17 @@ mod tests {
         );
         assert!(fixture.store.find(&fixture.key(64)).is_none());
         assert!(fixture.store.find(&fixture.key(83)).is_some());
+    }
+
+    #[test]
+    fn a_template_that_the_host_cannot_use_is_not_made_again() {
+        let fixture = Fixture::new();
+        let template = fixture.make(64);
+        assert_eq!((fixture.store.refusal(), fixture.store.is_refused(&fixture.key(64))), (None, false));
+        fixture.store.refuse(&template.name, "KVM: no").unwrap();
+        assert!(fixture.store.is_refused(&fixture.key(64)) && !fixture.store.is_refused(&fixture.key(128)));
+        assert_eq!(fixture.store.refusal().as_deref(), Some("KVM: no"));
+        assert!(fixture.store.list().unwrap().is_empty());
     }
 
     #[test]

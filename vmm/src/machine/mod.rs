@@ -160,6 +160,16 @@ impl From<&MachineError> for VmExit {
     }
 }
 
+impl MachineError {
+    /// Whether it tells of a template's files and not of this host.
+    const fn is_of_template_files(&self) -> bool {
+        matches!(
+            self,
+            Self::Document(_) | Self::MemoryFile(_) | Self::TemplateFile { .. } | Self::TemplateSize { .. }
+        )
+    }
+}
+
 /// An error with its causes, on one line.
 pub(crate) fn reason(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -195,7 +205,8 @@ fn build_and_run(config: &VmConfig) -> Result<VmExit, MachineError> {
             Err(error) => {
                 let why = reason(&error);
                 tracing::warn!(why, "booting, because the template cannot be used");
-                (boot::boot(&kvm, config)?, Origin::TemplateRefused(why))
+                let is_damaged = error.is_of_template_files();
+                (boot::boot(&kvm, config)?, Origin::TemplateRefused { why, is_damaged })
             }
         },
     };
