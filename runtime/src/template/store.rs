@@ -235,6 +235,8 @@ impl Draft {
         let json = serde_json::to_vec(&self.key).map_err(io::Error::from);
         json.and_then(|json| fs::write(&about, json)).map_err(failed("write", &about))?;
         let place = store.directory.join(self.key.name());
+        // What somebody who was killed left of one that was to be removed.
+        remove_tree(&place).map_err(failed("remove", &place))?;
         fs::rename(&directory, &place).map_err(failed("make", &place))?;
         let all = store.list()?;
         let surplus = all.len().saturating_sub(MAX_TEMPLATES);
@@ -371,8 +373,10 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_that_a_crash_left_is_no_obstacle() {
+    fn what_crashes_left_is_no_obstacle() {
         let fixture = Fixture::new();
+        let template = fixture.make(64);
+        fs::remove_file(&template.config.memory).unwrap();
         fixture.make(64);
         let draft = fixture.store.directory.join(DRAFT);
         fs::create_dir(&draft).unwrap();

@@ -120,6 +120,9 @@ pub enum MachineError {
     /// A vCPU does not stop.
     #[error("a vCPU is held up by a device")]
     Held,
+    /// The VM ended when it was to be saved.
+    #[error("the VM has ended")]
+    Ended,
     /// A template's file cannot be opened or written.
     #[error("cannot {action}")]
     TemplateFile {

@@ -23,7 +23,11 @@ impl Machine {
             self.ending.report(VmExit::Internal("a vCPU does not stop to be saved".to_owned()));
             return Err(MachineError::Held);
         };
-        let saved = self.write(&mut vcpus, state, memory);
+        // A VM that ended meanwhile lacks vCPUs, and is none to go on from.
+        let saved = match self.ending.get() {
+            Some(_) => Err(MachineError::Ended),
+            None => self.write(&mut vcpus, state, memory),
+        };
         match vcpu::start(vcpus, &self.bus, &self.ending) {
             Ok(threads) => self.threads = Some(threads),
             Err(error) => self.ending.report(VmExit::Internal(super::reason(&error))),

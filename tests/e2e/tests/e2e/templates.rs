@@ -19,13 +19,13 @@ fn only_template(holm: &Holm) -> PathBuf {
 
 #[track_caller]
 fn hello(holm: &Holm) {
-    assert_eq!(holm.run(["--network", "none", "busybox", "echo", "hello"]).ok(), "hello\n");
+    assert_eq!(holm.run(["--network", "none", "busybox", "echo", "hello"]).ok(), "hello");
 }
 
 #[test]
 fn the_first_start_makes_a_template_and_a_damaged_one_is_made_anew() {
     let holm = Holm::with(TestImage::Busybox).with_own_templates();
-    assert_eq!(holm.run(["--cold", "--network", "none", "busybox", "echo", "hello"]).ok(), "hello\n");
+    assert_eq!(holm.run(["--cold", "--network", "none", "busybox", "echo", "hello"]).ok(), "hello");
     assert!(!holm.templates().exists(), "a cold start leaves templates alone");
     hello(&holm);
     let template = only_template(&holm);
