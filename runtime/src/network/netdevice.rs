@@ -12,6 +12,7 @@ use std::path::Path;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::error::NetworkError;
+use super::mac_address::MacAddress;
 use super::subnet::Subnet;
 
 fn failed(action: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
@@ -106,6 +107,11 @@ pub(super) fn ensure_bridge(name: &str, subnet: Subnet) -> Result<(), NetworkErr
 fn make_bridge(name: &str, subnet: Subnet) -> io::Result<()> {
     let control = control()?;
     ioctl(&control, SIOCBRADDBR, &mut request(name)?)?;
+    // A bridge without one of its own takes that of one of its members, and another when that one leaves: containers would
+    // then send to an address that is nobody's, until their ARP entries expire.
+    let mut own = request(name)?;
+    own.ifr_ifru.ifru_hwaddr = hardware_address(MacAddress::of_ip(subnet.gateway()));
+    ioctl(&control, nix::libc::SIOCSIFHWADDR, &mut own)?;
     // Nothing of IPv6 here: containers have none, and a router advertisement from one would be taken for real.
     set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1").or_else(absent_is_fine)?;
     let mut own = request(name)?;
@@ -118,6 +124,12 @@ fn make_bridge(name: &str, subnet: Subnet) -> io::Result<()> {
     set_sysctl(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
     set_sysctl("ipv4/ip_forward", "1")?;
     bring_up(&control, name)
+}
+
+fn hardware_address(mac: MacAddress) -> nix::libc::sockaddr {
+    let mut sa_data = [0; 14];
+    sa_data.iter_mut().zip(mac.bytes()).for_each(|(to, from)| *to = from.cast_signed());
+    nix::libc::sockaddr { sa_family: nix::libc::ARPHRD_ETHER, sa_data }
 }
 
 /// Hosts without IPv6 have no setting for it.

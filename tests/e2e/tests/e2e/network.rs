@@ -254,6 +254,23 @@ fn m31_what_an_interface_carries_is_limited() {
 }
 
 #[test]
+fn m37_the_gateway_keeps_its_hardware_address_when_containers_come_and_go() {
+    let holm = Holm::with(TestImage::Busybox);
+    let network = holm.name();
+    holm.holm(["network", "create", &network]).outcome().ok();
+    let stays = address(&holm, &holm.background(&["--network", &network], "sleep 1000"));
+    let bridge = host(&format!("ip -o route get {stays} | sed 's/.* dev //; s/ .*//'"));
+    // 3 is NET_ADDR_SET: somebody chose it. Otherwise it is that of the lowest member, whoever that is just now.
+    assert_eq!(host(&format!("cat /sys/class/net/{bridge}/addr_assign_type")), "3");
+    let address_of_bridge = || host(&format!("cat /sys/class/net/{bridge}/address"));
+    let before = address_of_bridge();
+    for _ in 0..2 {
+        holm.run(["--network", &network, "busybox", "true"]).ok();
+        assert_eq!(address_of_bridge(), before);
+    }
+}
+
+#[test]
 fn m38_networks_do_not_reach_each_other() {
     let holm = Holm::with(TestImage::Busybox);
     let network = holm.name();
