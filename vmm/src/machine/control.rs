@@ -17,7 +17,6 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use vmm_sys_util::epoll::EventSet;
 
 use super::{Machine, MachineError, reason};
-use crate::devices::virtio::mmio::Place;
 use crate::devices::virtio::net::{NetError, Tap};
 
 /// One request's worth of descriptors.
@@ -73,9 +72,8 @@ impl Control {
                 let tap = descriptors.next().ok_or("a network without its TAP")?;
                 let tap = Tap::received(tap).map_err(NetError::from).map_err(|error| reason(&error))?;
                 let slot = machine.slots.plug_network(tap, &network).map_err(|error| reason(&error))?;
-                let Place { address, gsi } = Place::nth(slot);
                 let slot = u32::try_from(slot).map_err(|error| error.to_string())?;
-                Ok(ControlReply::Plugged(DevicePlace { slot, address, gsi }))
+                Ok(ControlReply::Plugged(DevicePlace::of_slot(slot)))
             }
             ControlRequest::RemoveDevice { slot } => {
                 machine.slots.unplug(slot).map_err(|error| error.to_string())?;
