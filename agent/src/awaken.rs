@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use holm_protocol::agent::messages::Awakening;
+use holm_protocol::agent::messages::{Awakening, MmioDevice};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 
@@ -25,5 +25,21 @@ pub(crate) fn awaken(awakening: &Awakening) -> Result<(), Fault> {
     for device in &awakening.devices {
         plug::plug(device).at(format_args!("finding the device in slot {}", device.slot))?;
     }
+    if !awakening.late_devices.is_empty() {
+        tokio::spawn(plug_late(awakening.late_devices.clone()));
+    }
     Ok(())
+}
+
+/// A container is meant to run by now. Entropy it had from the host; memory that nobody has used yet need not be given back.
+const LATE: Duration = Duration::from_secs(1);
+
+/// Finds what no container waits for.
+async fn plug_late(devices: Vec<MmioDevice>) {
+    tokio::time::sleep(LATE).await;
+    for device in devices {
+        if let Err(error) = plug::plug(&device) {
+            tracing::warn!("the guest goes without the device in slot {}: {error}", device.slot);
+        }
+    }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,13 @@ pub const MAX_SHARES: usize = 200;
 pub const MAX_NETWORKS: usize = 8;
 /// Most disks and networks together: of 19 interrupt lines, four are for shares, vsock, entropy and the balloon.
 pub const MAX_DISKS_AND_NETWORKS: usize = 15;
+/// The slot of vsock, the one device that is named on the kernel's command line: by it the guest hears of the others.
+pub const VSOCK_SLOT: u32 = 0;
+/// The slots of what every VM has and no container waits for, entropy and the balloon: the guest looks at these when its container
+/// has started.
+pub const LATE_SLOTS: Range<u32> = 1..3;
 /// The first slot of those devices that the guest is told of when it has started (`Awakening` in protocol/proto/agent.proto): disks,
-/// shares and networks. Those before it are in every VM and named on the kernel's command line.
+/// shares and networks.
 pub const FIRST_TOLD_SLOT: u32 = 3;
 /// The control channel, for whoever wants to inherit no other descriptor.
 pub const STANDARD_OUTPUT: i32 = 1;
@@ -354,7 +360,7 @@ impl VmConfig {
         u32::try_from(before + index).map_or(u32::MAX, |told| FIRST_TOLD_SLOT + told)
     }
 
-    /// Where the guest finds the devices that it has to be told of.
+    /// Where the guest finds the devices that it has to be told of before it can make a container.
     #[must_use]
     pub fn told_places(&self) -> Vec<DevicePlace> {
         (FIRST_TOLD_SLOT..self.network_slot(self.networks.len())).map(DevicePlace::of_slot).collect()

@@ -15,6 +15,7 @@ use holm_protocol::agent::messages::{
     VersionRequest,
 };
 use holm_protocol::agent::service::AgentClient as Ttrpc;
+use holm_protocol::vm_config::LATE_SLOTS;
 use holm_protocol::vm_control::DevicePlace;
 use holm_protocol::vm_exit::printable;
 use oci_spec::runtime::{LinuxResources, Process, Spec};
@@ -509,6 +510,7 @@ fn awakening(devices: &[DevicePlace]) -> Result<MessageField<Awakening>, AgentEr
         entropy,
         realtime_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
         devices: devices.iter().map(|place| mmio_device(*place)).collect(),
+        late_devices: LATE_SLOTS.map(DevicePlace::of_slot).map(mmio_device).collect(),
         ..Awakening::default()
     }))
 }

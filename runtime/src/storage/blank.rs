@@ -34,33 +34,54 @@ pub enum BlankError {
 /// Bytes of the journal: enough for a container's layer, small beside it.
 const JOURNAL_MIB: u32 = 16;
 
+/// Whether what was written must be sound after the VM's sudden end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It is: ext4 keeps a journal.
+    Journal,
+    /// Nobody mounts the layer again: it goes with its VM.
+    OneLife,
+}
+
 /// The blank file system of `size_bytes` in `directory`, made if it is not there. Raced by several callers, each makes
 /// one and the last stays.
-pub(super) fn ensure(directory: &Path, size_bytes: u64) -> Result<PathBuf, BlankError> {
-    let path = directory.join(format!("{size_bytes}.ext4"));
+pub(super) fn ensure(
+    directory: &Path,
+    size_bytes: u64,
+    durability: Durability,
+) -> Result<PathBuf, BlankError> {
+    let path = directory.join(match durability {
+        Durability::Journal => format!("{size_bytes}.ext4"),
+        Durability::OneLife => format!("{size_bytes}-one-life.ext4"),
+    });
     if path.is_file() {
         return Ok(path);
     }
     let failed = |source| BlankError::File { path: path.clone(), source };
     let temporary = tempfile::Builder::new().prefix(".new-").tempfile_in(directory).map_err(failed)?;
     temporary.as_file().set_len(size_bytes).map_err(failed)?;
-    make(temporary.path())?;
+    make(temporary.path(), durability)?;
     File::open(temporary.path()).and_then(|file| file.sync_all()).map_err(failed)?;
     temporary.persist(&path).map_err(|error| failed(error.error))?;
     durable::sync_directory(directory).map_err(failed)?;
     Ok(path)
 }
 
-fn make(path: &Path) -> Result<(), BlankError> {
+fn make(path: &Path, durability: Durability) -> Result<(), BlankError> {
+    let journal_mib = format!("size={JOURNAL_MIB}");
+    let (features, journal): (_, &[&str]) = match durability {
+        Durability::Journal => ("^resize_inode", &["-J", &journal_mib]),
+        Durability::OneLife => ("^resize_inode,^has_journal", &[]),
+    };
     let output = Command::new("mke2fs")
         .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-L", "holm"])
         // No room for growing the file system: it would be MiBs of zeroes that every container copies.
-        .args(["-O", "^resize_inode"])
+        .args(["-O", features])
         .args([
             "-E",
             "nodiscard,lazy_itable_init=0,lazy_journal_init=1,assume_storage_prezeroed=1,root_owner=0:0",
         ])
-        .args(["-J", &format!("size={JOURNAL_MIB}")])
+        .args(journal)
         .arg(path)
         .env("PATH", search_path())
         .stdin(Stdio::null())

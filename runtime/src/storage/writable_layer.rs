@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::blank::{self, BlankError};
+use super::blank::{self, BlankError, Durability};
 use super::sparse_copy::sparse_copy;
 
 /// Why a layer could not be made.
@@ -27,8 +27,13 @@ pub enum WritableLayerError {
 ///
 /// # Errors
 /// When it cannot be made; what was begun is removed.
-pub fn create(blank_directory: &Path, path: &Path, size_bytes: u64) -> Result<(), WritableLayerError> {
-    let blank = blank::ensure(blank_directory, size_bytes)?;
+pub fn create(
+    blank_directory: &Path,
+    path: &Path,
+    size_bytes: u64,
+    durability: Durability,
+) -> Result<(), WritableLayerError> {
+    let blank = blank::ensure(blank_directory, size_bytes, durability)?;
     sparse_copy(&blank, path).map_err(|source| {
         // The first failure is the one to tell.
         let _ = crate::durable::remove(path);

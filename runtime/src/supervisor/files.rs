@@ -16,6 +16,7 @@ use crate::container::{ContainerError, ContainerId};
 use crate::durable;
 use crate::image::ImageStore;
 use crate::sandbox::{AgentClient, HostAccess, IMAGE_DISK, WRITABLE_DISK};
+use crate::storage::Durability;
 
 /// Serves a container's files until nobody wants them any more. `listener` and the lock are as for [`super::run()`].
 ///
@@ -32,6 +33,7 @@ impl Supervisor {
         let image =
             ImageStore::open(self.store.directories().root())?.resolve(&self.container.record.image_id)?;
         let settings = self.container.settings()?;
+        self.make_layer(Durability::Journal)?;
         self.boot(&settings, image.rootfs()?.segments, HostAccess::default())?;
         let connection = self.await_agent()?;
         let agent = AgentClient::new(connection, self.container.id.as_str())?;

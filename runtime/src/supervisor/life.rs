@@ -28,7 +28,7 @@ use crate::sandbox::{
     AgentClient, AgentError, ContainerRequest, Exit, HostAccess, IMAGE_DISK, PendingStream, Sandbox, VmShape,
     VmmEnd, WRITABLE_DISK, confine_this_thread, file_disk,
 };
-use crate::storage;
+use crate::storage::{self, Durability};
 use crate::template::TemplateStore;
 use crate::volume::{self, VolumeStore};
 
@@ -93,6 +93,8 @@ impl Supervisor {
             networks: Vec::new(),
         };
         self.attach_networks(&mut host)?;
+        // With --rm nobody mounts the layer after this life.
+        self.make_layer(if settings.auto_remove { Durability::OneLife } else { Durability::Journal })?;
         self.boot(settings, image.rootfs()?.segments, host)?;
         self.begin_connecting();
         let connection = self.await_agent()?;
@@ -139,6 +141,16 @@ impl Supervisor {
         self.await_end()
     }
 
+    /// Makes the writable layer, if there is none yet.
+    pub(super) fn make_layer(&self, durability: Durability) -> Result<(), SupervisorError> {
+        let layer = self.container.layer();
+        if !layer.exists() {
+            let (blank, size) = (self.store.directories().blank(), self.container.record.settings.layer_size);
+            storage::create_writable_layer(&blank, &layer, size.bytes(), durability)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn boot(
         &mut self,
         settings: &Settings,
@@ -148,10 +160,6 @@ impl Supervisor {
         let (layer, layer_bytes) = (self.container.layer(), settings.layer_size.bytes());
         let installation = Installation::find()?;
         installation.check()?;
-        if !layer.exists() {
-            let blank = self.store.directories().blank();
-            storage::create_writable_layer(&blank, &layer, layer_bytes)?;
-        }
         let rates = settings.device_rates.of("/");
         let layer_disk = file_disk(WRITABLE_DISK, &layer, layer_bytes, false, rates);
         // What this process does for the container is done there, too.

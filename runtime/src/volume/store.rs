@@ -16,7 +16,7 @@ use super::record::VolumeRecord;
 use crate::container::{Container, ContainerStore};
 use crate::durable;
 use crate::host::{Directories, create_private_directory};
-use crate::storage;
+use crate::storage::{self, Durability};
 
 /// Directories of volumes that are being made, and of those that are being removed, begin so.
 pub(super) const NEW: &str = ".new-";
@@ -126,7 +126,12 @@ impl VolumeStore {
             }
             VolumeDriver::Block(size) => {
                 let disk = new.join(DISK);
-                storage::create_writable_layer(&self.directories.blank(), &disk, size.bytes())?;
+                storage::create_writable_layer(
+                    &self.directories.blank(),
+                    &disk,
+                    size.bytes(),
+                    Durability::Journal,
+                )?;
                 File::open(&disk).and_then(|disk| disk.sync_all()).map_err(failed)?;
                 // Nobody can look into it: the guest fills it when it is first used.
                 durable::write(&new.join(FILLING), b"").map_err(failed)?;

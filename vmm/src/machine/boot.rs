@@ -18,8 +18,8 @@ pub(super) fn boot(kvm: &Kvm, config: &VmConfig) -> Result<Parts, MachineError> 
     let initramfs = boot::initramfs::load(memory, &config.boot.initramfs, kernel.end)?;
     tracing::debug!(?kernel, ?initramfs, "loaded");
 
-    parts.slots.plug_fixed(config, None)?;
-    let cmdline = boot::cmdline::assemble(config, &parts.slots.fixed_places());
+    parts.slots.plug_vsock(config, None)?;
+    let cmdline = boot::cmdline::assemble(config, parts.slots.vsock_place());
     boot::boot_params::write(memory, &cmdline, &initramfs)?;
     boot::page_tables::write(memory).map_err(BootError::from)?;
     boot::mptable::write(memory, config.vcpus)?;

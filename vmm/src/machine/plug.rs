@@ -5,14 +5,14 @@
 //! ```
 //!
 //! A slot is a place in the guest's address space with an interrupt line of its own ([`Place`]). Every VM has vsock, entropy
-//! and a balloon in the first ones, whose places are on the kernel's command line. The other devices of the configuration come
-//! after them; the host tells the guest of those when it has started, so a VM that goes on from a template can have others
-//! than the one that was saved. Further ones come and go on request ([`super::control`]).
+//! and a balloon in the first ones, but only the place of vsock is on the kernel's command line: the host tells the guest of all
+//! others when it has started, so a VM that goes on from a template can have others than the one that was saved. Further ones
+//! come and go on request ([`super::control`]).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holm_protocol::vm_config::{FIRST_TOLD_SLOT, NetworkDevice, VmConfig};
+use holm_protocol::vm_config::{FIRST_TOLD_SLOT, NetworkDevice, VSOCK_SLOT, VmConfig};
 use holm_protocol::vm_control::DevicePlace;
 use kvm_ioctls::{IoEventAddress, VmFd};
 
@@ -33,9 +33,9 @@ use crate::event_loop::{self, Served, Subscriber};
 use crate::layout::MAX_VIRTIO_DEVICES;
 use crate::memory::GuestRam;
 
-const VSOCK_SLOT: usize = 0;
-const RNG_SLOT: usize = 1;
-const BALLOON_SLOT: usize = 2;
+const VSOCK: usize = VSOCK_SLOT as usize;
+const RNG: usize = 1;
+const BALLOON: usize = 2;
 const FIRST_TOLD: usize = FIRST_TOLD_SLOT as usize;
 
 /// All slots of a VM. Belongs to the main thread.
@@ -69,11 +69,11 @@ pub enum SlotError {
     /// The guest uses more than what every VM has.
     #[error("the guest already uses the device in slot {0}")]
     InUse(usize),
-    /// A VM without one of the devices that every saved VM has.
+    /// A VM without the device that every saved VM has.
     #[error("there is nothing to save in slot {0}")]
     NotSaved(usize),
-    /// A saved VM has other devices than every VM.
-    #[error("the saved devices are not those that every VM has")]
+    /// A saved VM has other devices than that one.
+    #[error("the saved device is not vsock")]
     Foreign,
 }
 
@@ -83,28 +83,19 @@ impl Slots {
         Self { vm, memory, bus, filled, main: Vec::new(), lifted: Arc::default() }
     }
 
-    /// Plugs in what every VM has, as it was saved or new.
-    pub(super) fn plug_fixed(
+    /// Plugs in what the guest knows of from its first instruction on: vsock, as it was saved or new.
+    pub(super) fn plug_vsock(
         &mut self,
         config: &VmConfig,
-        saved: Option<&[SavedDevice]>,
+        saved: Option<&SavedDevice>,
     ) -> Result<(), MachineError> {
-        let [vsock, rng, balloon] = match saved {
-            None => [None; 3],
-            Some([vsock, rng, balloon]) => [Some(vsock), Some(rng), Some(balloon)],
+        let Some(config) = &config.vsock else { return Ok(()) };
+        let device = match saved.map(|saved| &saved.device) {
+            None => Vsock::new(config)?,
+            Some(DeviceState::Vsock(state)) => Vsock::restore(config, state)?,
             Some(_) => return Err(SlotError::Foreign.into()),
         };
-        if let Some(config) = &config.vsock {
-            let device = match vsock.map(|saved| &saved.device) {
-                None => Vsock::new(config)?,
-                Some(DeviceState::Vsock(state)) => Vsock::restore(config, state)?,
-                Some(_) => return Err(SlotError::Foreign.into()),
-            };
-            self.plug_served_by_main(VSOCK_SLOT, device, vsock)?;
-        }
-        // All that was saved of these two are their queues.
-        self.plug_served_by_main(RNG_SLOT, Rng::new()?, rng)?;
-        self.plug_served_by_main(BALLOON_SLOT, Balloon::new()?, balloon)
+        self.plug_served_by_main(VSOCK, device, saved)
     }
 
     fn plug_served_by_main(
@@ -119,9 +110,11 @@ impl Slots {
         Ok(())
     }
 
-    /// Plugs in the configuration's disks, its shares, and its networks, in this order ([`VmConfig::network_slot`] counts on
-    /// it).
+    /// Plugs in entropy and the balloon, then the configuration's disks, its shares, and its networks, in this order
+    /// ([`VmConfig::network_slot`] counts on it).
     pub(super) fn plug_told(&mut self, config: &VmConfig) -> Result<(), MachineError> {
+        self.plug_served_by_main(RNG, Rng::new()?, None)?;
+        self.plug_served_by_main(BALLOON, Balloon::new()?, None)?;
         for disk in &config.disks {
             let device = Arc::new(Mutex::new(Block::new(disk, &self.lifted)?));
             self.plug_free(device, format!("disk-{}", disk.id))?;
@@ -140,16 +133,14 @@ impl Slots {
         std::mem::take(&mut self.main)
     }
 
-    /// What every VM has, at rest: the vCPUs stand still, and the main thread does nothing else.
-    pub(super) fn saved(&self) -> Result<Vec<SavedDevice>, SlotError> {
-        for slot in FIRST_TOLD..self.filled.len() {
+    /// Vsock, at rest: the vCPUs stand still, and the main thread does nothing else.
+    pub(super) fn saved(&self) -> Result<SavedDevice, SlotError> {
+        for slot in VSOCK + 1..self.filled.len() {
             if self.bus.inspect(slot, Transport::is_used) == Some(true) {
                 return Err(SlotError::InUse(slot));
             }
         }
-        let saved =
-            |slot| self.bus.inspect(slot, Transport::saved).flatten().ok_or(SlotError::NotSaved(slot));
-        (0..FIRST_TOLD).map(saved).collect()
+        self.bus.inspect(VSOCK, Transport::saved).flatten().ok_or(SlotError::NotSaved(VSOCK))
     }
 
     /// Lets the disks be as fast as they can from now on.
@@ -157,10 +148,9 @@ impl Slots {
         self.lifted.store(true, Ordering::Relaxed);
     }
 
-    /// Where the devices are that every VM has.
-    pub(super) fn fixed_places(&self) -> Vec<DevicePlace> {
-        let filled = (0..FIRST_TOLD_SLOT).zip(&self.filled).filter(|(_, plugged)| plugged.is_some());
-        filled.map(|(slot, _)| DevicePlace::of_slot(slot)).collect()
+    /// Where vsock is.
+    pub(super) fn vsock_place(&self) -> Option<DevicePlace> {
+        self.filled.get(VSOCK)?.as_ref().map(|_| DevicePlace::of_slot(VSOCK_SLOT))
     }
 
     /// Plugs in a network device; its slot.

@@ -5,6 +5,7 @@ use std::fs::File;
 use holm_protocol::vm_config::{TemplateConfig, VmConfig};
 use kvm_ioctls::Kvm;
 
+use super::plug::SlotError;
 use super::{MachineError, Parts, vm};
 use crate::memory;
 use crate::template;
@@ -32,7 +33,8 @@ pub(super) fn restore(kvm: &Kvm, config: &VmConfig, files: &TemplateConfig) -> R
         parts.vcpus.push(Vcpu::restored(&parts.vm, id, state)?);
     }
     vm::restore(&parts.vm, &saved.vm)?;
-    parts.slots.plug_fixed(config, Some(&saved.devices))?;
+    let [vsock] = saved.devices.as_slice() else { return Err(SlotError::Foreign.into()) };
+    parts.slots.plug_vsock(config, Some(vsock))?;
     tracing::debug!("restored");
     Ok(parts)
 }

@@ -37,7 +37,7 @@ impl Machine {
 
     fn write(&self, vcpus: &mut [Vcpu], mut state: &File, memory: &File) -> Result<(), MachineError> {
         // First: it fails where nothing can be saved.
-        let devices = self.slots.saved()?;
+        let devices = vec![self.slots.saved()?];
         let indices =
             vcpu::msr_indices(&self.kvm).map_err(|source| vm::VmError { action: "list its MSRs", source })?;
         let vcpus = vcpus.iter_mut().map(|vcpu| vcpu.state(&indices)).collect::<Result<Vec<_>, _>>()?;

@@ -32,7 +32,7 @@ pub struct Template {
     pub vcpus: Vec<VcpuState>,
     /// What belongs to no vCPU.
     pub vm: VmState,
-    /// The devices that every VM has, in the order of their slots.
+    /// The devices that the guest uses, in the order of their slots: vsock.
     pub devices: Vec<SavedDevice>,
 }
 

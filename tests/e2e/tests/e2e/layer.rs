@@ -34,6 +34,16 @@ fn m14_a_full_layer_is_a_full_disk_for_its_workload_only() {
 }
 
 #[test]
+fn only_a_layer_that_stays_has_a_journal() {
+    let holm = Holm::with(TestImage::Busybox);
+    let journals = ["busybox", "sh", "-c", "ls /proc/fs/jbd2; grep -c ' /.*upperdir' /proc/mounts"];
+    assert_eq!(holm.run(journals).ok(), "1");
+    let name = holm.name();
+    let kept = holm.holm(["run", "--name", &name]).args(journals).outcome().ok();
+    assert!(kept.contains("-8\n"), "{kept}");
+}
+
+#[test]
 fn m04_a_hundred_containers_share_the_layers_of_their_image() {
     let holm = Holm::empty();
     holm.holm(["load", "-q", "-i"]).arg(TestImage::Debian.archive()).outcome().ok();

@@ -50,6 +50,19 @@ fn the_first_start_makes_a_template_and_a_damaged_one_is_made_anew() {
     assert!(!memory.exists(), "it was of no use");
 }
 
+#[test]
+fn entropy_and_the_balloon_come_when_the_container_runs() {
+    let holm = Holm::with(TestImage::Busybox);
+    let devices =
+        "cat /sys/class/misc/hw_random/rng_current; ls /sys/bus/virtio/drivers/virtio_balloon | grep virtio";
+    let script =
+        format!("for i in $(seq 60); do sleep 1; found=$({devices}) && echo \"$found\" && exit; done");
+    for start in [&["--cold"][..], &[]] {
+        let found = holm.run(start.iter().chain(&["busybox", "sh", "-c", &script])).ok();
+        assert!(found.starts_with("virtio_rng.") && found.lines().count() == 2, "{found}");
+    }
+}
+
 /// What would be the same in twins, one in each line.
 const WHO_AM_I: &str = "cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid
     head -c 16 /dev/urandom | md5sum
