@@ -13,8 +13,8 @@ use crate::sample::in_turn;
 /// Layers of 100 MiB of the host's own programs and libraries, each.
 const LAYERS: usize = 3;
 const LAYER_MIB: usize = 100;
-/// More take long and say little.
-const MAX_RUNS: u32 = 5;
+/// More take long (podman, minutes in the lab) and say little.
+const MAX_RUNS: u32 = 3;
 
 /// Against `podman pull` of the same image.
 pub(crate) fn pull(holm: &Holm, runs: u32) -> Result<Figure> {
