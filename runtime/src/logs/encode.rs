@@ -30,6 +30,28 @@ pub(super) struct StreamFields {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Timestamp(String);
 
+/// What follows the text of an entry; all entries of one piece of a stream have the same.
+#[derive(Clone, Debug)]
+pub(super) struct Ending {
+    time: Timestamp,
+    /// From the text's newline on.
+    bytes: Vec<u8>,
+}
+
+/// The newline that ends nearly every text, and the end of the JSON string.
+const NEWLINE: &[u8] = br#"\n""#;
+
+impl Ending {
+    pub(super) fn new(fields: &StreamFields, time: Timestamp) -> Self {
+        let bytes = [NEWLINE, fields.between.as_bytes(), time.0.as_bytes(), b"\"}\n"].concat();
+        Self { time, bytes }
+    }
+
+    pub(super) fn time(&self) -> &Timestamp {
+        &self.time
+    }
+}
+
 impl StreamFields {
     /// The fields of `stream`, with `attributes` unless there are none.
     pub(super) fn new(stream: StreamKind, attributes: &BTreeMap<String, String>) -> Self {
@@ -56,21 +78,21 @@ impl Timestamp {
 }
 
 /// Appends the line of an entry.
-pub(super) fn encode(out: &mut Vec<u8>, text: &[u8], fields: &StreamFields, time: &Timestamp) {
-    out.extend_from_slice(br#"{"log":"#);
+pub(super) fn encode(out: &mut Vec<u8>, text: &[u8], ending: &Ending) {
     match text.strip_suffix(b"\n") {
         // The usual line. Looking at each of its bytes alone would take longer than all the rest.
         Some(line) if is_plain(line) => {
-            out.push(b'"');
+            out.extend_from_slice(br#"{"log":""#);
             out.extend_from_slice(line);
-            out.extend_from_slice(br#"\n""#);
+            out.extend_from_slice(&ending.bytes);
         }
-        // Into memory: nothing in it can fail.
-        _ => serde_json::to_writer(&mut *out, &replaced(text)).unwrap_or_default(),
+        _ => {
+            out.extend_from_slice(br#"{"log":"#);
+            // Into memory: nothing in it can fail.
+            serde_json::to_writer(&mut *out, &replaced(text)).unwrap_or_default();
+            out.extend_from_slice(ending.bytes.get(NEWLINE.len()..).unwrap_or_default());
+        }
     }
-    out.extend_from_slice(fields.between.as_bytes());
-    out.extend_from_slice(time.as_str().as_bytes());
-    out.extend_from_slice(b"\"}\n");
 }
 
 /// Whether a text stands in JSON as it is: nothing but ASCII, and none of it to be escaped. Without an early end, so that
@@ -104,7 +126,8 @@ mod tests {
         let time = OffsetDateTime::from_unix_timestamp_nanos(1_795_168_800_123_456_789).unwrap();
         let attributes = attributes.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let mut out = Vec::new();
-        encode(&mut out, text, &StreamFields::new(StreamKind::Stdout, &attributes), &Timestamp::new(time));
+        let fields = StreamFields::new(StreamKind::Stdout, &attributes);
+        encode(&mut out, text, &Ending::new(&fields, Timestamp::new(time)));
         String::from_utf8(out).unwrap()
     }
 

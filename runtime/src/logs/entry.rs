@@ -49,7 +49,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::super::encode::{StreamFields, Timestamp, encode};
+    use super::super::encode::{Ending, StreamFields, Timestamp, encode};
     use super::*;
 
     #[test]
@@ -62,7 +62,7 @@ mod tests {
         };
         let mut line = Vec::new();
         let fields = StreamFields::new(entry.stream, &entry.attributes);
-        encode(&mut line, entry.text.as_bytes(), &fields, &Timestamp::new(entry.time));
+        encode(&mut line, entry.text.as_bytes(), &Ending::new(&fields, Timestamp::new(entry.time)));
         assert_eq!(Entry::parse(&line), Some(entry));
     }
 

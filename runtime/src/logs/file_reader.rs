@@ -135,7 +135,7 @@ fn positions(files: Vec<File>, wanted: Tail) -> io::Result<VecDeque<Lines>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::encode::{StreamFields, Timestamp};
+    use super::super::encode::{Ending, StreamFields, Timestamp};
     use super::super::json_file::JsonFile;
     use super::*;
     use crate::container::settings::LogRotation;
@@ -156,7 +156,8 @@ mod tests {
     fn write(log: &mut JsonFile, numbers: impl IntoIterator<Item = u32>) {
         let fields = StreamFields::new(StreamKind::Stdout, &BTreeMap::new());
         for number in numbers {
-            log.push(format!("{number}\n").as_bytes(), &fields, &Timestamp::new(at(number)));
+            let ending = Ending::new(&fields, Timestamp::new(at(number)));
+            log.push(format!("{number}\n").as_bytes(), &ending);
             log.write_out();
         }
     }

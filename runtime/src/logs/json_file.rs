@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 use time::OffsetDateTime;
 
 use super::backlog::Backlog;
-use super::encode::{StreamFields, Timestamp, encode};
+use super::encode::{Ending, StreamFields, Timestamp, encode};
 use super::files::LogFiles;
 use super::rotate::rotate;
 use crate::container::settings::LogRotation;
@@ -56,8 +56,8 @@ impl JsonFile {
 
     /// Takes an entry. It is written by [`Self::write_out`], or together with later ones once they are many: a byte of
     /// output may become eighty, an empty line's.
-    pub(super) fn push(&mut self, text: &[u8], fields: &StreamFields, time: &Timestamp) {
-        self.taken_bytes += self.backlog.push(|out| encode(out, text, fields, time));
+    pub(super) fn push(&mut self, text: &[u8], ending: &Ending) {
+        self.taken_bytes += self.backlog.push(|out| encode(out, text, ending));
         if self.taken_bytes >= WRITE_BYTES {
             self.write_out();
         }
@@ -124,8 +124,8 @@ impl JsonFile {
         let reason = self.failure.as_deref().unwrap_or("the log could not be written");
         let text = losses(lost, reason);
         let fields = StreamFields::new(StreamKind::Stderr, &BTreeMap::new());
-        let time = Timestamp::new(OffsetDateTime::now_utc());
-        self.backlog.push(|out| encode(out, text.as_bytes(), &fields, &time));
+        let ending = Ending::new(&fields, Timestamp::new(OffsetDateTime::now_utc()));
+        self.backlog.push(|out| encode(out, text.as_bytes(), &ending));
         self.write_backlog()
     }
 }
@@ -195,7 +195,7 @@ mod tests {
 
     fn write(log: &mut JsonFile, text: &str) {
         let fields = StreamFields::new(StreamKind::Stdout, &BTreeMap::new());
-        log.push(text.as_bytes(), &fields, &Timestamp::new(OffsetDateTime::UNIX_EPOCH));
+        log.push(text.as_bytes(), &Ending::new(&fields, Timestamp::new(OffsetDateTime::UNIX_EPOCH)));
     }
 
     fn texts(path: &Path) -> Vec<String> {

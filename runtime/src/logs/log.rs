@@ -7,7 +7,7 @@ use holm_protocol::stream::StreamKind;
 use time::OffsetDateTime;
 
 use super::attributes;
-use super::encode::{StreamFields, Timestamp};
+use super::encode::{Ending, StreamFields, Timestamp};
 use super::error::LogError;
 use super::journal::Journal;
 use super::json_file::JsonFile;
@@ -37,7 +37,7 @@ pub struct StreamLog {
     fields: StreamFields,
     splitter: Splitter,
     /// When the line began whose end is still to come.
-    line_began: Option<Timestamp>,
+    line_began: Option<Ending>,
 }
 
 impl Log {
@@ -83,10 +83,10 @@ impl StreamLog {
         if matches!(*destination, Destination::Nowhere) {
             return;
         }
-        let now = Timestamp::new(now);
+        let now = Ending::new(&self.fields, Timestamp::new(now));
         destination.retry();
-        let (kind, fields, began) = (self.kind, &self.fields, &mut self.line_began);
-        self.splitter.push(bytes, |text| destination.take(kind, fields, text, &now, began));
+        let (kind, began) = (self.kind, &mut self.line_began);
+        self.splitter.push(bytes, |text| destination.take(kind, text, &now, began));
         destination.write_out();
     }
 
@@ -102,29 +102,22 @@ impl Drop for StreamLog {
         if matches!(*destination, Destination::Nowhere) {
             return;
         }
-        let now = Timestamp::new(OffsetDateTime::now_utc());
+        let now = Ending::new(&self.fields, Timestamp::new(OffsetDateTime::now_utc()));
         destination.retry();
-        let (kind, fields, began) = (self.kind, &self.fields, &mut self.line_began);
-        self.splitter.finish(|text| destination.take(kind, fields, text, &now, began));
+        let (kind, began) = (self.kind, &mut self.line_began);
+        self.splitter.finish(|text| destination.take(kind, text, &now, began));
         destination.write_out();
     }
 }
 
 impl Destination {
     /// One entry. All parts of a long line have the time of its first, as Docker's.
-    fn take(
-        &mut self,
-        kind: StreamKind,
-        fields: &StreamFields,
-        text: &[u8],
-        now: &Timestamp,
-        line_began: &mut Option<Timestamp>,
-    ) {
-        let time = line_began.as_ref().unwrap_or(now);
+    fn take(&mut self, kind: StreamKind, text: &[u8], now: &Ending, line_began: &mut Option<Ending>) {
+        let ending = line_began.as_ref().unwrap_or(now);
         match self {
             Self::Nowhere => {}
-            Self::File(file) => file.push(text, fields, time),
-            Self::Journal(journal) => journal.send(kind, text, time),
+            Self::File(file) => file.push(text, ending),
+            Self::Journal(journal) => journal.send(kind, text, ending.time()),
         }
         if text.ends_with(b"\n") {
             *line_began = None;

@@ -7,6 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use holm_runtime::image::Digest;
+
+use crate::image::RegistryImage;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 /// `htpasswd -nbB me s3cret`
 const HTPASSWD: &str = "me:$2y$05$n3.okiaxnAler1NBeHKbg.1IPHslv0fRfQGvSE1mon6EZm0v40nVO\n";
@@ -76,6 +80,29 @@ impl DockerRegistry {
     #[must_use]
     pub fn name(&self, image: &str) -> String {
         format!("{}/{image}", self.host)
+    }
+
+    /// Has skopeo put an image there as it is; gives its full name.
+    ///
+    /// # Panics
+    /// When it cannot; the registry must be [`Mode::Plain`].
+    #[must_use]
+    pub fn put(&self, image: &str, content: &RegistryImage) -> String {
+        let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for blob in content.layers.iter().chain([&content.config]) {
+            fs::write(at(&Digest::of(blob).hex()), blob).unwrap();
+        }
+        fs::write(at("manifest.json"), &content.manifest).unwrap();
+        fs::write(at("version"), "Directory Transport Version: 1.1\n").unwrap();
+        let name = self.name(image);
+        let copied = Command::new("skopeo")
+            .args(["copy", "-q", "--dest-tls-verify=false"])
+            .args([format!("dir:{}", directory.path().display()), format!("docker://{name}")])
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "skopeo: {}", String::from_utf8_lossy(&copied.stderr));
+        name
     }
 
     /// The CA's certificate.

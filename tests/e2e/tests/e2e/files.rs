@@ -69,6 +69,22 @@ fn m12_ps_shows_sizes() {
     assert_eq!(size(), running);
 }
 
+#[test]
+fn m12_ps_shows_each_of_many_its_own_size() {
+    let holm = Holm::empty();
+    holm.holm(["load", "-q", "-i"]).arg(TestImage::Busybox.archive()).outcome().ok();
+    // More than are looked at at once.
+    for bytes in 1..=6 {
+        let script = format!("printf %{bytes}s x >/own");
+        holm.holm(["run", "--name", &format!("own{bytes}"), "busybox", "sh", "-c", &script]).outcome().ok();
+    }
+    let sizes = holm.holm(["ps", "-a", "-s", "--format", "{{.Names}} {{.Size}}"]).outcome().ok();
+    assert_eq!(sizes.lines().count(), 6, "{sizes}");
+    for (line, bytes) in sizes.lines().zip((1..=6).rev()) {
+        assert!(line.starts_with(&format!("own{bytes} {bytes}B (virtual ")), "{sizes}");
+    }
+}
+
 /// What is to survive a copy.
 const SOURCE: &str =
     "mkdir -p /src/dir && echo x >/src/file && ln /src/file /src/hard && ln -s /etc/passwd /src/link &&

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread;
 
 use holm_e2e::{Holm, Outcome, TestImage, until};
 
@@ -42,6 +43,31 @@ fn m21_a_container_whose_removal_fails_is_dead() {
     holm.holm(["rm", &name]).outcome().ok();
     assert!(!directory.exists());
     holm.holm(["create", "--name", &name, "busybox"]).outcome().ok();
+}
+
+#[test]
+fn m21_a_container_that_is_being_removed_is_shown_as_that() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.name();
+    holm.holm(["create", "--name", &name, "busybox"]).outcome().ok();
+    let directory = holm.root().join("containers").join(inspect(&holm, &name, "{{.Id}}"));
+    let shown = || {
+        let filter = format!("name={name}");
+        let columns = "{{.State}}, {{.Status}}, {{.Size}}";
+        holm.holm(["ps", "-a", "-s", "--filter", &filter, "--format", columns]).outcome().ok()
+    };
+    assert!(shown().starts_with("created, Created, 0B (virtual "));
+    // The removal rests for some seconds where the container has just gone.
+    let rm = holm.holm(["rm", &name]).command();
+    let mut slowly = Command::new("strace");
+    slowly.args(["-qq", "-o", "/dev/null", "-P"]).arg(&directory);
+    slowly.args(["-e", "inject=rename,renameat,renameat2:delay_exit=10000000", "holm"]).args(rm.get_args());
+    slowly.envs(rm.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let removal = thread::spawn(move || slowly.output().expect("strace"));
+    until("its removal", || shown() == "removing, Removal In Progress, ");
+    holm.holm(["start", &name]).outcome().fails(1, "no such container");
+    Outcome::from(removal.join().unwrap()).ok();
+    assert_eq!(shown(), "");
 }
 
 #[test]
