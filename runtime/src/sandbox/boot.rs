@@ -16,7 +16,7 @@ use holm_protocol::vm_control::DevicePlace;
 use super::shape::VmShape;
 use super::vmm_process::{VmmEnd, VmmError, VmmProcess};
 use crate::host::Installation;
-use crate::template::{Template, TemplateKey, TemplateStore};
+use crate::template::{Platform, Template, TemplateKey, TemplateStore};
 
 /// Serial number of the disk that holds the image.
 pub const IMAGE_DISK: &str = "image";
@@ -138,7 +138,7 @@ impl Sandbox {
         let image = (!image.segments.is_empty()).then_some(image);
         let disks = image.into_iter().chain(files).chain(host.disks).collect();
         let console = console(run_directory);
-        let cmdline = CMDLINE.map(str::to_owned).to_vec();
+        let cmdline = cmdline();
         // Whoever wants to hear the guest's kernel wants to hear it boot.
         let templates = templates.filter(|_| console == ConsoleConfig::Off);
         let start =
@@ -210,6 +210,18 @@ impl VmNetwork {
     fn config(&self) -> NetworkConfig {
         NetworkConfig { tap_fd: self.tap.as_raw_fd(), device: self.device }
     }
+}
+
+fn cmdline() -> Vec<String> {
+    CMDLINE.map(str::to_owned).to_vec()
+}
+
+/// Where templates that are of use to this installation go on.
+///
+/// # Errors
+/// As [`Platform::of`].
+pub fn template_platform(installation: &Installation) -> io::Result<Platform> {
+    Platform::of(installation, &cmdline())
 }
 
 /// Where kernel parameters are the engine's choice. The compiler of BPF programs is off (docs/decisions/0010-no-bpf-jit.md).

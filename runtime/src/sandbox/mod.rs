@@ -20,6 +20,7 @@ pub use agent_client::{
 };
 pub use boot::{
     BootError, BootEvents, HostAccess, IMAGE_DISK, Sandbox, Start, VmNetwork, WRITABLE_DISK, file_disk,
+    template_platform,
 };
 pub use host_threads::{HostThreadsError, confine_process, confine_this_thread};
 pub use shape::VmShape;

@@ -55,15 +55,7 @@ impl TemplateKey {
     /// # Errors
     /// A file of the installation, or what the kernel says of itself, cannot be read.
     pub fn of(installation: &Installation, cmdline: &[String], shape: VmShape) -> io::Result<Self> {
-        let platform = Platform {
-            kernel: FileIdentity::of(&installation.kernel)?,
-            initramfs: FileIdentity::of(&installation.initramfs)?,
-            vmm: FileIdentity::of(&installation.vmm)?,
-            cmdline: cmdline.to_vec(),
-            host_kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
-            processor: processor(&cpuinfo()?),
-        };
-        Ok(Self { platform, shape })
+        Ok(Self { platform: Platform::of(installation, cmdline)?, shape })
     }
 
     /// The template's name.
@@ -72,6 +64,23 @@ impl TemplateKey {
         // Cannot fail: all of it is plain data.
         let digest = Sha256::digest(serde_json::to_vec(self).unwrap_or_default());
         hex::encode(digest.get(..NAME_BYTES).unwrap_or_default())
+    }
+}
+
+impl Platform {
+    /// Here and now.
+    ///
+    /// # Errors
+    /// A file of the installation, or what the kernel says of itself, cannot be read.
+    pub fn of(installation: &Installation, cmdline: &[String]) -> io::Result<Self> {
+        Ok(Self {
+            kernel: FileIdentity::of(&installation.kernel)?,
+            initramfs: FileIdentity::of(&installation.initramfs)?,
+            vmm: FileIdentity::of(&installation.vmm)?,
+            cmdline: cmdline.to_vec(),
+            host_kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+            processor: processor(&cpuinfo()?),
+        })
     }
 }
 

@@ -213,6 +213,20 @@ impl TemplateStore {
         Ok(found)
     }
 
+    /// Forgets that this host could not use templates of some keys: the next start tries again.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn forget_refusals(&self) -> Result<(), TemplateError> {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return Ok(()) };
+        for entry in entries.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(REFUSED.as_bytes()) {
+                fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a template; fine when it is not there.
     ///
     /// # Errors
@@ -369,6 +383,8 @@ mod tests {
         fixture.store.refuse(&template.name, "KVM: no").unwrap();
         assert!(fixture.store.is_refused(&fixture.key(64)) && !fixture.store.is_refused(&fixture.key(128)));
         assert_eq!(fixture.store.refusal().as_deref(), Some("KVM: no"));
+        fixture.store.forget_refusals().unwrap();
+        assert_eq!((fixture.store.refusal(), fixture.store.is_refused(&fixture.key(64))), (None, false));
         assert!(fixture.store.list().unwrap().is_empty());
     }
 

@@ -5,6 +5,7 @@ pub(super) mod everything;
 mod filter;
 pub(super) mod images;
 pub(super) mod networks;
+pub(super) mod templates;
 pub(super) mod volumes;
 
 use std::io::{self, BufRead};

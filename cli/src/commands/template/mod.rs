@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use super::prune;
+
 /// Manage templates, the saved VMs that starts go on from
 #[derive(Debug, Args)]
 pub(crate) struct TemplateGroup {
@@ -19,6 +21,7 @@ pub(crate) struct TemplateGroup {
 enum TemplateVerb {
     #[command(visible_alias = "list")]
     Ls(ls::ListTemplates),
+    Prune(prune::templates::PruneTemplates),
     #[command(visible_alias = "remove")]
     Rm(rm::RemoveTemplates),
 }
@@ -27,6 +30,7 @@ impl TemplateGroup {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.verb {
             TemplateVerb::Ls(verb) => verb.run(),
+            TemplateVerb::Prune(verb) => verb.run(),
             TemplateVerb::Rm(verb) => verb.run(),
         }
     }

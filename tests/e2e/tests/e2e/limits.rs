@@ -23,6 +23,17 @@ fn m31_limits_are_those_of_the_containers_cgroup() {
 }
 
 #[test]
+fn a_vm_of_32_processors_has_memory_above_the_devices_too() {
+    let holm = Holm::with(TestImage::Busybox);
+    let script = "cat /sys/devices/system/cpu/online; grep MemTotal /proc/meminfo";
+    let options = ["--cold", "--network=none", "--vm-cpus=32", "--vm-memory=5g"];
+    let shown = holm.run(options.iter().chain(&["busybox", "sh", "-c", script])).ok();
+    let (online, memory) = shown.split_once('\n').unwrap();
+    let total_kib: u64 = memory.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(online == "0-31" && total_kib > 4 << 20, "{shown}");
+}
+
+#[test]
 fn m31_a_fork_bomb_is_stopped_by_its_pids_limit() {
     let holm = Holm::with(TestImage::Busybox);
     let bomb = "f() { f | f & }; f; sleep 3; echo over";

@@ -44,6 +44,7 @@ fn the_first_start_makes_a_template_and_a_damaged_one_is_made_anew() {
     hello(&holm);
 
     let memory = only_template(&holm).join("memory");
+    assert!(!holm.holm(["template", "prune", "-f"]).outcome().ok().contains("Deleted"), "it is of use");
     let file = fs::File::options().write(true).open(&memory).unwrap();
     file.set_len(fs::metadata(&memory).unwrap().len() - 4096).unwrap();
     assert_eq!(holm.run(["--network", "none", "busybox", "sleep", "1"]).ok(), "");
