@@ -22,10 +22,11 @@ use crate::fault::{At, Fault};
 /// Copies go through a buffer of this size.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Mounts the shares if one of `mounts` needs them and they are not mounted yet.
-pub(crate) fn mount_for(mounts: &[MountPlan]) -> Result<(), Fault> {
+/// Mounts the shares if the `root` or one of `mounts` needs them and they are not mounted yet.
+pub(crate) fn mount_for(root: &Path, mounts: &[MountPlan]) -> Result<(), Fault> {
     let directory = Path::new(SHARES_DIRECTORY);
-    if directory.exists() || !mounts.iter().any(|mount| mount.source().starts_with(directory)) {
+    let mut sources = mounts.iter().map(MountPlan::source).chain([root]);
+    if directory.exists() || !sources.any(|source| source.starts_with(directory)) {
         return Ok(());
     }
     fs::create_dir(directory).at("making the directory of shares")?;

@@ -61,13 +61,13 @@ pub(super) async fn create_container(
 }
 
 fn make_sandbox(request: &CreateContainerRequest, plan: &mut ContainerPlan) -> Result<Sandbox, Fault> {
-    shares::mount_for(&plan.mounts)?;
+    let rootfs = &request.rootfs;
+    shares::mount_for(Path::new(&rootfs.directory), &plan.mounts)?;
     volumes::mount_for(&plan.mounts)?;
     sockets::listen_for(&plan.mounts)?;
     let points: Vec<_> =
         plan.mounts.iter().map(MountPlan::point).chain(injected_files::points(&request.files)).collect();
-    let disks = &request.rootfs;
-    let mut rootfs = Rootfs::mount(&request.container_id, &disks.image_disk, &disks.writable_disk, &points)?;
+    let mut rootfs = Rootfs::mount(&request.container_id, rootfs, &points)?;
     let files = shares::fill(&plan.mounts, &rootfs.path())
         .and_then(|()| rootfs.mount_view(&plan.mounts))
         .and_then(|()| rootfs.make_files_directory())
