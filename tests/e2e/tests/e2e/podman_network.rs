@@ -1,0 +1,46 @@
+//! The network that podman prepares for a container is the guest's.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use holm_e2e::{Outcome, Podman, until};
+
+#[test]
+fn podmans_network_is_the_guests() {
+    let podman = Podman::over_holm();
+    let name = podman.name();
+    let script = "echo ready; while :; do echo from the guest | nc -l -p 80; done";
+    let words = ["run", "-d", "--name", &name, "-p", "127.0.0.1:18080:80", "busybox", "sh", "-c", script];
+    podman.podman(words).ok();
+    let address = podman.inspect(&name, ".NetworkSettings.IPAddress");
+    let gateway = podman.inspect(&name, ".NetworkSettings.Gateway");
+    let mac = podman.inspect(&name, ".NetworkSettings.MacAddress");
+    let inside = |words: &[&str]| podman.podman([&["exec", name.as_str()], words].concat());
+    let shown = inside(&["ip", "addr", "show", "eth0"]).ok();
+    assert!(shown.contains(&address) && shown.contains(&mac), "{address} {mac}: {shown}");
+    assert!(inside(&["ip", "route"]).ok().contains(&format!("default via {gateway}")));
+    assert_eq!(said_by_the_host(&gateway, &inside), "from the host");
+    assert!(inside(&["cat", "/etc/hosts"]).ok().contains(&address));
+    until("the published port answers", || {
+        let mut answer = String::new();
+        let connected = TcpStream::connect("127.0.0.1:18080").and_then(|mut stream| {
+            stream.write_all(b"\n")?;
+            stream.read_to_string(&mut answer)
+        });
+        connected.is_ok() && answer == "from the guest\n"
+    });
+    // Started again, in a namespace that is made anew.
+    podman.podman(["restart", "-t", "0", &name]).ok();
+    assert_eq!(said_by_the_host(&gateway, &inside), "from the host");
+}
+
+/// What the guest hears from a server at the gateway's address.
+fn said_by_the_host(gateway: &str, inside: &impl Fn(&[&str]) -> Outcome) -> String {
+    let listener = TcpListener::bind((gateway, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let serving = thread::spawn(move || listener.accept().unwrap().0.write_all(b"from the host\n"));
+    let heard = inside(&["nc", "-w", "10", gateway, &port]).out();
+    serving.join().unwrap().unwrap();
+    heard
+}
