@@ -71,7 +71,10 @@ fn make_sandbox(request: &CreateContainerRequest, plan: &mut ContainerPlan) -> R
     let files = shares::fill(&plan.mounts, &rootfs.path())
         .and_then(|()| rootfs.mount_view(&plan.mounts))
         .and_then(|()| rootfs.make_files_directory())
-        .and_then(|directory| injected_files::write(&directory, &request.files));
+        .and_then(|directory| {
+            shares::copy_up(&mut plan.mounts, &rootfs.path(), &directory)?;
+            injected_files::write(&directory, &request.files)
+        });
     let made = files.and_then(|(files, mounts)| {
         plan.mounts.extend(mounts);
         Ok((files, Cgroup::create(&request.container_id, &plan.resources)?))
