@@ -37,6 +37,24 @@ pub(super) fn for_guest(mounts: &[Mount], shares: &mut Shares) -> Result<Vec<Mou
     mounts.iter().map(|mount| one(mount, shares)).collect()
 }
 
+/// A bind mount of the host's.
+pub(super) struct Bind<'a> {
+    pub(super) source: &'a Path,
+    pub(super) destination: &'a Path,
+    pub(super) is_recursive: bool,
+}
+
+/// What is bound of the host, as it is: the guest's shared memory is not.
+pub(super) fn binds(mounts: &[Mount]) -> impl Iterator<Item = Bind<'_>> {
+    mounts.iter().filter(|mount| is_bind(mount) && mount.destination() != Path::new(SHARED_MEMORY)).map(
+        |mount| Bind {
+            source: mount.source().as_deref().unwrap_or(Path::new("")),
+            destination: mount.destination(),
+            is_recursive: options(mount).any(|option| option == "rbind"),
+        },
+    )
+}
+
 fn one(mount: &Mount, shares: &mut Shares) -> Result<Mount, OciError> {
     let mut guests = mount.clone();
     if !is_bind(mount) {

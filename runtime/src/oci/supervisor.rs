@@ -7,7 +7,7 @@
 //! It is a child of `create`, so that whoever is the reaper there (conmon, a shim) adopts it and waits for it. Its standard streams
 //! are those that `create` had.
 //!
-//! Threads: the main one decides; one accepts requests and one takes signals, each request that may take long has one, and each
+//! Threads: the first one only shows the container's root to those who look at the process; another decides; one accepts requests and one takes signals, each request that may take long has one, and each
 //! stream. They tell the main one through a channel.
 
 use std::collections::VecDeque;
@@ -26,6 +26,7 @@ use super::create::SuperviseWords;
 use super::error::OciError;
 use super::handover::take_over;
 use super::hooks;
+use super::namespaces::show_root;
 use super::protocol::{Report, Request};
 use super::record::{Record, Status};
 use super::signals;
@@ -123,34 +124,65 @@ pub fn supervise(words: &str) -> Result<u8, OciError> {
         vmm_end: None,
         kill_at: None,
     };
-    let made = supervisor.make(&words, listener);
-    let answer = match &made {
-        Ok(_) => Report::Done,
-        Err(error) => Report::Failed { message: error.message() },
-    };
-    // Nobody has a container whose `create` was killed: it ends.
-    let heard = send(&report, &answer).is_ok();
-    drop(report);
-    match made {
-        Ok(made) if heard => Ok(supervisor.run(made)),
-        Ok(_) => {
-            supervisor.end_vm();
-            Err(OciError::Died)
-        }
+    let bundle = match supervisor.enter() {
+        Ok(bundle) => bundle,
         Err(error) => {
-            supervisor.end_vm();
-            Err(error)
+            // One whose `create` was killed ends, too.
+            let _ = send(&report, &Report::Failed { message: error.message() });
+            return Err(error);
         }
+    };
+    // All that is done from now on is done by another thread, in the mount namespace of the host. This one, by which others see the
+    // process, gets one that shows the container's root.
+    let (view, viewed) = mpsc::channel();
+    let shown = bundle.clone();
+    let living = thread::spawn(move || supervisor.live(&words, bundle, listener, report, &view));
+    if let Ok(done) = viewed.recv() {
+        // Who asked waits for the answer.
+        let _ = done.send(show_root(&shown));
     }
+    living.join().unwrap_or(Err(OciError::Died))
 }
 
 impl Supervisor {
+    /// The container's life.
+    fn live(
+        mut self,
+        words: &SuperviseWords,
+        bundle: Bundle,
+        listener: UnixListener,
+        report: UnixStream,
+        view: &Sender<Sender<Result<(), OciError>>>,
+    ) -> Result<u8, OciError> {
+        let made = self.make(words, bundle, listener, view);
+        let answer = match &made {
+            Ok(_) => Report::Done,
+            Err(error) => Report::Failed { message: error.message() },
+        };
+        // Nobody has a container whose `create` was killed: it ends.
+        let heard = send(&report, &answer).is_ok();
+        drop(report);
+        match made {
+            Ok(made) if heard => Ok(self.run(made)),
+            Ok(_) => {
+                self.end_vm();
+                Err(OciError::Died)
+            }
+            Err(error) => {
+                self.end_vm();
+                Err(error)
+            }
+        }
+    }
+
     fn write(&mut self, status: Status) -> Result<(), OciError> {
         self.record.status = status;
         self.container.write(&self.record)
     }
 
-    fn make(&mut self, words: &SuperviseWords, listener: UnixListener) -> Result<Made, OciError> {
+    /// Makes this process what engines take for the container's: in its session, cgroup and network namespace. Threads that are made
+    /// from now on are in them, too.
+    fn enter(&mut self) -> Result<Bundle, OciError> {
         // A session of its own, for a terminal of its own. One who leads a group already has been given one.
         let _ = nix::unistd::setsid();
         signals::block().map_err(OciError::system("cannot block signals"))?;
@@ -162,8 +194,17 @@ impl Supervisor {
         if let Some(place) = &self.record.cgroup {
             cgroup::enter(place, bundle.resources(), bundle.shape())?;
         }
-        // Threads that are made from now on are in the namespace, too.
         bundle.network().enter()?;
+        Ok(bundle)
+    }
+
+    fn make(
+        &mut self,
+        words: &SuperviseWords,
+        bundle: Bundle,
+        listener: UnixListener,
+        view: &Sender<Sender<Result<(), OciError>>>,
+    ) -> Result<Made, OciError> {
         self.listen(listener);
         let state = self.record.state(Status::Creating);
         #[allow(deprecated)] // engines use it
@@ -183,6 +224,10 @@ impl Supervisor {
             }
         }
         let made = made?;
+        // The guest has made what is mounted on.
+        let (done, shown) = mpsc::channel();
+        view.send(done).map_err(|_| OciError::Died)?;
+        shown.recv().map_err(|_| OciError::Died)??;
         self.write(Status::Created)?;
         Ok(made)
     }

@@ -7,7 +7,9 @@ use holm_e2e::Podman;
 #[test]
 fn podman_sees_what_a_container_wrote() {
     let podman = Podman::over_holm();
-    let name = podman.background(&[], "echo text >/etc/made; rm /etc/group; ln -s made /etc/link; chmod 600 /etc/made; echo written; sleep 1000");
+    let shared = tempfile::tempdir().unwrap();
+    let volume = format!("{}:/v", shared.path().display());
+    let name = podman.background(&["-v", &volume], "echo text >/etc/made; rm /etc/group; ln -s made /etc/link; chmod 600 /etc/made; echo written; sleep 1000");
     holm_e2e::until("it has written", || podman.podman(["logs", &name]).out().contains("written"));
     let changes = podman.podman(["diff", &name]).ok();
     for change in ["A /etc/made", "D /etc/group", "A /etc/link"] {
@@ -20,6 +22,9 @@ fn podman_sees_what_a_container_wrote() {
     fs::write(&copy, "from outside").unwrap();
     podman.podman(["cp", copy.to_str().unwrap(), &format!("{name}:/tmp/in")]).ok();
     assert_eq!(podman.podman(["exec", &name, "cat", "/tmp/in"]).ok(), "from outside");
+    let volume = format!("{name}:/v/in-a-volume");
+    podman.podman(["cp", copy.to_str().unwrap(), &volume]).ok();
+    assert_eq!(fs::read_to_string(shared.path().join("in-a-volume")).unwrap(), "from outside");
     let image = format!("localhost/{name}");
     podman.podman(["commit", "-q", &name, &image]).ok();
     let seen = podman.podman(["run", "--rm", "--network", "none", &image, "cat", "/etc/link"]).ok();
@@ -34,9 +39,9 @@ fn podmans_volumes_are_shared() {
     fs::write(dir.path().join("file"), "host's\n").unwrap();
     let directory = format!("{}:/v", dir.path().display());
     let file = format!("{}:/f:ro", dir.path().join("file").display());
-    let script = "cat /v/file /f; echo new >/v/made; echo x >/f || echo refused; echo y >>/v/file; cat /f";
-    let seen = podman.run(&["-v", &directory, "-v", &file, "--tmpfs", "/t"], script);
-    assert_eq!(seen.out(), "host's\nhost's\nrefused\nhost's\ny", "{}", seen.err());
+    let script = "cat /v/file /f; echo new >/v/made; echo x >/f || echo refused; echo y >>/v/file; cat /f; echo x >/etc/x; grep -c root: /etc/passwd";
+    let seen = podman.run(&["-v", &directory, "-v", &file, "--tmpfs", "/etc"], script);
+    assert_eq!(seen.out(), "host's\nhost's\nrefused\nhost's\ny\n1", "{}", seen.err());
     assert_eq!(fs::read_to_string(dir.path().join("made")).unwrap(), "new\n");
     let name = podman.name();
     podman.podman(["volume", "create", &name]).ok();
