@@ -47,13 +47,14 @@ impl NetworkNamespace {
 /// inside of that root only, whatever lies in it; nothing of it is opened but to mount on.
 pub(super) fn show_root(bundle: &Bundle) -> Result<(), OciError> {
     let what = "cannot make a mount namespace";
-    // Before the root changes.
-    let binds: Vec<_> = mounts::binds(bundle.spec.mounts().as_deref().unwrap_or_default())
-        .filter_map(|bind| Some((bind.destination, clone(bind.source, bind.is_recursive)?)))
-        .collect();
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS).map_err(OciError::system(what))?;
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(OciError::system(what))?;
+    // While the host's root is still there, and of mounts that are private by now: a copy of one that the host shares would hand on to it
+    // what is mounted below.
+    let binds: Vec<_> = mounts::binds(bundle.spec.mounts().as_deref().unwrap_or_default())
+        .filter_map(|bind| Some((bind.destination, clone(bind.source, bind.is_recursive)?)))
+        .collect();
     let rootfs = &bundle.rootfs;
     mount(Some(rootfs), rootfs, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)
         .map_err(OciError::system(what))?;
