@@ -35,6 +35,7 @@ lab: stage ## A shell in the lab, the emulated host with a working KVM
 
 install: guest ## Install into $(DESTDIR)$(PREFIX) what a host with real KVM needs
 	install -D -m 0755 $(RELEASE)/holm $(DESTDIR)$(PREFIX)/bin/holm
+	install -D -m 0755 $(RELEASE)/holm-runtime $(DESTDIR)$(PREFIX)/bin/holm-runtime
 	install -D -m 0755 $(RELEASE)/holm-vmm $(DESTDIR)$(PREFIX)/libexec/holm/holm-vmm
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/holm \
 		target/guest/vmlinux target/guest/vmlinux.version target/guest/initramfs.cpio

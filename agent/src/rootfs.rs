@@ -8,11 +8,15 @@
 //!                    /view      the root once more, with the host's directories and files in it
 //!                    /files      what the engine binds over paths of the container
 //! ```
+//!
+//! Or a directory of the host's, bound on `/root` as it is: what has to be mounted in it is made there, as every OCI runtime
+//! does, and its files are transferred by the host.
 
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use holm_protocol::agent::messages;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::boot::RUN;
@@ -34,24 +38,31 @@ pub(crate) struct Rootfs {
     mounted: Vec<PathBuf>,
     has_image: bool,
     has_view: bool,
+    /// Whether it is a directory of the host's.
+    is_shared: bool,
     stubs: Vec<PathBuf>,
 }
 
 impl Rootfs {
-    /// Mounts the disks of these serial numbers (empty: see `protocol/proto/agent.proto`) and the overlay, in which there is
-    /// something to mount on at each of `points`.
+    /// Mounts the disks (see `protocol/proto/agent.proto`) and the overlay, in which there is something to mount on at each of
+    /// `points`; or the directory.
     pub(crate) fn mount(
         container_id: &str,
-        image: &str,
-        writable: &str,
+        of: &messages::Rootfs,
         points: &[MountPoint],
     ) -> Result<Self, Fault> {
         let directory = Path::new(RUN).join(container_id);
         fs::DirBuilder::new().mode(0o700).create(&directory).at("making the container's directory")?;
-        let has_image = !image.is_empty();
+        let has_image = !of.image_disk.is_empty();
+        let is_shared = !of.directory.is_empty();
         let mut rootfs =
-            Self { directory, mounted: Vec::new(), has_image, has_view: false, stubs: Vec::new() };
-        if let Err(fault) = rootfs.mount_layers(image, writable, points) {
+            Self { directory, mounted: Vec::new(), has_image, has_view: false, is_shared, stubs: Vec::new() };
+        let mounted = if is_shared {
+            rootfs.mount_one(Path::new(&of.directory), "root", "", MsFlags::MS_BIND, "")
+        } else {
+            rootfs.mount_layers(&of.image_disk, &of.writable_disk, points)
+        };
+        if let Err(fault) = mounted {
             rootfs.unmount();
             return Err(fault);
         }
@@ -78,7 +89,7 @@ impl Rootfs {
     /// to. What is mounted elsewhere (in a tmpfs of the container's) is left out.
     pub(crate) fn mount_view(&mut self, mounts: &[MountPlan]) -> Result<(), Fault> {
         let shares: Vec<_> = mounts.iter().filter(|mount| mount.is_of_host()).collect();
-        if shares.is_empty() {
+        if self.is_shared || shares.is_empty() {
             return Ok(());
         }
         self.mount_one(&self.path(), "view", "", MsFlags::MS_BIND, "")?;

@@ -16,16 +16,17 @@ use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 
 use crate::container::mounts::MountPlan;
-use crate::container::rootdir::RootDir;
+use crate::container::rootdir::{self, RootDir};
 use crate::fault::{At, Fault};
 
 /// Copies go through a buffer of this size.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Mounts the shares if one of `mounts` needs them and they are not mounted yet.
-pub(crate) fn mount_for(mounts: &[MountPlan]) -> Result<(), Fault> {
+/// Mounts the shares if the `root` or one of `mounts` needs them and they are not mounted yet.
+pub(crate) fn mount_for(root: &Path, mounts: &[MountPlan]) -> Result<(), Fault> {
     let directory = Path::new(SHARES_DIRECTORY);
-    if directory.exists() || !mounts.iter().any(|mount| mount.source().starts_with(directory)) {
+    let mut sources = mounts.iter().map(MountPlan::source).chain([root]);
+    if directory.exists() || !sources.any(|source| source.starts_with(directory)) {
         return Ok(());
     }
     fs::create_dir(directory).at("making the directory of shares")?;
@@ -43,6 +44,24 @@ pub(crate) fn fill(mounts: &[MountPlan], root: &Path) -> Result<(), Fault> {
         let Ok(covered) = root.open_with(&mount.destination, flags) else { continue };
         copy(covered, mount.source())
             .at(format_args!("filling the volume on {}", mount.destination.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes each tmpfs that begins with what it covers in the container's tree at `root`, in `directory`; a bind mount of that takes
+/// its place.
+pub(crate) fn copy_up(mounts: &mut [MountPlan], root: &Path, directory: &Path) -> Result<(), Fault> {
+    let root = RootDir::open(root).at("opening the root")?;
+    let asked = mounts.iter_mut().filter(|mount| mount.copies_up());
+    for (number, mount) in asked.enumerate() {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        // What covers nothing begins empty.
+        let Ok(covered) = root.open_with(&mount.destination, flags) else { continue };
+        let what = format!("filling {}", mount.destination.display());
+        let place = directory.join(format!("tmpfs-{number}"));
+        fs::create_dir(&place).at(&what)?;
+        mount.make_at(place.clone(), &rootdir::status(&covered).at(&what)?)?;
+        copy(covered, &place).at(&what)?;
     }
     Ok(())
 }

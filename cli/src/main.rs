@@ -19,7 +19,6 @@ mod limit_options;
 mod moment;
 mod network_options;
 mod nonce;
-mod output;
 mod progress;
 mod published;
 mod supervise;
@@ -31,6 +30,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use tracing::level_filters::LevelFilter;
 
 use commands::Command;
+use holm_cli::output;
 
 /// Containers that each run in a microVM of their own
 #[derive(Debug, Parser)]

@@ -6,32 +6,32 @@ use std::io::{self, Write};
 use time::macros::format_description;
 
 /// Prints a line to standard output.
-pub(crate) fn line(text: &str) {
+pub fn line(text: &str) {
     let mut stdout = io::stdout().lock();
     // EPIPE: the reader has seen enough.
     let _ = writeln!(stdout, "{text}");
 }
 
 /// Prints a line to standard error.
-pub(crate) fn note(text: &str) {
+pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Prints `holm: <text>` to standard error.
-pub(crate) fn complain(text: &str) {
+pub fn complain(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = writeln!(stderr, "holm: {text}");
 }
 
 /// Prints text to standard output as it is.
-pub(crate) fn part(text: &str) {
+pub fn part(text: &str) {
     let mut stdout = io::stdout().lock();
     // EPIPE: the reader has seen enough.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// A table without borders, columns three spaces apart, as Docker prints them.
-pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(header.iter().copied());
@@ -43,12 +43,12 @@ pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
 }
 
 /// A size with a decimal unit and three digits, as Docker prints it: `4.5MB`.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     in_units(bytes, 1000.0, ["B", "kB", "MB", "GB", "TB", "PB"])
 }
 
 /// A size with a binary unit, as Docker prints memory: `4.5MiB`.
-pub(crate) fn binary_size(bytes: u64) -> String {
+pub fn binary_size(bytes: u64) -> String {
     in_units(bytes, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
 }
 
@@ -75,19 +75,19 @@ fn in_units(bytes: u64, step: f64, units: [&str; 6]) -> String {
 }
 
 /// A time as Docker's tables show it: `2026-11-20 10:00:00 +0000 UTC`.
-pub(crate) fn moment(time: time::OffsetDateTime) -> String {
+pub fn moment(time: time::OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] +0000 UTC");
     // Every time has all the parts that the format names.
     time.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_default()
 }
 
 /// What somebody else wrote, on one line and without what terminals obey.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A text of at most so many characters, the last of them `…` where there are more.
-pub(crate) fn shortened(text: &str, width: usize) -> String {
+pub fn shortened(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -97,12 +97,12 @@ pub(crate) fn shortened(text: &str, width: usize) -> String {
 }
 
 /// How long ago, in Docker's words: `5 minutes ago`.
-pub(crate) fn ago(then: time::OffsetDateTime) -> String {
+pub fn ago(then: time::OffsetDateTime) -> String {
     format!("{} ago", span(time::OffsetDateTime::now_utc() - then))
 }
 
 /// A span in Docker's words: `About a minute`, `5 hours`.
-pub(crate) fn span(span: time::Duration) -> String {
+pub fn span(span: time::Duration) -> String {
     let (seconds, minutes, hours) = (span.whole_seconds(), span.whole_minutes(), span.whole_hours());
     let (days, weeks, months, years) = (span.whole_days(), span.whole_weeks(), hours / 730, hours / 8766);
     match () {

@@ -9,6 +9,7 @@
 //! - [`template`]: booted VMs that others go on from.
 //! - [`sandbox`]: a VM and the conversation with its agent.
 //! - [`supervisor`]: the process that owns one running container.
+//! - [`oci`]: containers from bundles, under engines that run OCI runtimes.
 //! - [`logs`]: what a workload wrote.
 //! - [`config`]: the configuration file.
 //! - [`check`]: whether what is stored is sound.
@@ -27,6 +28,7 @@ pub mod host;
 pub mod image;
 pub mod logs;
 pub mod network;
+pub mod oci;
 pub mod registry;
 pub mod sandbox;
 pub mod storage;

@@ -44,6 +44,8 @@ pub(crate) fn finish(
     change_user(plan, &identity)?;
     workdir::verify()?;
     descriptors::close_all_on_exec().at("marking descriptors")?;
+    // A program that is not there is told when the process is made, as by every OCI runtime: engines look for it then.
+    let path = program::find(&plan.program, &env)?;
 
     if !channel.ready(master) {
         clone::exit_now(super::SETUP_FAILED);
@@ -52,7 +54,6 @@ pub(crate) fn finish(
         init::split(plan)?;
     }
     give_up_privileges(plan)?;
-    let path = program::find(&plan.program, &env)?;
     signals::reset();
     let file = CString::new(path.as_os_str().as_encoded_bytes()).refuse("the program's name")?;
     match nix::unistd::execve(&file, &plan.args, &env) {

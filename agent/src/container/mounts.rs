@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use holm_protocol::agent::{SHARES_DIRECTORY, VOLUMES_DIRECTORY};
 use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
+use nix::sys::stat::{FileStat, Mode};
 
 use super::mount_options::{self, MountOptions};
 use super::rootdir::{self, RootDir};
@@ -37,8 +37,8 @@ impl MountPlan {
         if destination.components().count() < 2 {
             return Err(Fault::invalid(format!("mount on {:?}: not a path below the root", destination)));
         }
-        if options.copy_up {
-            return Err(Fault::invalid("mount option tmpcopyup is not supported"));
+        if options.copy_up && mount.kind != "tmpfs" {
+            return Err(Fault::invalid("mount option tmpcopyup is for a tmpfs"));
         }
         let kind = match mount.kind.as_str() {
             "bind" | "rbind" => String::new(),
@@ -86,6 +86,24 @@ impl MountPlan {
         self.options.bind && self.options.fill
     }
 
+    /// Whether it is a tmpfs that begins with what it covers.
+    pub(crate) fn copies_up(&self) -> bool {
+        self.options.copy_up
+    }
+
+    /// Makes the file system on a directory of the guest's, writable, and binds that from now on. `covered` is what it covers in the
+    /// container.
+    pub(crate) fn make_at(&mut self, place: PathBuf, covered: &FileStat) -> Result<(), Fault> {
+        let what = format!("mounting {} on {}", self.source.display(), self.destination.display());
+        let mount = self.file_system(&what, 0, Some(covered))?;
+        let target = nix::fcntl::open(&place, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at(&what)?;
+        mount_api::attach(mount.as_fd(), target.as_fd()).at(&what)?;
+        self.source = place;
+        self.options.bind = true;
+        self.options.copy_up = false;
+        Ok(())
+    }
+
     /// Whether it is a bind mount on this path.
     pub(crate) fn binds(&self, path: &str) -> bool {
         self.options.bind && self.destination == Path::new(path)
@@ -131,6 +149,11 @@ impl MountPlan {
     fn make(&self, root: &RootDir, what: &str) -> Result<(OwnedFd, OwnedFd), Fault> {
         let existing = root.find(&self.destination).and_then(rootdir::status).ok();
         let target = root.make_directories(&self.destination).at(what)?;
+        Ok((self.file_system(what, self.options.set, existing.as_ref())?, target))
+    }
+
+    /// A new file system that is nowhere yet, with these attributes of a mount.
+    fn file_system(&self, what: &str, set: u64, covered: Option<&FileStat>) -> Result<OwnedFd, Fault> {
         let text = |text: &[u8]| CString::new(text).refuse(what);
         let context = FsContext::open(&text(self.kind.as_bytes())?).refuse(what)?;
         let configure = || -> Result<nix::Result<OwnedFd>, Fault> {
@@ -144,15 +167,15 @@ impl MountPlan {
             }
             // What a tmpfs covers lends it its permissions, unless they are given.
             let given = self.options.parameters.iter().any(|(key, _)| key == "mode");
-            if let (true, false, Some(covered)) = (self.kind == "tmpfs", given, existing) {
+            if let (true, false, Some(covered)) = (self.kind == "tmpfs", given, covered) {
                 done = done
                     .and(context.set(c"mode", &text(format!("{:o}", covered.st_mode & 0o7777).as_bytes())?));
             }
             // A file system that reached here unmountable with these attributes is not mounted without them.
-            Ok(done.and_then(|()| context.mount(self.options.set)))
+            Ok(done.and_then(|()| context.mount(set)))
         };
         match configure()? {
-            Ok(mount) => Ok((mount, target)),
+            Ok(mount) => Ok(mount),
             Err(error) => Err(Fault::invalid(match context.complaint() {
                 Some(complaint) => format!("{what}: {complaint}"),
                 None => format!("{what}: {error}"),
@@ -179,6 +202,9 @@ mod tests {
         let bind =
             plan(r#"{"destination": "/dev", "type": "bind", "source": "/x", "options": ["ro"]}"#).unwrap();
         assert!(bind.binds("/dev") && !bind.binds("/de"));
+        let copied = r#"{"destination": "/run", "type": "KIND", "source": "x", "options": ["tmpcopyup"]}"#;
+        assert!(plan(&copied.replace("KIND", "tmpfs")).unwrap().copies_up());
+        assert!(plan(&copied.replace("KIND", "bind")).is_err());
         let by_option = plan(r#"{"destination": "/x", "source": "/y", "options": ["rbind"]}"#).unwrap();
         assert!(by_option.options.bind && by_option.options.recursive_bind);
     }

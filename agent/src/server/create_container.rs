@@ -61,17 +61,20 @@ pub(super) async fn create_container(
 }
 
 fn make_sandbox(request: &CreateContainerRequest, plan: &mut ContainerPlan) -> Result<Sandbox, Fault> {
-    shares::mount_for(&plan.mounts)?;
+    let rootfs = &request.rootfs;
+    shares::mount_for(Path::new(&rootfs.directory), &plan.mounts)?;
     volumes::mount_for(&plan.mounts)?;
     sockets::listen_for(&plan.mounts)?;
     let points: Vec<_> =
         plan.mounts.iter().map(MountPlan::point).chain(injected_files::points(&request.files)).collect();
-    let disks = &request.rootfs;
-    let mut rootfs = Rootfs::mount(&request.container_id, &disks.image_disk, &disks.writable_disk, &points)?;
+    let mut rootfs = Rootfs::mount(&request.container_id, rootfs, &points)?;
     let files = shares::fill(&plan.mounts, &rootfs.path())
         .and_then(|()| rootfs.mount_view(&plan.mounts))
         .and_then(|()| rootfs.make_files_directory())
-        .and_then(|directory| injected_files::write(&directory, &request.files));
+        .and_then(|directory| {
+            shares::copy_up(&mut plan.mounts, &rootfs.path(), &directory)?;
+            injected_files::write(&directory, &request.files)
+        });
     let made = files.and_then(|(files, mounts)| {
         plan.mounts.extend(mounts);
         Ok((files, Cgroup::create(&request.container_id, &plan.resources)?))

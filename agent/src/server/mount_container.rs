@@ -14,8 +14,7 @@ pub(super) fn mount_container(registry: &Registry, request: MountContainerReques
         return Err(Fault::precondition(format!("container {:?} exists already", request.container_id)));
     }
     awaken(&request.awakening)?;
-    let disks = &request.rootfs;
-    let rootfs = Rootfs::mount(&request.container_id, &disks.image_disk, &disks.writable_disk, &[])?;
+    let rootfs = Rootfs::mount(&request.container_id, &request.rootfs, &[])?;
     registry.add_root(request.container_id, rootfs);
     Ok(Empty::default())
 }

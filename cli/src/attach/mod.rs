@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use clap::Args;
+use holm_cli::raw_mode::RawMode;
 use holm_protocol::stream::StreamKind;
 use holm_runtime::supervisor::protocol::{Report, Request};
 use holm_runtime::supervisor::{Client, ClientError, Requests};
@@ -113,7 +114,7 @@ pub(crate) fn attached(mut client: Client, session: Session<'_>) -> Result<ExitC
         match client.next_report() {
             Ok(Report::Started) if raw.is_none() => {
                 raw = Some(if session.tty && std::io::stdin().is_terminal() && session.stdin {
-                    Some(terminal::RawMode::enter()?)
+                    Some(RawMode::enter()?)
                 } else {
                     None
                 });

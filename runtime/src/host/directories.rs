@@ -18,6 +18,7 @@
 //! <root>/blank/<size>.ext4                  freshly made file systems, copied for each container
 //! <root>/templates/                         booted VMs (crate::template), or `HOLM_TEMPLATES` for several roots together
 //! <run>/<id>/                               sockets of the running container
+//! <run>/oci/<name>/                         sockets of a container of an OCI bundle (crate::oci)
 //! <run>/networks/                           addresses of running containers (crate::network)
 //! ```
 

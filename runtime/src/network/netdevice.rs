@@ -174,6 +174,29 @@ pub(super) fn make_tap(name: &str) -> Result<OwnedFd, NetworkError> {
     make().map_err(failed("make a TAP interface"))
 }
 
+/// What an interface carries, in bytes.
+pub(super) fn mtu(name: &str) -> Result<u16, NetworkError> {
+    let read = || {
+        let mut asked = request(name)?;
+        ioctl(&control()?, nix::libc::SIOCGIFMTU, &mut asked)?;
+        // SAFETY: SIOCGIFMTU has just filled in this member of the union.
+        u16::try_from(unsafe { asked.ifr_ifru.ifru_mtu }).or(Ok(u16::MAX))
+    };
+    read().map_err(failed(format!("read the MTU of {name}")))
+}
+
+/// Brings an interface up that carries this much.
+pub(super) fn bring_up_with_mtu(name: &str, mtu_bytes: u16) -> Result<(), NetworkError> {
+    let set = || {
+        let control = control()?;
+        let mut mtu = request(name)?;
+        mtu.ifr_ifru.ifru_mtu = mtu_bytes.into();
+        ioctl(&control, nix::libc::SIOCSIFMTU, &mut mtu)?;
+        bring_up(&control, name)
+    };
+    set().map_err(failed(format!("bring {name} up")))
+}
+
 /// Puts an interface on a bridge and brings it up.
 pub(super) fn join_bridge(bridge: &str, interface: &str) -> Result<(), NetworkError> {
     let join = || {

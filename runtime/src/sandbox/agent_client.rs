@@ -52,10 +52,8 @@ pub struct ContainerRequest<'a> {
     pub interfaces: &'a [GuestInterface],
     /// Whether the guest has a resolver for the container, which asks the host.
     pub serve_names: bool,
-    /// Serial number of the image's disk.
-    pub image_disk: &'a str,
-    /// Serial number of the writable layer's disk.
-    pub writable_disk: &'a str,
+    /// What becomes its `/`.
+    pub root: GuestRoot<'a>,
     /// Whether stdin will be attached.
     pub stdin: bool,
     /// Whether the process has a terminal.
@@ -64,6 +62,20 @@ pub struct ContainerRequest<'a> {
     pub devices: &'a [DevicePlace],
     /// Whether the process goes at once; otherwise [`AgentClient::start_process`] lets it go.
     pub start: bool,
+}
+
+/// Where the guest finds a container's root file system.
+#[derive(Clone, Copy, Debug)]
+pub enum GuestRoot<'a> {
+    /// On two disks, by their serial numbers.
+    Disks {
+        /// The image's.
+        image: &'a str,
+        /// The writable layer's.
+        writable: &'a str,
+    },
+    /// In a directory of the guest's: a share.
+    Directory(&'a str),
 }
 
 /// A network interface as the agent sets it up.
@@ -171,6 +183,19 @@ impl AgentError {
     }
 }
 
+impl GuestRoot<'_> {
+    fn message(self) -> Rootfs {
+        match self {
+            Self::Disks { image, writable } => Rootfs {
+                image_disk: image.to_owned(),
+                writable_disk: writable.to_owned(),
+                ..Rootfs::default()
+            },
+            Self::Directory(directory) => Rootfs { directory: directory.to_owned(), ..Rootfs::default() },
+        }
+    }
+}
+
 impl GuestInterface {
     fn message(&self) -> NetworkInterface {
         NetworkInterface {
@@ -226,11 +251,7 @@ impl AgentClient {
         let message = CreateContainerRequest {
             container_id: self.container_id.clone(),
             oci_spec_json: spec,
-            rootfs: MessageField::some(Rootfs {
-                image_disk: request.image_disk.to_owned(),
-                writable_disk: request.writable_disk.to_owned(),
-                ..Rootfs::default()
-            }),
+            rootfs: MessageField::some(request.root.message()),
             stdio: MessageField::some(Stdio {
                 stdin: request.stdin,
                 stdout: true,
@@ -301,6 +322,20 @@ impl AgentClient {
         let message = SignalProcessRequest {
             process: MessageField::some(self.process(id)),
             signal,
+            ..SignalProcessRequest::default()
+        };
+        self.ttrpc.signal_process(call(), &message).map(|_| ()).map_err(AgentError::of("signal_process"))
+    }
+
+    /// Sends a signal to every process of the container.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn signal_container(&self, signal: i32) -> Result<(), AgentError> {
+        let message = SignalProcessRequest {
+            process: MessageField::some(self.process("")),
+            signal,
+            all: true,
             ..SignalProcessRequest::default()
         };
         self.ttrpc.signal_process(call(), &message).map(|_| ()).map_err(AgentError::of("signal_process"))
@@ -434,11 +469,9 @@ impl AgentClient {
     ) -> Result<(), AgentError> {
         let message = MountContainerRequest {
             container_id: self.container_id.clone(),
-            rootfs: MessageField::some(Rootfs {
-                image_disk: image_disk.to_owned(),
-                writable_disk: writable_disk.to_owned(),
-                ..Rootfs::default()
-            }),
+            rootfs: MessageField::some(
+                GuestRoot::Disks { image: image_disk, writable: writable_disk }.message(),
+            ),
             awakening: awakening(devices)?,
             ..MountContainerRequest::default()
         };

@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 /// Lets the child of `command` inherit `descriptors`, and no other child of this process.
-pub(super) fn inherit(command: &mut Command, descriptors: &[OwnedFd]) {
+pub(crate) fn inherit(command: &mut Command, descriptors: &[OwnedFd]) {
     let numbers: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let keep = move || {
         for number in &numbers {

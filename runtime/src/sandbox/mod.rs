@@ -16,13 +16,14 @@ mod vmm_control;
 mod vmm_process;
 
 pub use agent_client::{
-    AgentClient, AgentError, ContainerRequest, Exit, GuestInterface, NetworkChange, ProcessRequest,
+    AgentClient, AgentError, ContainerRequest, Exit, GuestInterface, GuestRoot, NetworkChange, ProcessRequest,
 };
 pub use boot::{
     BootError, BootEvents, HostAccess, IMAGE_DISK, Sandbox, Start, VmNetwork, WRITABLE_DISK, file_disk,
     template_platform,
 };
 pub use host_threads::{HostThreadsError, confine_process, confine_this_thread};
+pub(crate) use inherit::inherit;
 pub use shape::VmShape;
 pub use stream::{PendingStream, StreamError, connect as connect_stream};
 pub use transfer::{FileStatus, Transfer, TransferRequest};

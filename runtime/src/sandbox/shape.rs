@@ -1,9 +1,10 @@
 //! How large a VM is: derived from the container's limits (M31, M32).
 
 use holm_protocol::vm_config::{MAX_MEMORY_MIB, MAX_VCPUS, MIN_MEMORY_MIB};
+use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
-use crate::container::settings::{Cpus, MemorySize, Settings};
+use crate::container::settings::{Cpus, Settings};
 
 /// Size of a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub struct VmShape {
 const DEFAULT_MEMORY_MIB: u32 = 512;
 /// Virtual CPUs of such a VM.
 const DEFAULT_VCPUS: u8 = 1;
+/// The kernel's period for CPU time, in microseconds.
+const DEFAULT_PERIOD_US: u64 = 100_000;
 /// What the guest needs beside the workload's limit: kernel, agent, page tables of a small guest.
 const GUEST_OWN_MIB: u32 = 48;
 /// The kernel keeps 64 bytes for each page of 4096: one MiB for 64.
@@ -37,16 +40,35 @@ impl VmShape {
             (one, other) => one.or(other).unwrap_or(DEFAULT_VCPUS),
         };
         let vcpus = vcpus.max(settings.vm_cpus.unwrap_or(0));
-        let asked_mib = settings.vm_memory.map(whole_mib);
-        let needed_mib = limits.memory.map(|limit| {
-            let limit_mib = whole_mib(limit);
-            let own = GUEST_OWN_MIB + limit_mib.div_ceil(PAGE_STRUCTS_DIVISOR);
-            rounded(limit_mib.saturating_add(own))
-        });
-        let memory_mib = asked_mib.max(needed_mib).unwrap_or(DEFAULT_MEMORY_MIB);
-        let memory_mib = memory_mib.clamp(MIN_MEMORY_MIB, MAX_MEMORY_MIB);
-        Self { vcpus, memory_mib }
+        let asked_mib = settings.vm_memory.map(|size| whole_mib(size.bytes()));
+        let needed_mib = limits.memory.map(|limit| needed_mib(limit.bytes()));
+        Self { vcpus, memory_mib: memory_mib(asked_mib.max(needed_mib)) }
     }
+
+    /// Enough for the limits of an OCI spec. Those that are none (negative) and those that make no sense count as none.
+    #[must_use]
+    pub fn for_resources(resources: Option<&LinuxResources>) -> Self {
+        let memory = resources.and_then(|resources| resources.memory().as_ref()?.limit());
+        let limit = memory.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0);
+        let cpu = resources.and_then(|resources| resources.cpu().as_ref());
+        let quota = cpu.and_then(|cpu| u64::try_from(cpu.quota()?).ok()).filter(|quota| *quota > 0);
+        let period = cpu.and_then(oci_spec::runtime::LinuxCpu::period).filter(|period| *period > 0);
+        let vcpus = quota.map_or(DEFAULT_VCPUS, |quota| {
+            u8::try_from(quota.div_ceil(period.unwrap_or(DEFAULT_PERIOD_US))).unwrap_or(MAX_VCPUS)
+        });
+        Self { vcpus: vcpus.min(MAX_VCPUS), memory_mib: memory_mib(limit.map(needed_mib)) }
+    }
+}
+
+/// What a VM needs so that its workload can have this much.
+fn needed_mib(limit_bytes: u64) -> u32 {
+    let limit_mib = whole_mib(limit_bytes);
+    let own = GUEST_OWN_MIB + limit_mib.div_ceil(PAGE_STRUCTS_DIVISOR);
+    rounded(limit_mib.saturating_add(own))
+}
+
+fn memory_mib(wanted_mib: Option<u32>) -> u32 {
+    wanted_mib.unwrap_or(DEFAULT_MEMORY_MIB).clamp(MIN_MEMORY_MIB, MAX_MEMORY_MIB)
 }
 
 /// The next of a few sizes: VMs of one size share a template, and the workload's limit holds in the guest.
@@ -59,8 +81,8 @@ fn rounded(memory_mib: u32) -> u32 {
     memory_mib.checked_next_multiple_of(step_mib).unwrap_or(MAX_MEMORY_MIB)
 }
 
-fn whole_mib(size: MemorySize) -> u32 {
-    u32::try_from(size.bytes().div_ceil(1 << 20)).unwrap_or(MAX_MEMORY_MIB)
+fn whole_mib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(MAX_MEMORY_MIB)
 }
 
 #[cfg(test)]
@@ -88,6 +110,18 @@ mod tests {
             assert_eq!(VmShape::for_settings(&settings).vcpus, vcpus, "{cpus:?} {list}");
         }
     }
+    #[test]
+    fn limits_of_a_spec_size_the_vm() {
+        let shape = |json: &str| VmShape::for_resources(Some(&serde_json::from_str(json).unwrap()));
+        let default = VmShape { vcpus: 1, memory_mib: 512 };
+        assert_eq!(VmShape::for_resources(None), default);
+        assert_eq!(shape(r#"{"memory": {"limit": -1}, "cpu": {"quota": -1, "period": 0}}"#), default);
+        let limited = shape(r#"{"memory": {"limit": 134217728}, "cpu": {"quota": 250000}}"#);
+        assert_eq!(limited, VmShape { vcpus: 3, memory_mib: 192 });
+        let absurd = shape(r#"{"memory": {"limit": 9223372036854775807}, "cpu": {"quota": 9000000000}}"#);
+        assert_eq!(absurd, VmShape { vcpus: MAX_VCPUS, memory_mib: MAX_MEMORY_MIB });
+    }
+
     #[test]
     fn a_vm_can_be_larger_than_its_limits_need() {
         let shape = |vm_memory: &str, limit: Option<&str>| {

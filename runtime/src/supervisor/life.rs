@@ -25,8 +25,8 @@ use crate::host::Installation;
 use crate::image::ImageStore;
 use crate::logs::Log;
 use crate::sandbox::{
-    AgentClient, AgentError, ContainerRequest, Exit, HostAccess, IMAGE_DISK, PendingStream, Sandbox, VmShape,
-    VmmEnd, WRITABLE_DISK, confine_this_thread, file_disk,
+    AgentClient, AgentError, ContainerRequest, Exit, GuestRoot, HostAccess, IMAGE_DISK, PendingStream,
+    Sandbox, VmShape, VmmEnd, WRITABLE_DISK, confine_this_thread, file_disk,
 };
 use crate::storage::{self, Durability};
 use crate::template::TemplateStore;
@@ -113,8 +113,7 @@ impl Supervisor {
             files: &networks.files,
             interfaces: &networks.interfaces,
             serve_names: networks.serve_names,
-            image_disk: IMAGE_DISK,
-            writable_disk: WRITABLE_DISK,
+            root: GuestRoot::Disks { image: IMAGE_DISK, writable: WRITABLE_DISK },
             devices: &self.told_devices(),
             stdin: open_stdin,
             tty,

@@ -5,7 +5,7 @@ use std::thread;
 use holm_protocol::vm_control::{DevicePlace, Origin};
 
 use super::run::Supervisor;
-use crate::sandbox::{AgentClient, ControlError, Start, VmmControl};
+use crate::sandbox::{AgentClient, ControlError, Sandbox, Start, VmmControl};
 use crate::template::{Template, TemplateKey, TemplateStore};
 
 impl Supervisor {
@@ -17,15 +17,20 @@ impl Supervisor {
     /// The agent has called and the guest knows of nothing that is the container's: now is the time to save it. Whatever
     /// fails here, the container starts.
     pub(super) fn settle_template(&self, agent: &AgentClient) {
-        let Some(sandbox) = &self.vm.sandbox else { return };
-        let store = TemplateStore::new(self.store.directories());
-        match &sandbox.start {
-            Start::Cold => {}
-            Start::First(key) => make(&store, key, agent, &sandbox.vmm.control),
-            Start::From(template) => {
-                let (control, template) = (sandbox.vmm.control.clone(), template.clone());
-                thread::spawn(move || judge(&store, &template, control.origin()));
-            }
+        if let Some(sandbox) = &self.vm.sandbox {
+            settle(TemplateStore::new(self.store.directories()), sandbox, agent);
+        }
+    }
+}
+
+/// As [`Supervisor::settle_template`], for any VM whose agent has just called.
+pub(crate) fn settle(store: TemplateStore, sandbox: &Sandbox, agent: &AgentClient) {
+    match &sandbox.start {
+        Start::Cold => {}
+        Start::First(key) => make(&store, key, agent, &sandbox.vmm.control),
+        Start::From(template) => {
+            let (control, template) = (sandbox.vmm.control.clone(), template.clone());
+            thread::spawn(move || judge(&store, &template, control.origin()));
         }
     }
 }

@@ -72,16 +72,7 @@ pub fn shares(
         let access = if mount.read_only { "ro" } else { "rw" };
         let mut options = ["rbind", "rprivate", access].map(str::to_owned).to_vec();
         let guest = match &mount.kind {
-            MountKind::Bind { source } => {
-                let source = fs::canonicalize(source).map_err(|_| VolumeError::NoSource(source.clone()))?;
-                match shares.add_socket(&source) {
-                    Some((guest, option)) => {
-                        options.push(option);
-                        guest
-                    }
-                    None => shares.add(share_of(&source, mount.read_only)?),
-                }
-            }
+            MountKind::Bind { source } => shares.add_bind(source, mount.read_only, &mut options)?,
             MountKind::Volume { name, no_copy } => {
                 let volume = volumes.find(name.as_str())?;
                 if may_fill && !no_copy && !mount.read_only && volume.wants_filling() {
@@ -112,6 +103,27 @@ pub fn shares(
 }
 
 impl Shares {
+    /// Shares what a bind mount of the host is to show; where the guest finds it. A socket needs one more of the mount's
+    /// options.
+    ///
+    /// # Errors
+    /// The source is not there, or nothing that can be shared.
+    pub fn add_bind(
+        &mut self,
+        source: &Path,
+        read_only: bool,
+        options: &mut Vec<String>,
+    ) -> Result<PathBuf, VolumeError> {
+        let source = fs::canonicalize(source).map_err(|_| VolumeError::NoSource(source.to_owned()))?;
+        match self.add_socket(&source) {
+            Some((guest, option)) => {
+                options.push(option);
+                Ok(guest)
+            }
+            None => Ok(self.add(share_of(&source, read_only)?)),
+        }
+    }
+
     /// Shares a directory or file; where the guest finds it.
     fn add(&mut self, config: ShareConfig) -> PathBuf {
         let mut guest = Path::new(SHARES_DIRECTORY).join(self.configs.len().to_string());

@@ -10,11 +10,13 @@
 mod holm;
 mod image;
 mod outcome;
+mod podman;
 mod pty;
 mod until;
 
 pub use holm::Holm;
 pub use image::TestImage;
 pub use outcome::Outcome;
+pub use podman::Podman;
 pub use pty::Pty;
 pub use until::until;

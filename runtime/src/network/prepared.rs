@@ -1,0 +1,176 @@
+//! The interfaces of a network namespace that an engine or CNI prepared, carried into a VM: for each a TAP interface, tied to it
+//! in both directions before the namespace's own IP stack sees a packet (tc's ingress hook and mirred action). The guest gets
+//! the same addresses.
+//!
+//! Works on the namespace of the calling thread. What it makes goes with the TAP's last user, or with the namespace.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use holm_protocol::vm_config::{NetworkDevice, NetworkRates};
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+
+use super::error::NetworkError;
+use super::netdevice;
+use crate::sandbox::{GuestInterface, VmNetwork};
+
+/// Beginning of the names of TAPs in such a namespace.
+const TAP_PREFIX: &str = "holm";
+/// How long those of a VM that is ending may stay, and between two looks.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
+const OTHERS_PAUSE: Duration = Duration::from_millis(10);
+
+/// An interface as it is found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Found {
+    mac: Option<[u8; 6]>,
+    /// The first one, and the length of its network's bits.
+    address: Option<(Ipv4Addr, u8)>,
+}
+
+/// Ties each interface that has an IPv4 address to a TAP.
+///
+/// # Errors
+/// One cannot be; those before it are tied.
+pub(crate) fn carry_prepared() -> Result<Vec<(VmNetwork, GuestInterface)>, NetworkError> {
+    let failed = |source| NetworkError::Device { action: "list the interfaces".to_owned(), source };
+    let gateways = gateways_of(&fs::read_to_string("/proc/thread-self/net/route").unwrap_or_default());
+    let begun = Instant::now();
+    let found = loop {
+        let found = interfaces().map_err(failed)?;
+        if !found.keys().any(|name| name.starts_with(TAP_PREFIX)) {
+            break found;
+        }
+        // They go with their VM, and its may be going now.
+        if begun.elapsed() > OTHERS_TIMEOUT {
+            return Err(NetworkError::Device {
+                action: "share a network namespace with another container's VM".to_owned(),
+                source: io::Error::from(io::ErrorKind::ResourceBusy),
+            });
+        }
+        sleep(OTHERS_PAUSE);
+    };
+    let mut carried = Vec::new();
+    for (name, interface) in found {
+        let (Some(mac), Some((address, prefix_length))) = (interface.mac, interface.address) else {
+            continue;
+        };
+        let mtu_bytes = netdevice::mtu(&name)?;
+        let tap_name = format!("{TAP_PREFIX}{}", carried.len());
+        let tap = netdevice::make_tap(&tap_name)?;
+        netdevice::bring_up_with_mtu(&tap_name, mtu_bytes)?;
+        tie(&name, &tap_name)?;
+        let device = NetworkDevice { mac, mtu_bytes, rates: NetworkRates::default() };
+        let gateway = gateways.get(&name).copied();
+        let guest = GuestInterface { name, mac, address, prefix_length, gateway, mtu_bytes };
+        carried.push((VmNetwork { tap, device }, guest));
+    }
+    Ok(carried)
+}
+
+fn interfaces() -> io::Result<BTreeMap<String, Found>> {
+    let mut all: BTreeMap<String, Found> = BTreeMap::new();
+    for entry in getifaddrs()? {
+        if entry.flags.contains(InterfaceFlags::IFF_LOOPBACK) {
+            continue;
+        }
+        let found = all.entry(entry.interface_name).or_default();
+        let Some(address) = entry.address else { continue };
+        if let Some(link) = address.as_link_addr() {
+            found.mac = link.addr().filter(|mac| *mac != [0; 6]);
+        }
+        if let (Some(ip), Some(mask)) = (address.as_sockaddr_in(), entry.netmask) {
+            let mask = mask.as_sockaddr_in().map_or(u32::MAX, |mask| mask.ip().to_bits());
+            let length = u8::try_from(mask.leading_ones()).unwrap_or_default();
+            found.address.get_or_insert((ip.ip(), length));
+        }
+    }
+    Ok(all)
+}
+
+/// Default gateways by interface, of /proc/net/route: interface, destination, gateway, flags, ..., mask (the eighth), in the
+/// host's byte order.
+fn gateways_of(table: &str) -> BTreeMap<String, Ipv4Addr> {
+    let of_line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| u32::from_str_radix(words.get(at)?, 16).ok().map(u32::from_be);
+        let is_default = number(1)? == 0 && number(7)? == 0 && number(2)? != 0;
+        is_default.then(|| Some(((*words.first()?).to_owned(), Ipv4Addr::from_bits(number(2)?)))).flatten()
+    };
+    table.lines().skip(1).filter_map(of_line).collect()
+}
+
+/// Has what comes in on each of two interfaces go out on the other.
+fn tie(one: &str, other: &str) -> Result<(), NetworkError> {
+    let commands = commands_for(one, other);
+    let Err(first) = run_tc(&commands) else { return Ok(()) };
+    // An earlier container of this namespace left its hook; what it led to is gone.
+    let again = format!("qdisc del dev {one} ingress\n{commands}");
+    run_tc(&again).map_err(|_| NetworkError::Device {
+        action: format!("tie {one} to {other} with tc"),
+        source: io::Error::other(first),
+    })
+}
+
+fn commands_for(one: &str, other: &str) -> String {
+    let mut commands = String::new();
+    for (from, to) in [(one, other), (other, one)] {
+        commands.push_str(&format!(
+            "qdisc add dev {from} ingress\n\
+             filter add dev {from} parent ffff: protocol all matchall action mirred egress redirect dev {to}\n"
+        ));
+    }
+    commands
+}
+
+fn run_tc(commands: &str) -> Result<(), String> {
+    let mut tc = Command::new("tc");
+    tc.args(["-batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let told = |error: io::Error| format!("tc (of iproute2): {error}");
+    let mut child = tc.spawn().map_err(told)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // What it did not read it complains about.
+        let _ = stdin.write_all(commands.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(told)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_gateways_are_read_by_interface() {
+        let table = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
+                     eth0 00000000 0100580A 0003 0 0 0 00000000 0 0 0\n\
+                     eth0 0000580A 00000000 0001 0 0 0 0000FFFF 0 0 0\n\
+                     eth1 00000000 00000000 0001 0 0 0 00000000 0 0 0\n";
+        assert_eq!(gateways_of(table), [("eth0".to_owned(), Ipv4Addr::new(10, 88, 0, 1))].into());
+    }
+
+    #[test]
+    fn packets_go_both_ways() {
+        let commands = commands_for("eth0", "holm0");
+        assert_eq!(commands.lines().count(), 4);
+        assert!(
+            commands.contains(
+                "dev eth0 parent ffff: protocol all matchall action mirred egress redirect dev holm0"
+            )
+        );
+        assert!(
+            commands.contains(
+                "dev holm0 parent ffff: protocol all matchall action mirred egress redirect dev eth0"
+            )
+        );
+    }
+}

@@ -1,0 +1,299 @@
+//! A bundle: config.json and a root file system, as an engine prepared it; and what of it a VM cannot give.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxNamespaceType, LinuxResources, Mount, Process, Spec};
+
+use super::cgroup;
+use super::error::OciError;
+use super::id::OciId;
+use super::mounts;
+use super::namespaces::NetworkNamespace;
+use crate::sandbox::VmShape;
+use crate::volume::Shares;
+
+/// Namespaces that a guest gives; without one of its own, a container would be in the host's.
+const NEEDED: [(LinuxNamespaceType, &str); 5] = [
+    (LinuxNamespaceType::Pid, "the host's processes (no pid namespace of its own)"),
+    (LinuxNamespaceType::Network, "the host's network (no network namespace of its own)"),
+    (LinuxNamespaceType::Ipc, "the host's System V IPC (no ipc namespace of its own)"),
+    (LinuxNamespaceType::Uts, "the host's name (no uts namespace of its own)"),
+    (LinuxNamespaceType::Mount, "the host's mounts (no mount namespace of its own)"),
+];
+
+/// Character devices that a guest has under the same numbers: those of memory, terminals, FUSE.
+const GUESTS_DEVICES: [(i64, Option<i64>); 3] = [(1, None), (5, None), (10, Some(229))];
+
+/// A bundle that can be run in a VM.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// Where it is, absolute.
+    pub path: PathBuf,
+    /// config.json.
+    pub spec: Spec,
+    /// The root file system, absolute.
+    pub rootfs: PathBuf,
+    /// Whether nobody may write to it.
+    pub read_only: bool,
+}
+
+/// What a bundle means for the guest.
+#[derive(Debug)]
+pub(super) struct GuestBundle {
+    /// Without what is done on the host.
+    pub(super) spec: Spec,
+    /// The host's files for it; the first is the root.
+    pub(super) shares: Shares,
+    /// Where the guest finds its root.
+    pub(super) root: String,
+}
+
+impl Bundle {
+    /// Reads a bundle.
+    ///
+    /// # Errors
+    /// It is not as the spec says, or asks for what a VM cannot give.
+    pub fn load(path: &Path) -> Result<Self, OciError> {
+        let failed = |source| OciError::Read { path: path.to_owned(), source };
+        let path = fs::canonicalize(path).map_err(failed)?;
+        let config = path.join("config.json");
+        let json = fs::read(&config).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => {
+                OciError::Bundle("JSON specification file config.json not found".to_owned())
+            }
+            _ => OciError::Read { path: config.clone(), source },
+        })?;
+        let spec = serde_json::from_slice(&json)
+            .map_err(|source| OciError::Document { path: config.clone(), source })?;
+        let bundle = Self::of(path, spec)?;
+        if !bundle.rootfs.is_dir() {
+            return Err(OciError::Bundle(format!("rootfs ({}) does not exist", bundle.rootfs.display())));
+        }
+        Ok(bundle)
+    }
+
+    fn of(path: PathBuf, spec: Spec) -> Result<Self, OciError> {
+        let root =
+            spec.root().as_ref().ok_or_else(|| OciError::Bundle("the bundle has no root".to_owned()))?;
+        let rootfs = path.join(root.path());
+        let read_only = root.readonly().unwrap_or(false);
+        let bundle = Self { path, rootfs, read_only, spec };
+        bundle.check()?;
+        Ok(bundle)
+    }
+
+    /// The container's first process.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn process(&self) -> Result<&Process, OciError> {
+        self.spec
+            .process()
+            .as_ref()
+            .ok_or_else(|| OciError::Bundle("process must be set in config.json".to_owned()))
+    }
+
+    /// Whether that process has a terminal.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.spec.process().as_ref().and_then(Process::terminal).unwrap_or(false)
+    }
+
+    /// Columns and rows that the terminal begins with.
+    pub(super) fn console_size(&self) -> Option<(u16, u16)> {
+        let size = self.spec.process().as_ref()?.console_size()?;
+        Some((size.width().try_into().ok()?, size.height().try_into().ok()?))
+    }
+
+    /// Hooks of one kind.
+    pub(super) fn hooks(
+        &self,
+        kind: impl FnOnce(&oci_spec::runtime::Hooks) -> &Option<Vec<Hook>>,
+    ) -> &[Hook] {
+        self.spec.hooks().as_ref().and_then(|hooks| kind(hooks).as_deref()).unwrap_or_default()
+    }
+
+    /// The size of its VM.
+    pub(super) fn shape(&self) -> VmShape {
+        VmShape::for_resources(self.resources())
+    }
+
+    /// Where its cgroup is on the host.
+    pub(super) fn cgroup(&self, id: &OciId, is_systemds: bool) -> Result<Option<PathBuf>, OciError> {
+        let path = self.linux().and_then(|linux| linux.cgroups_path().as_deref());
+        cgroup::place(path.filter(|path| !path.as_os_str().is_empty()), id.as_str(), is_systemds)
+    }
+
+    /// Its limits.
+    pub(super) fn resources(&self) -> Option<&LinuxResources> {
+        self.linux()?.resources().as_ref()
+    }
+
+    /// Where its network is.
+    pub(super) fn network(&self) -> NetworkNamespace {
+        let path = self.namespace(LinuxNamespaceType::Network).flatten();
+        path.map_or(NetworkNamespace::New, NetworkNamespace::Join)
+    }
+
+    fn linux(&self) -> Option<&Linux> {
+        self.spec.linux().as_ref()
+    }
+
+    /// Whether there is one of this kind, and its path.
+    fn namespace(&self, kind: LinuxNamespaceType) -> Option<Option<PathBuf>> {
+        let all = self.linux()?.namespaces().as_deref()?;
+        let found = all.iter().find(|namespace| namespace.typ() == kind)?;
+        Some(found.path().clone().filter(|path| !path.as_os_str().is_empty()))
+    }
+
+    /// Refuses what cannot be.
+    fn check(&self) -> Result<(), OciError> {
+        let version = self.spec.version();
+        if !version.starts_with("1.") {
+            return Err(OciError::Bundle(format!("ociVersion {version:?} is not supported")));
+        }
+        self.process()?;
+        let impossible = |what: String| Err(OciError::Impossible(what));
+        for (kind, what) in NEEDED {
+            match self.namespace(kind) {
+                None => return impossible(what.to_owned()),
+                // The network's is where its interfaces are found.
+                Some(Some(path)) if kind != LinuxNamespaceType::Network => {
+                    return impossible(format!("the {kind} namespace of others ({})", path.display()));
+                }
+                Some(_) => {}
+            }
+        }
+        if self.namespace(LinuxNamespaceType::User).is_some() {
+            return impossible("a user namespace".to_owned());
+        }
+        let devices = self.linux().and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
+        if let Some(device) = devices.iter().find(|device| !is_guests(device)) {
+            return impossible(format!("the host's device {}", device.path().display()));
+        }
+        let inside = [
+            ("createContainer", self.hooks(|hooks| hooks.create_container())),
+            ("startContainer", self.hooks(|hooks| hooks.start_container())),
+        ];
+        if let Some((kind, _)) = inside.iter().find(|(_, hooks)| !hooks.is_empty()) {
+            return impossible(format!("{kind} hooks: they are programs of the host"));
+        }
+        mounts::check(self.spec.mounts().as_deref().unwrap_or_default())
+    }
+
+    /// What the guest is told, with the host's files that it is given as they are now.
+    ///
+    /// # Errors
+    /// A source is not there, or nothing that can be shared.
+    pub(super) fn for_guest(&self) -> Result<GuestBundle, OciError> {
+        let mut shares = Shares::default();
+        let root = shares.add_bind(&self.rootfs, false, &mut Vec::new())?;
+        let root = root.to_string_lossy().into_owned();
+        let mut spec = self.spec.clone();
+        let mounts: &[Mount] = self.spec.mounts().as_deref().unwrap_or_default();
+        spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares)?)).set_hooks(None);
+        if let Some(linux) = spec.linux_mut() {
+            let mut namespaces = linux.namespaces().clone().unwrap_or_default();
+            for namespace in &mut namespaces {
+                namespace.set_path(None);
+            }
+            linux.set_namespaces(Some(namespaces));
+            if let Some(resources) = linux.resources_mut() {
+                leave_to_the_host(resources);
+            }
+        }
+        Ok(GuestBundle { spec, shares, root })
+    }
+}
+
+fn is_guests(device: &LinuxDevice) -> bool {
+    let known = |(major, minor): &(i64, Option<i64>)| {
+        device.major() == *major && minor.is_none_or(|minor| device.minor() == minor)
+    };
+    device.typ() != oci_spec::runtime::LinuxDeviceType::B && GUESTS_DEVICES.iter().any(known)
+}
+
+/// Limits that name processors, disks and page sizes of the host.
+fn leave_to_the_host(resources: &mut LinuxResources) {
+    resources.set_block_io(None).set_hugepage_limits(None).set_network(None).set_rdma(None).set_unified(None);
+    if let Some(cpu) = resources.cpu_mut() {
+        cpu.set_cpus(None).set_mems(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn config() -> Value {
+        json!({
+            "ociVersion": "1.0.2-dev",
+            "root": {"path": "rootfs"},
+            "process": {"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}, "terminal": true,
+                        "consoleSize": {"height": 24, "width": 80}},
+            "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+            "linux": {
+                "namespaces": [{"type": "pid"}, {"type": "network", "path": "/run/netns/a"}, {"type": "ipc"},
+                               {"type": "uts"}, {"type": "mount"}, {"type": "cgroup"}],
+                "resources": {"cpu": {"cpus": "7", "quota": 200_000}, "blockIO": {"weight": 10}},
+                "devices": [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}]
+            }
+        })
+    }
+
+    fn bundle(change: impl FnOnce(&mut Value)) -> Result<Bundle, OciError> {
+        let mut config = config();
+        change(&mut config);
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rootfs")).unwrap();
+        fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+        let bundle = Bundle::load(dir.path())?;
+        bundle.for_guest()?;
+        Ok(bundle)
+    }
+
+    #[test]
+    fn what_is_the_hosts_is_taken_from_the_guests_spec() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rootfs")).unwrap();
+        fs::write(dir.path().join("config.json"), config().to_string()).unwrap();
+        let bundle = Bundle::load(dir.path()).unwrap();
+        assert_eq!(bundle.network(), NetworkNamespace::Join("/run/netns/a".into()));
+        assert_eq!((bundle.console_size(), bundle.shape().vcpus), (Some((80, 24)), 2));
+        let guest = bundle.for_guest().unwrap();
+        assert_eq!(guest.root, "/run/shares/0");
+        assert_eq!(guest.shares.configs[0].directory, fs::canonicalize(dir.path()).unwrap().join("rootfs"));
+        let linux = serde_json::to_value(guest.spec.linux()).unwrap();
+        assert!(linux["namespaces"].as_array().unwrap().iter().all(|n| n.get("path").is_none()));
+        assert_eq!(linux["resources"]["cpu"], json!({"quota": 200_000}));
+        assert!(linux["resources"].get("blockIO").is_none());
+    }
+
+    #[test]
+    fn what_a_vm_cannot_give_is_refused() {
+        bundle(|_| ()).unwrap();
+        let refused = |change: fn(&mut Value)| bundle(change).unwrap_err().to_string();
+        let without = |kind: &'static str| {
+            let error = bundle(|config| {
+                let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+                namespaces.retain(|namespace| namespace["type"] != kind);
+            });
+            error.unwrap_err().to_string()
+        };
+        assert!(without("pid").contains("the host's processes"));
+        assert!(without("network").contains("the host's network"));
+        assert!(without("ipc").contains("IPC") && without("uts").contains("the host's name"));
+        assert!(refused(|c| c["linux"]["namespaces"][2]["path"] = "/proc/1/ns/ipc".into()).contains("ipc"));
+        assert!(refused(|c| c["linux"]["devices"][0]["major"] = 8.into()).contains("/dev/fuse"));
+        assert!(refused(|c| c["linux"]["devices"][0]["type"] = "b".into()).contains("/dev/fuse"));
+        let hook = |c: &mut Value| c["hooks"] = json!({"startContainer": [{"path": "/bin/true"}]});
+        assert!(bundle(hook).unwrap_err().to_string().contains("startContainer"));
+        assert!(refused(|c| c["ociVersion"] = "2.0".into()).contains("2.0"));
+        assert!(refused(|c| drop(c.as_object_mut().unwrap().remove("process"))).contains("process"));
+        assert!(refused(|c| c["root"]["path"] = "gone".into()).contains("does not exist"));
+    }
+}

@@ -1,0 +1,170 @@
+//! The cgroup of a container on the host: supervisor and VMM are in it, so that what an engine limits and reads there is true.
+//!
+//! Limits of the spec hold twice: in the guest for the workload, and here for the whole VM, which is allowed what it needs
+//! beside the workload. cgroup v2 only: on a v1 host there is none.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use oci_spec::runtime::LinuxResources;
+
+use super::error::OciError;
+use crate::sandbox::VmShape;
+
+/// Where version 2 is mounted.
+const ROOT: &str = "/sys/fs/cgroup";
+/// What the VMM and the supervisor need beside the guest's memory.
+const OVERHEAD_BYTES: u64 = 64 << 20;
+/// What is limited or counted.
+const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
+
+/// Where a spec's cgroup is, below the root; `None` where the host has no cgroup v2. As runc: without a path it has the id's name.
+pub(super) fn place(path: Option<&Path>, id: &str, is_systemds: bool) -> Result<Option<PathBuf>, OciError> {
+    let root = Path::new(ROOT);
+    if !root.join("cgroup.controllers").exists() {
+        return Ok(None);
+    }
+    let malformed =
+        || OciError::Bundle(format!("cgroupsPath {:?} is malformed", path.unwrap_or(Path::new(""))));
+    let below = match path {
+        None => PathBuf::from(id),
+        Some(path) if is_systemds => systemds(path.to_str().ok_or_else(malformed)?).ok_or_else(malformed)?,
+        Some(path) => path.to_owned(),
+    };
+    let mut place = root.to_owned();
+    for component in below.components() {
+        match component {
+            Component::Normal(name) => place.push(name),
+            Component::RootDir | Component::CurDir => {}
+            Component::ParentDir | Component::Prefix(_) => return Err(malformed()),
+        }
+    }
+    if place == root { Err(malformed()) } else { Ok(Some(place)) }
+}
+
+/// `SLICE:PREFIX:NAME`: a slice `a-b.slice` lies in `a.slice`, the scope in it.
+fn systemds(path: &str) -> Option<PathBuf> {
+    let mut parts = path.split(':');
+    let (slice, prefix, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let slice = if slice.is_empty() { "system.slice" } else { slice };
+    let stem = slice.strip_suffix(".slice").filter(|_| parts.next().is_none() && !name.is_empty())?;
+    let mut below = PathBuf::new();
+    let mut upper = String::new();
+    // `-.slice` is the root.
+    for word in stem.split('-').filter(|_| stem != "-") {
+        if word.is_empty() {
+            return None;
+        }
+        upper = if upper.is_empty() { word.to_owned() } else { format!("{upper}-{word}") };
+        below.push(format!("{upper}.slice"));
+    }
+    let scope = if prefix.is_empty() { format!("{name}.scope") } else { format!("{prefix}-{name}.scope") };
+    below.push(if name.ends_with(".slice") { name.to_owned() } else { scope });
+    Some(below)
+}
+
+/// Makes a cgroup, with all that lead to it, puts this process into it and sets its limits.
+pub(super) fn enter(
+    place: &Path,
+    resources: Option<&LinuxResources>,
+    shape: VmShape,
+) -> Result<(), OciError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OciError::Write { path, source }
+    };
+    fs::create_dir_all(place).map_err(failed(place))?;
+    let above = place.ancestors().skip(1).take_while(|path| path.starts_with(ROOT));
+    for directory in above.collect::<Vec<_>>().into_iter().rev() {
+        for controller in CONTROLLERS {
+            // One that the host does not have, or does not hand on, limits and counts nothing.
+            let _ = fs::write(directory.join("cgroup.subtree_control"), format!("+{controller}"));
+        }
+    }
+    for (name, value) in resources.map(|resources| limits(resources, shape)).unwrap_or_default() {
+        let path = place.join(name);
+        if path.exists() {
+            fs::write(&path, value).map_err(failed(&path))?;
+        }
+    }
+    let processes = place.join("cgroup.procs");
+    fs::write(&processes, std::process::id().to_string()).map_err(failed(&processes))
+}
+
+/// Files and what is written into them. The number of processes is the guest's: the host has a fixed few.
+fn limits(resources: &LinuxResources, shape: VmShape) -> Vec<(&'static str, String)> {
+    let mut limits = Vec::new();
+    let memory = resources.memory().as_ref().and_then(|memory| memory.limit()).filter(|limit| *limit > 0);
+    if memory.is_some() {
+        let whole = (u64::from(shape.memory_mib) << 20) + OVERHEAD_BYTES;
+        limits.push(("memory.max", whole.to_string()));
+    }
+    if let Some(cpu) = resources.cpu() {
+        let period = cpu.period().filter(|period| *period > 0).unwrap_or(100_000);
+        if let Some(quota) = cpu.quota().filter(|quota| *quota > 0) {
+            limits.push(("cpu.max", format!("{quota} {period}")));
+        }
+        if let Some(shares) = cpu.shares().filter(|shares| *shares > 0) {
+            // As runc: 2 to 262144 becomes 1 to 10000.
+            let weight = 1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142;
+            limits.push(("cpu.weight", weight.to_string()));
+        }
+        let set = |list: &Option<String>| list.clone().filter(|list| !list.is_empty());
+        limits.extend(set(cpu.cpus()).map(|list| ("cpuset.cpus", list)));
+        limits.extend(set(cpu.mems()).map(|list| ("cpuset.mems", list)));
+    }
+    limits
+}
+
+/// Removes a cgroup without processes, and those below it; fine when it is not there.
+pub(super) fn remove(place: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_systemd_become_directories() {
+        let found = |path: &str| systemds(path).map(|path| path.display().to_string());
+        assert_eq!(found("machine.slice:libpod:abc").as_deref(), Some("machine.slice/libpod-abc.scope"));
+        assert_eq!(
+            found("user-1000.slice:docker:abc").as_deref(),
+            Some("user.slice/user-1000.slice/docker-abc.scope")
+        );
+        assert_eq!(found("-.slice::abc").as_deref(), Some("abc.scope"));
+        assert_eq!(found(":p:n").as_deref(), Some("system.slice/p-n.scope"));
+        for malformed in ["", "a:b", "a.slice:b:", "a:b:c", "a--b.slice:c:d", "a.slice:b:c:d"] {
+            assert_eq!(found(malformed), None, "{malformed}");
+        }
+    }
+
+    #[test]
+    fn the_vm_gets_what_it_needs_beside_its_workload() {
+        let resources: LinuxResources = serde_json::from_value(serde_json::json!({
+            "memory": {"limit": 134_217_728}, "pids": {"limit": 5},
+            "cpu": {"quota": 50000, "shares": 1024, "cpus": "0-1"}
+        }))
+        .unwrap();
+        let shape = VmShape { vcpus: 1, memory_mib: 192 };
+        let expected = [
+            ("memory.max", (256_u64 << 20).to_string()),
+            ("cpu.max", "50000 100000".to_owned()),
+            ("cpu.weight", "39".to_owned()),
+            ("cpuset.cpus", "0-1".to_owned()),
+        ];
+        assert_eq!(limits(&resources, shape), expected);
+        let none = serde_json::from_str(r#"{"memory": {"limit": -1}, "cpu": {"quota": -1, "shares": 0}}"#);
+        assert!(limits(&none.unwrap(), shape).is_empty());
+    }
+}

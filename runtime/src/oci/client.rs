@@ -1,0 +1,108 @@
+//! A verb's side of a conversation with a container's supervisor.
+
+use std::io::{self, BufReader};
+use std::os::unix::net::UnixStream;
+
+use super::error::OciError;
+use super::protocol::{Report, Request};
+use super::record::Status;
+use super::store::OciContainer;
+use crate::sandbox::ProcessUsage;
+use crate::supervisor::protocol::{receive, send};
+
+/// Asks the supervisor of one container.
+#[derive(Clone, Debug)]
+pub struct Client<'a> {
+    container: &'a OciContainer,
+}
+
+impl<'a> Client<'a> {
+    /// About this container.
+    #[must_use]
+    pub fn of(container: &'a OciContainer) -> Self {
+        Self { container }
+    }
+
+    /// Executes the container's program.
+    ///
+    /// # Errors
+    /// It was started before, or cannot be executed.
+    pub fn start(&self) -> Result<(), OciError> {
+        match self.container.state()?.status {
+            Status::Created => self.do_(&Request::Start),
+            status => Err(OciError::State { verb: "start", status }),
+        }
+    }
+
+    /// Sends a signal to the container's process, or to all of its processes.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kill(&self, signal: i32, all: bool) -> Result<(), OciError> {
+        self.do_(&Request::Signal { process: String::new(), signal, all })
+    }
+
+    /// Stops all processes.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pause(&self) -> Result<(), OciError> {
+        match self.container.state()?.status {
+            Status::Created | Status::Running => self.do_(&Request::Pause),
+            status => Err(OciError::State { verb: "pause", status }),
+        }
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// It was not paused.
+    pub fn resume(&self) -> Result<(), OciError> {
+        match self.container.state()?.status {
+            Status::Paused => self.do_(&Request::Resume),
+            status => Err(OciError::State { verb: "resume", status }),
+        }
+    }
+
+    /// Which processes there are, by their pids in the guest.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn processes(&self) -> Result<Vec<ProcessUsage>, OciError> {
+        match self.ask(&Request::Processes)? {
+            Report::Processes(processes) => Ok(processes),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Has something done.
+    pub(super) fn do_(&self, request: &Request) -> Result<(), OciError> {
+        match self.ask(request)? {
+            Report::Done => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Waits for the answer as long as it takes.
+    pub(super) fn ask(&self, request: &Request) -> Result<Report, OciError> {
+        let connection =
+            UnixStream::connect(self.container.control()).map_err(|error| self.unreached(error))?;
+        send(&connection, request).map_err(|error| self.unreached(error))?;
+        receive(&mut BufReader::new(connection)).ok().flatten().ok_or(OciError::Died)
+    }
+
+    /// Without a supervisor there is no container that runs.
+    fn unreached(&self, error: io::Error) -> OciError {
+        if self.container.is_alive() {
+            return OciError::System { action: "cannot reach the container's supervisor", source: error };
+        }
+        OciError::NotRunning
+    }
+}
+
+fn unexpected(report: Report) -> OciError {
+    match report {
+        Report::Failed { message } => OciError::Refused(message),
+        _ => OciError::Died,
+    }
+}

@@ -1,0 +1,77 @@
+//! `delete`: nothing of a container that has stopped is left; one that runs is killed first when that is demanded.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::libc::SIGKILL;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::client::Client;
+use super::error::OciError;
+use super::hooks;
+use super::record::Status;
+use super::store::OciContainer;
+
+/// Between two looks at whether a supervisor is gone.
+const PAUSE: Duration = Duration::from_millis(2);
+/// How long one may take to end its VM.
+const END_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long the kernel may take to end one that was killed.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Removes a container. One that was created and not started may be removed without force, as in runc.
+///
+/// # Errors
+/// It runs, or cannot be removed.
+pub fn delete(container: &OciContainer, force: bool) -> Result<(), OciError> {
+    let record = container.record()?;
+    match container.state()?.status {
+        Status::Stopped => {}
+        Status::Running | Status::Paused if !force => {
+            let status = container.state()?.status;
+            return Err(OciError::NotStopped { id: container.id.to_string(), status });
+        }
+        _ => end(container, record.pid)?,
+    }
+    container.remove()?;
+    // It is gone whatever they say.
+    if let Err(error) = hooks::run("poststop", &record.poststop, &record.state(Status::Stopped)) {
+        tracing::warn!(error = error.message(), "a hook failed");
+    }
+    Ok(())
+}
+
+/// Ends the VM, and the supervisor itself when it does not do that in time: the kernel then ends its VMM.
+fn end(container: &OciContainer, pid: u32) -> Result<(), OciError> {
+    // Before it is looked whether it lives: afterwards the number could be another's.
+    let pidfd = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    if !container.is_alive() {
+        return Ok(());
+    }
+    let deadline = Instant::now() + END_TIMEOUT;
+    // One that cannot be asked is killed.
+    if Client::of(container).kill(SIGKILL, false).is_ok() && is_gone(container, deadline) {
+        return Ok(());
+    }
+    if let Some(pidfd) = pidfd {
+        // One that ended meanwhile is what was wanted.
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+    }
+    if is_gone(container, Instant::now() + KILL_TIMEOUT) {
+        return Ok(());
+    }
+    Err(OciError::NotStopped { id: container.id.to_string(), status: container.state()?.status })
+}
+
+fn is_gone(container: &OciContainer, deadline: Instant) -> bool {
+    while container.is_alive() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        sleep(PAUSE);
+    }
+    true
+}
