@@ -12,4 +12,5 @@ pub mod kvm_probe;
 pub mod stream;
 pub mod vm_config;
 pub mod vm_control;
+pub mod vm_dial;
 pub mod vm_exit;

@@ -200,8 +200,8 @@ pub struct NetworkRates {
 /// virtio-vsock with its host side on unix sockets.
 ///
 /// Host to guest: connect to `socket`, write `CONNECT <port>\n`, read `OK <host port>\n`, then raw bytes.
-/// Guest to host: a guest's connection to CID 2, port `P` reaches the unix socket `<socket>_<P>` for the ports in
-/// `host_ports`; every other port is reset.
+/// Guest to host: for a guest's connection to CID 2 and a port in `host_ports` the VMM asks for a socket on `dial_fd`
+/// ([`crate::vm_dial`]); every other port is reset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VsockConfig {
@@ -212,6 +212,9 @@ pub struct VsockConfig {
     /// Host ports that the guest may dial.
     #[serde(default)]
     pub host_ports: Vec<u32>,
+    /// Inherited descriptor on which the VMM asks for connections to these ports; no standard stream.
+    #[serde(default)]
+    pub dial_fd: Option<i32>,
 }
 
 /// Where the guest kernel's messages go. A panic is recognised and reported whatever is chosen.
@@ -281,7 +284,7 @@ pub enum ConfigError {
     /// Disks and networks leave no interrupt line for the others.
     #[error("{0} disks and networks together; allowed are at most {MAX_DISKS_AND_NETWORKS}")]
     TooManyDevices(usize),
-    /// A network's or the control channel's descriptor is a standard stream, negative, or given twice.
+    /// A network's or a channel's descriptor is a standard stream, negative, or given twice.
     #[error("descriptor {0} cannot be meant")]
     Descriptor(i32),
     /// A network device's address is no single station's.
@@ -338,7 +341,8 @@ impl VmConfig {
         self.networks.iter().try_for_each(|network| network.device.check())?;
         let mut descriptors = HashSet::new();
         let control = self.control_fd.filter(|fd| *fd != STANDARD_OUTPUT);
-        for fd in self.networks.iter().map(|network| network.tap_fd).chain(control) {
+        let dial = self.vsock.as_ref().and_then(|vsock| vsock.dial_fd);
+        for fd in self.networks.iter().map(|network| network.tap_fd).chain(control).chain(dial) {
             // Standard input, output and error.
             if fd <= 2 || !descriptors.insert(fd) {
                 return Err(ConfigError::Descriptor(fd));
@@ -463,7 +467,12 @@ mod tests {
                     rates: NetworkRates::default(),
                 },
             }],
-            vsock: Some(VsockConfig { guest_cid: 3, socket: "/vsock".into(), host_ports: vec![1024] }),
+            vsock: Some(VsockConfig {
+                guest_cid: 3,
+                socket: "/vsock".into(),
+                host_ports: vec![1024],
+                dial_fd: Some(5),
+            }),
             console: ConsoleConfig::Off,
             control_fd: Some(4),
         }

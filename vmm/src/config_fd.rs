@@ -1,11 +1,12 @@
 //! Reading the one configuration document.
-#![allow(unsafe_code)] // taking over a descriptor that was inherited by number
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{FromRawFd, RawFd};
+use std::os::fd::RawFd;
 
 use holm_protocol::vm_config::VmConfig;
+
+use crate::descriptors;
 
 /// Longest document in bytes.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -36,13 +37,11 @@ pub fn read(fd: RawFd) -> Result<VmConfig, ConfigFdError> {
     if fd == libc::STDIN_FILENO {
         return read_from(io::stdin().lock());
     }
-    // SAFETY: F_GETFD takes no pointer.
-    if fd <= libc::STDERR_FILENO || unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+    if fd <= libc::STDERR_FILENO {
         return Err(ConfigFdError::Descriptor(fd));
     }
-    // SAFETY: the descriptor is open, and the parent gave it to this process for this one use; nothing here has opened
-    // a descriptor yet that it could be mixed up with.
-    read_from(unsafe { File::from_raw_fd(fd) })
+    let file = descriptors::inherited(fd).map_err(|_| ConfigFdError::Descriptor(fd))?;
+    read_from(File::from(file))
 }
 
 fn read_from(source: impl Read) -> Result<VmConfig, ConfigFdError> {

@@ -14,6 +14,7 @@
 pub mod arguments;
 pub mod boot;
 pub mod config_fd;
+mod descriptors;
 pub mod devices;
 pub mod ending;
 pub mod event_loop;

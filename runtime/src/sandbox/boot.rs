@@ -2,8 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::symlink;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use holm_protocol::agent::CONTROL_PORT;
@@ -13,6 +12,7 @@ use holm_protocol::vm_config::{
 };
 use holm_protocol::vm_control::DevicePlace;
 
+use super::dial::Switchboard;
 use super::shape::VmShape;
 use super::vmm_process::{VmmEnd, VmmError, VmmProcess};
 use crate::host::Installation;
@@ -81,15 +81,9 @@ pub struct VmNetwork {
 /// Why a VM could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
-    /// The socket on which the agent is awaited.
-    #[error("cannot listen on {}", path.display())]
-    Listen {
-        /// The socket.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    /// The channel for the guest's calls.
+    #[error("cannot make a channel for the guest's calls")]
+    Dial(#[source] io::Error),
     /// The VMM.
     #[error(transparent)]
     Vmm(#[from] VmmError),
@@ -120,15 +114,12 @@ impl Sandbox {
         events: impl BootEvents,
     ) -> Result<Self, BootError> {
         let vsock_socket = run_directory.join("vsock");
-        let control = run_directory.join(format!("vsock_{CONTROL_PORT}"));
-        let listener = UnixListener::bind(&control)
-            .map_err(|source| BootError::Listen { path: control.clone(), source })?;
-        for (port, path) in &host.sockets {
-            // The VMM connects by this name: to whatever listens there then.
-            let link = run_directory.join(format!("vsock_{port}"));
-            symlink(path, &link).map_err(|source| BootError::Listen { path: link.clone(), source })?;
-        }
         let host_ports = std::iter::once(CONTROL_PORT).chain(host.sockets.iter().map(|(port, _)| *port));
+        let host_ports = host_ports.collect();
+        let on_agent = events.clone();
+        let (switchboard, dial) =
+            Switchboard::new(host.sockets, move |connection| on_agent.agent_connected(connection))
+                .map_err(BootError::Dial)?;
         let image = DiskConfig {
             id: IMAGE_DISK.to_owned(),
             read_only: true,
@@ -158,25 +149,18 @@ impl Sandbox {
             vsock: Some(VsockConfig {
                 guest_cid: GUEST_CID,
                 socket: vsock_socket.clone(),
-                host_ports: host_ports.collect(),
+                host_ports,
+                dial_fd: Some(dial.as_raw_fd()),
             }),
             console,
             control_fd: None,
         };
         let network_slots = (0..config.networks.len()).map(|index| config.network_slot(index)).collect();
-        let on_end = events.clone();
         let taps = host.networks.into_iter().map(|network| network.tap);
-        let descriptors: Vec<OwnedFd> = taps.chain(host.locks).collect();
+        let descriptors: Vec<OwnedFd> = taps.chain(host.locks).chain([dial]).collect();
         let vmm =
-            VmmProcess::start(&installation.vmm, &config, &descriptors, move |end| on_end.vmm_ended(end))?;
-        std::thread::spawn(move || {
-            // One connection is all that a guest gets; when accepting fails, its absence is noticed by the boot timeout.
-            if let Ok((connection, _)) = listener.accept() {
-                drop(listener);
-                let _ = std::fs::remove_file(&control);
-                events.agent_connected(connection);
-            }
-        });
+            VmmProcess::start(&installation.vmm, &config, &descriptors, move |end| events.vmm_ended(end))?;
+        std::thread::spawn(move || switchboard.serve());
         Ok(Self { vmm, shape, vsock_socket, network_slots, told: config.told_places(), start })
     }
 }

@@ -5,6 +5,7 @@
 
 mod agent_client;
 mod boot;
+mod dial;
 mod host_threads;
 mod inherit;
 mod shape;

@@ -2,25 +2,20 @@
 //!
 //! Trust: the other end is the runtime that started this process. What it sends is checked all the same, as its configuration
 //! is; a guest has no way here.
-#![allow(unsafe_code)] // taking over descriptors: one that was inherited by number, and those in packets
 
 use std::fs::File;
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use holm_protocol::vm_control::{ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES};
-use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
+use nix::sys::socket::{MsgFlags, send};
 use vmm_sys_util::epoll::EventSet;
 
 use super::{Machine, MachineError, reason};
 use crate::devices::virtio::net::{NetError, Tap};
-
-/// One request's worth of descriptors.
-const MAX_DESCRIPTORS: usize = 2;
+use crate::descriptors;
 
 /// The host's end of a conversation, and what it is about.
 pub(super) struct Control {
@@ -37,12 +32,7 @@ struct Packet {
 impl Control {
     /// Serves requests on an inherited descriptor. Call it once.
     pub(super) fn inherited(fd: RawFd, machine: Arc<Mutex<Machine>>) -> Result<Self, MachineError> {
-        // SAFETY: F_GETFD takes no pointer.
-        if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
-            return Err(MachineError::Event(io::Error::last_os_error()));
-        }
-        // SAFETY: the descriptor is open, and the configuration's check told it from all others that were inherited.
-        Ok(Self { socket: unsafe { OwnedFd::from_raw_fd(fd) }, machine })
+        Ok(Self { socket: descriptors::inherited(fd).map_err(MachineError::Event)?, machine })
     }
 
     /// Answers what is there; false when there will be nothing any more.
@@ -97,20 +87,7 @@ impl Control {
 /// The next packet; `None` at the end.
 fn receive(socket: &OwnedFd) -> nix::Result<Option<Packet>> {
     let mut bytes = vec![0; MAX_CONTROL_BYTES];
-    let mut space = cmsg_space!([RawFd; MAX_DESCRIPTORS]);
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let mut buffers = [IoSliceMut::new(&mut bytes)];
-    let received = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
-    let mut descriptors = Vec::new();
-    for message in received.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(received) = message {
-            for fd in received {
-                // SAFETY: the kernel has just opened it for this process, and nobody else knows of it.
-                descriptors.push(unsafe { OwnedFd::from_raw_fd(fd) });
-            }
-        }
-    }
-    let length = received.bytes;
+    let (length, descriptors) = descriptors::receive(socket, &mut bytes, MsgFlags::MSG_DONTWAIT)?;
     bytes.truncate(length);
     Ok((length > 0).then_some(Packet { bytes, descriptors }))
 }

@@ -81,7 +81,7 @@ impl Vsock {
     /// process is out of file descriptors.
     pub fn new(config: &VsockConfig) -> Result<Self, VsockError> {
         let event = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(VsockError::Event);
-        let dialler = Dialler::new(&config.socket, &config.host_ports)?;
+        let dialler = Dialler::new(&config.host_ports, config.dial_fd)?;
         Ok(Self {
             guest_cid: config.guest_cid,
             kicks: [event()?, event()?, event()?],

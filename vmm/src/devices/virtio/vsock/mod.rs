@@ -7,8 +7,8 @@
 //!   guest           this process (the event loop)                                    host
 //!   ─────           ─────────────────────────────                                    ────
 //!   tx queue ─► device ─► connections ─┬─► connection ═══ unix socket ═══════════════ a program that called `socket`
-//!   rx queue ◄─ device ◄─ (round robin)└─► connection ═══ unix socket ═══════════════ `<socket>_<port>`, called by guest
-//!                             ▲ listener (CONNECT)   ▲ dialler (the allowed ports)
+//!   rx queue ◄─ device ◄─ (round robin)└─► connection ═══ unix socket ═══════════════ a program that the guest called
+//!                             ▲ listener (CONNECT)   ▲ dialler (asks the host to connect, for the allowed ports)
 //! ```
 //!
 //! Data moves between guest memory and the sockets directly. What a socket does not take at once is kept, within what
@@ -52,6 +52,9 @@ pub enum VsockError {
     /// The place of the listening socket is taken by something else, which is left alone.
     #[error("vsock socket {0:?}: a file that is not a socket is there")]
     NotASocket(PathBuf),
+    /// The channel on which the host is asked for connections.
+    #[error("the channel for the guest's calls")]
+    DialChannel(#[source] io::Error),
     /// An eventfd or timerfd cannot be made.
     #[error("vsock events")]
     Event(#[source] io::Error),

@@ -2,13 +2,19 @@
 //! that a test says each packet itself.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{IoSlice, Read, Write};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use event_manager::{EventManager, SubscriberOps};
 use holm_protocol::vm_config::VsockConfig;
+use holm_protocol::vm_dial::{CONNECTED, REFUSED, REQUEST_BYTES};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
+};
 use virtio_queue::{Queue, QueueT};
 
 use super::super::packet::{HEADER_BYTES, HOST_CID, Header, TYPE_STREAM, op};
@@ -108,7 +114,7 @@ pub(super) struct Guest {
     /// Whether rx buffers are given back to the device at once.
     pub(super) refills: bool,
     config: VsockConfig,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Guest {
@@ -131,10 +137,15 @@ impl Guest {
 
     fn with(make: impl FnOnce(&VsockConfig) -> Result<Vsock, super::super::VsockError>) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let (host, channel) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+        let sockets = directory.path().to_owned();
+        thread::spawn(move || connect_guest(&host, &sockets));
         let config = VsockConfig {
             guest_cid: u32::try_from(GUEST_CID).unwrap(),
             socket: directory.path().join("vsock"),
             host_ports: vec![HOST_PORT],
+            dial_fd: Some(channel.into_raw_fd()),
         };
         let device = Arc::new(Mutex::new(make(&config).unwrap()));
         let mut manager = EventManager::new().unwrap();
@@ -153,7 +164,7 @@ impl Guest {
             received: VecDeque::new(),
             refills: true,
             config,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -323,9 +334,7 @@ impl Guest {
 
     /// A program of the host listens for the guest.
     pub(super) fn listen(&self) -> UnixListener {
-        let mut name = self.config.socket.clone().into_os_string();
-        name.push(format!("_{HOST_PORT}"));
-        let listener = UnixListener::bind(name).unwrap();
+        let listener = UnixListener::bind(self.directory.path().join(HOST_PORT.to_string())).unwrap();
         listener.set_nonblocking(true).unwrap();
         listener
     }
@@ -356,6 +365,18 @@ impl Guest {
         let (stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
         stream
+    }
+}
+
+/// What the runtime does: connects the guest to the socket that bears the port's name.
+fn connect_guest(channel: &OwnedFd, sockets: &Path) {
+    let mut port = [0; REQUEST_BYTES];
+    while let Ok(REQUEST_BYTES) = recv(channel.as_raw_fd(), &mut port, MsgFlags::empty()) {
+        let stream = UnixStream::connect(sockets.join(u32::from_le_bytes(port).to_string()));
+        let descriptors: Vec<_> = stream.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&descriptors)];
+        let (answer, rights) = if stream.is_ok() { (CONNECTED, &rights[..]) } else { (REFUSED, &[][..]) };
+        sendmsg::<()>(channel.as_raw_fd(), &[IoSlice::new(&[answer])], rights, MsgFlags::empty(), None).unwrap();
     }
 }
 

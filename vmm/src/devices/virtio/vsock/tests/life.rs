@@ -42,7 +42,7 @@ fn the_guest_reaches_only_allowed_ports_where_somebody_listens() {
     guest.send(guest.header(7, HOST_PORT, op::REQUEST), &[]);
     assert_eq!(guest.expect(op::RST).dst_port, 7);
     // Somebody listens where the guest may not go.
-    let path = format!("{}_{}", guest.socket().display(), HOST_PORT + 1);
+    let path = guest.socket().with_file_name((HOST_PORT + 1).to_string());
     let _listener = std::os::unix::net::UnixListener::bind(path).unwrap();
     guest.send(guest.header(7, HOST_PORT + 1, op::REQUEST), &[]);
     assert_eq!(guest.expect(op::RST).src_port, HOST_PORT + 1);
