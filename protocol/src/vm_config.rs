@@ -77,6 +77,19 @@ pub struct VmConfig {
     /// else is written, or none of the standard streams.
     #[serde(default)]
     pub control_fd: Option<i32>,
+    /// What the VMM gives up before the guest runs.
+    #[serde(default)]
+    pub jail: JailConfig,
+}
+
+/// The part of the VMM's jail that differs between VMs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JailConfig {
+    /// User and group that the VMM becomes; none for a VM with shares, which makes files for the guest's users, and for one that no
+    /// privileged user starts.
+    #[serde(default)]
+    pub user: Option<u32>,
 }
 
 /// Kernel, initramfs and additions to the command line.
@@ -475,6 +488,7 @@ mod tests {
             }),
             console: ConsoleConfig::Off,
             control_fd: Some(4),
+            jail: JailConfig { user: Some(1) },
         }
     }
 

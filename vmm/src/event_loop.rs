@@ -9,6 +9,7 @@ use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::devices::virtio::mmio::SharedDevice;
+use crate::jail::Role;
 use crate::thread;
 
 /// Something that an event loop serves.
@@ -75,11 +76,11 @@ impl Served {
     }
 }
 
-/// Serves one device on a thread of its own.
+/// Serves one device on a thread of its own, of this role.
 ///
 /// # Errors
 /// The host refuses.
-pub fn spawn(name: String, device: SharedDevice) -> Result<Served, EventLoopError> {
+pub fn spawn(name: String, role: Role, device: SharedDevice) -> Result<Served, EventLoopError> {
     let failed = |source| EventLoopError::Thread { name: name.clone(), source };
     let stop = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(failed)?;
     let asked = Arc::new(AtomicBool::new(false));
@@ -95,7 +96,7 @@ pub fn spawn(name: String, device: SharedDevice) -> Result<Served, EventLoopErro
             }
         }
     };
-    let thread = thread::spawn(name.clone(), body).map_err(failed)?;
+    let thread = thread::spawn(name.clone(), Some(role), body).map_err(failed)?;
     Ok(Served { stop, thread })
 }
 
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn a_thread_that_was_stopped_holds_nothing() {
         let device: SharedDevice = Arc::new(Mutex::new(Rng::new().unwrap()));
-        let served = spawn("test".to_owned(), Arc::clone(&device)).unwrap();
+        let served = spawn("test".to_owned(), Role::Disk, Arc::clone(&device)).unwrap();
         assert!(Arc::strong_count(&device) > 1);
         served.stop();
         assert_eq!(Arc::strong_count(&device), 1);

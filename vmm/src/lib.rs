@@ -18,6 +18,7 @@ mod descriptors;
 pub mod devices;
 pub mod ending;
 pub mod event_loop;
+pub mod jail;
 pub mod kvm;
 pub mod layout;
 pub mod machine;

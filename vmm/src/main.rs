@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let exit = match arguments::parse(std::env::args_os().skip(1)) {
         Ok(Arguments::Probe) => return print_probe(),
         Ok(Arguments::Run { config_fd, parent }) => match parent.map_or(Ok(()), parent::end_with) {
-            Ok(()) => run(config_fd),
+            Ok(()) => run(config_fd, parent),
             Err(error) => VmExit::Internal(with_cause(&error)),
         },
         Err(error) => VmExit::ConfigRefused(error.to_string()),
@@ -26,9 +26,9 @@ fn main() -> ExitCode {
     ExitCode::from(exit.status())
 }
 
-fn run(config_fd: RawFd) -> VmExit {
+fn run(config_fd: RawFd, parent: Option<i32>) -> VmExit {
     match config_fd::read(config_fd) {
-        Ok(config) => machine::run(&config),
+        Ok(config) => machine::run(&config, parent),
         Err(error) => VmExit::ConfigRefused(with_cause(&error)),
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use holm_protocol::agent::CONTROL_PORT;
 use holm_protocol::vm_config::{
-    BootConfig, ConsoleConfig, DiskConfig, DiskRates, NetworkConfig, NetworkDevice, SegmentConfig,
-    ShareConfig, TemplateConfig, VmConfig, VsockConfig,
+    BootConfig, ConsoleConfig, DiskConfig, DiskRates, JailConfig, NetworkConfig, NetworkDevice,
+    SegmentConfig, ShareConfig, TemplateConfig, VmConfig, VsockConfig,
 };
 use holm_protocol::vm_control::DevicePlace;
 
@@ -25,6 +25,10 @@ pub const WRITABLE_DISK: &str = "layer";
 
 /// Every guest's own context id. Host sockets are per VM, so ids need not differ between VMs.
 const GUEST_CID: u32 = 3;
+
+/// Users of VMMs have this number and their supervisor's process id, which is below 2^22: above all that systemd and the
+/// tools for subordinate ids give out.
+const FIRST_USER: u32 = 0x7000_0000;
 
 /// What of the host a VM may use.
 #[derive(Debug, Default)]
@@ -134,6 +138,7 @@ impl Sandbox {
         let templates = templates.filter(|_| console == ConsoleConfig::Off);
         let start =
             templates.map_or(Start::Cold, |store| Start::choose(store, installation, &cmdline, shape));
+        let jail = JailConfig { user: user_of_its_own(!host.shares.is_empty()) };
         let config = VmConfig {
             vcpus: shape.vcpus,
             template: start.template(),
@@ -154,6 +159,7 @@ impl Sandbox {
             }),
             console,
             control_fd: None,
+            jail,
         };
         let network_slots = (0..config.networks.len()).map(|index| config.network_slot(index)).collect();
         let taps = host.networks.into_iter().map(|network| network.tap);
@@ -194,6 +200,11 @@ impl VmNetwork {
     fn config(&self) -> NetworkConfig {
         NetworkConfig { tap_fd: self.tap.as_raw_fd(), device: self.device }
     }
+}
+
+/// The user of a VMM that this process starts, if it can choose. No other VMM has it: there is one for each supervisor at a time.
+fn user_of_its_own(has_shares: bool) -> Option<u32> {
+    (rustix::process::geteuid().is_root() && !has_shares).then(|| FIRST_USER + std::process::id())
 }
 
 fn cmdline() -> Vec<String> {

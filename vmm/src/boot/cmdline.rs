@@ -34,7 +34,7 @@ pub fn assemble(config: &VmConfig, vsock: Option<DevicePlace>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use holm_protocol::vm_config::{BootConfig, VSOCK_SLOT};
+    use holm_protocol::vm_config::{BootConfig, JailConfig, VSOCK_SLOT};
 
     use super::*;
     use crate::layout;
@@ -55,6 +55,7 @@ mod tests {
             vsock: None,
             console,
             control_fd: None,
+            jail: JailConfig::default(),
         }
     }
 

@@ -14,8 +14,8 @@ use nix::sys::socket::{MsgFlags, send};
 use vmm_sys_util::epoll::EventSet;
 
 use super::{Machine, MachineError, reason};
-use crate::devices::virtio::net::{NetError, Tap};
 use crate::descriptors;
+use crate::devices::virtio::net::{Net, NetError, Tap};
 
 /// The host's end of a conversation, and what it is about.
 pub(super) struct Control {
@@ -61,7 +61,8 @@ impl Control {
                 network.check().map_err(|error| error.to_string())?;
                 let tap = descriptors.next().ok_or("a network without its TAP")?;
                 let tap = Tap::received(tap).map_err(NetError::from).map_err(|error| reason(&error))?;
-                let slot = machine.slots.plug_network(tap, &network).map_err(|error| reason(&error))?;
+                let device = Net::new(tap, &network).map_err(|error| reason(&error))?;
+                let slot = machine.slots.plug_network(device).map_err(|error| reason(&error))?;
                 let slot = u32::try_from(slot).map_err(|error| error.to_string())?;
                 Ok(ControlReply::Plugged(DevicePlace::of_slot(slot)))
             }

@@ -42,12 +42,13 @@ use crate::devices::virtio::rng::RngError;
 use crate::devices::virtio::vsock::VsockError;
 use crate::ending::Ending;
 use crate::event_loop::{EventLoop, EventLoopError};
+use crate::jail::{self, JailError, Role};
 use crate::kvm;
 use crate::kvm::KvmError;
 use crate::memory::{GuestRam, MemoryError};
 use crate::probe::ProbeError;
 use crate::signals::Signals;
-use crate::template::{DocumentError, MemoryFileError};
+use crate::template::{DocumentError, MemoryFileError, PageMap};
 use crate::vcpu::{self, Stopped, Vcpu, VcpuError, VcpuThreads};
 
 use control::Control;
@@ -140,6 +141,9 @@ pub enum MachineError {
     /// An event loop.
     #[error(transparent)]
     EventLoop(#[from] EventLoopError),
+    /// The jail.
+    #[error(transparent)]
+    Jail(#[from] JailError),
     /// Events or signals.
     #[error("cannot set up events")]
     Event(#[source] std::io::Error),
@@ -185,13 +189,13 @@ pub(crate) fn reason(error: &dyn Error) -> String {
     text
 }
 
-/// Runs the VM that `config` describes to its end.
+/// Runs the VM that `config` describes to its end, which is the `parent`'s at the latest.
 #[must_use]
-pub fn run(config: &VmConfig) -> VmExit {
-    build_and_run(config).unwrap_or_else(|error| VmExit::from(&error))
+pub fn run(config: &VmConfig, parent: Option<i32>) -> VmExit {
+    build_and_run(config, parent).unwrap_or_else(|error| VmExit::from(&error))
 }
 
-fn build_and_run(config: &VmConfig) -> Result<VmExit, MachineError> {
+fn build_and_run(config: &VmConfig, parent: Option<i32>) -> Result<VmExit, MachineError> {
     config.check()?;
     let ending = Arc::new(Ending::new().map_err(MachineError::Event)?);
     let mut event_loop = EventLoop::new()?;
@@ -214,19 +218,34 @@ fn build_and_run(config: &VmConfig) -> Result<VmExit, MachineError> {
         },
     };
     let Parts { vm, memory, bus, mut slots, vcpus } = parts;
-    slots.plug_told(config)?;
+    let told = slots.open_told(config)?;
+    let page_map = PageMap::open()?;
+    let _confined = jail::enter(config, parent)?;
+    slots.plug_told(told)?;
     for subscriber in slots.take_served_by_main() {
         event_loop.add(subscriber);
     }
+    vcpu::install_handler()?;
     let threads = Some(vcpu::start(vcpus, &bus, &ending)?);
     tracing::debug!(?origin, "vCPUs started");
     let memory_mib = config.memory_mib;
-    let machine =
-        Machine { kvm, vm, memory, memory_mib, bus, slots, threads, ending: Arc::clone(&ending), origin };
+    let machine = Machine {
+        kvm,
+        vm,
+        memory,
+        page_map,
+        memory_mib,
+        bus,
+        slots,
+        threads,
+        ending: Arc::clone(&ending),
+        origin,
+    };
     let machine = Arc::new(Mutex::new(machine));
     if let Some(fd) = config.control_fd {
         event_loop.add(Arc::new(Mutex::new(Control::inherited(fd, Arc::clone(&machine))?)));
     }
+    jail::confine_this_thread(Role::Main)?;
     let exit = loop {
         if let Some(exit) = ending.get() {
             break exit.clone();
@@ -267,6 +286,7 @@ struct Machine {
     kvm: Kvm,
     vm: Arc<VmFd>,
     memory: Arc<GuestRam>,
+    page_map: PageMap,
     memory_mib: u32,
     bus: Arc<Bus>,
     slots: Slots,

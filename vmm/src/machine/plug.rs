@@ -12,7 +12,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holm_protocol::vm_config::{FIRST_TOLD_SLOT, NetworkDevice, VSOCK_SLOT, VmConfig};
+use holm_protocol::vm_config::{DiskConfig, FIRST_TOLD_SLOT, NetworkConfig, VSOCK_SLOT, VmConfig};
 use holm_protocol::vm_control::DevicePlace;
 use kvm_ioctls::{IoEventAddress, VmFd};
 
@@ -30,6 +30,7 @@ use crate::devices::virtio::rng::Rng;
 use crate::devices::virtio::saved_device::{DeviceState, SavedDevice};
 use crate::devices::virtio::vsock::Vsock;
 use crate::event_loop::{self, Served, Subscriber};
+use crate::jail::Role;
 use crate::layout::MAX_VIRTIO_DEVICES;
 use crate::memory::GuestRam;
 
@@ -49,6 +50,15 @@ pub(super) struct Slots {
     main: Vec<Subscriber>,
     /// Whether the disks' rates hold no more.
     lifted: Arc<AtomicBool>,
+}
+
+/// The devices that the guest is told of, open and not plugged in.
+pub(super) struct Told {
+    rng: Rng,
+    balloon: Balloon,
+    disks: Vec<(String, Block)>,
+    shares: Option<Fs>,
+    networks: Vec<Net<Tap>>,
 }
 
 struct Plugged {
@@ -110,20 +120,35 @@ impl Slots {
         Ok(())
     }
 
-    /// Plugs in entropy and the balloon, then the configuration's disks, its shares, and its networks, in this order
-    /// ([`VmConfig::network_slot`] counts on it).
-    pub(super) fn plug_told(&mut self, config: &VmConfig) -> Result<(), MachineError> {
-        self.plug_served_by_main(RNG, Rng::new()?, None)?;
-        self.plug_served_by_main(BALLOON, Balloon::new()?, None)?;
-        for disk in &config.disks {
-            let device = Arc::new(Mutex::new(Block::new(disk, &self.lifted)?));
-            self.plug_free(device, format!("disk-{}", disk.id))?;
+    /// Opens entropy and the balloon, the configuration's disks, its shares, and its networks.
+    pub(super) fn open_told(&self, config: &VmConfig) -> Result<Told, MachineError> {
+        let disk = |disk: &DiskConfig| Ok((disk.id.clone(), Block::new(disk, &self.lifted)?));
+        let network = |network: &NetworkConfig| {
+            let tap = Tap::inherited(network.tap_fd).map_err(NetError::from)?;
+            Ok(Net::new(tap, &network.device)?)
+        };
+        Ok(Told {
+            rng: Rng::new()?,
+            balloon: Balloon::new()?,
+            disks: config.disks.iter().map(disk).collect::<Result<_, MachineError>>()?,
+            shares: (!config.shares.is_empty()).then(|| Fs::new(&config.shares)).transpose()?,
+            networks: config.networks.iter().map(network).collect::<Result<_, MachineError>>()?,
+        })
+    }
+
+    /// Plugs in entropy and the balloon, then disks, shares and networks, in this order ([`VmConfig::network_slot`] counts on
+    /// it).
+    pub(super) fn plug_told(&mut self, told: Told) -> Result<(), MachineError> {
+        self.plug_served_by_main(RNG, told.rng, None)?;
+        self.plug_served_by_main(BALLOON, told.balloon, None)?;
+        for (id, disk) in told.disks {
+            self.plug_free(Arc::new(Mutex::new(disk)), format!("disk-{id}"), Role::Disk)?;
         }
-        if !config.shares.is_empty() {
-            self.plug_free(Arc::new(Mutex::new(Fs::new(&config.shares)?)), "shares".to_owned())?;
+        if let Some(shares) = told.shares {
+            self.plug_free(Arc::new(Mutex::new(shares)), "shares".to_owned(), Role::Shares)?;
         }
-        for network in &config.networks {
-            self.plug_network(Tap::inherited(network.tap_fd).map_err(NetError::from)?, &network.device)?;
+        for network in told.networks {
+            self.plug_network(network)?;
         }
         Ok(())
     }
@@ -154,10 +179,9 @@ impl Slots {
     }
 
     /// Plugs in a network device; its slot.
-    pub(super) fn plug_network(&mut self, tap: Tap, device: &NetworkDevice) -> Result<usize, MachineError> {
-        let device = Net::new(tap, device)?;
+    pub(super) fn plug_network(&mut self, device: Net<Tap>) -> Result<usize, MachineError> {
         let name = format!("net-{}", self.free()?);
-        self.plug_free(Arc::new(Mutex::new(device)), name)
+        self.plug_free(Arc::new(Mutex::new(device)), name, Role::Network)
     }
 
     /// Takes away the device in a slot: nothing of it is open or touches the guest's memory afterwards.
@@ -186,9 +210,9 @@ impl Slots {
     }
 
     /// Fills the first free slot with a device and a thread of this name to serve it; which it is.
-    fn plug_free(&mut self, device: SharedDevice, thread: String) -> Result<usize, MachineError> {
+    fn plug_free(&mut self, device: SharedDevice, thread: String, role: Role) -> Result<usize, MachineError> {
         let slot = self.free()?;
-        self.plug(slot, device, None, Some(thread))?;
+        self.plug(slot, device, None, Some((thread, role)))?;
         Ok(slot)
     }
 
@@ -198,7 +222,7 @@ impl Slots {
         slot: usize,
         device: SharedDevice,
         saved: Option<&SavedDevice>,
-        thread: Option<String>,
+        thread: Option<(String, Role)>,
     ) -> Result<(), MachineError> {
         let place = Place::nth(slot);
         let interrupt = Interrupt::new().map_err(MachineError::Event)?;
@@ -211,7 +235,8 @@ impl Slots {
             unwire(&self.vm, &transport, place);
             return Err(error);
         }
-        let served = match thread.map(|name| event_loop::spawn(name, Arc::clone(&device))).transpose() {
+        let served = thread.map(|(name, role)| event_loop::spawn(name, role, Arc::clone(&device)));
+        let served = match served.transpose() {
             Ok(served) => served,
             Err(error) => {
                 unwire(&self.vm, &transport, place);

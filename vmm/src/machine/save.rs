@@ -43,7 +43,7 @@ impl Machine {
         let vcpus = vcpus.iter_mut().map(|vcpu| vcpu.state(&indices)).collect::<Result<Vec<_>, _>>()?;
         let template = Template {
             memory_mib: self.memory_mib,
-            memory: template::save(&self.memory, memory)?,
+            memory: template::save(&self.memory, &self.page_map, memory)?,
             vcpus,
             vm: vm::state(&self.vm)?,
             devices,

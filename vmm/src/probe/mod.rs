@@ -80,7 +80,7 @@ pub fn measure() -> Result<u64, ProbeError> {
     let (sender, receiver) = mpsc::channel();
     // On a thread of its own: a guest that hangs can then be left behind.
     let body = move || drop(sender.send(spin::measure(&kvm)));
-    thread::spawn("probe".into(), body).map_err(ProbeError::Thread)?;
+    thread::spawn("probe".into(), None, body).map_err(ProbeError::Thread)?;
     match receiver.recv_timeout(PATIENCE).map_err(|_| ProbeError::Stuck)?? {
         speed if speed < ENOUGH_INSTRUCTIONS_PER_SECOND => {
             Err(ProbeError::Interpreted { instructions_per_second: speed })

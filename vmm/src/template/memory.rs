@@ -49,10 +49,10 @@ fn failed(action: &'static str) -> impl Fn(io::Error) -> MemoryFileError {
 ///
 /// # Errors
 /// The host refuses.
-pub fn save(memory: &GuestRam, file: &File) -> Result<MemoryFile, MemoryFileError> {
+pub fn save(memory: &GuestRam, pages: &PageMap, file: &File) -> Result<MemoryFile, MemoryFileError> {
     let mut output = BufWriter::with_capacity(CHUNK_BYTES, file);
     let mut sum = Sha256::new();
-    let runs = runs(memory)?;
+    let runs = runs(memory, pages)?;
     let mut bytes = vec![0; CHUNK_BYTES];
     for run in &runs {
         let mut done = 0;
@@ -71,15 +71,14 @@ pub fn save(memory: &GuestRam, file: &File) -> Result<MemoryFile, MemoryFileErro
 }
 
 /// Where memory is not zero, with small gaps closed.
-fn runs(memory: &GuestRam) -> Result<Vec<Run>, MemoryFileError> {
-    let pagemap = File::open("/proc/self/pagemap").map_err(failed("open the map of pages"))?;
+fn runs(memory: &GuestRam, map: &PageMap) -> Result<Vec<Run>, MemoryFileError> {
     let mut runs: Vec<Run> = Vec::new();
     for region in memory.iter() {
         let guest = region.start_addr().raw_value();
         let first = region.as_ptr().addr() / PAGE_BYTES;
         let mut page = vec![0; PAGE_BYTES];
         let pages = usize::try_from(region.len() / PAGE).unwrap_or(0);
-        for (index, held) in held_pages(&pagemap, first, pages)?.into_iter().enumerate() {
+        for (index, held) in map.held(first, pages)?.into_iter().enumerate() {
             let start = guest + index as u64 * PAGE;
             if !held {
                 continue;
@@ -100,19 +99,33 @@ fn runs(memory: &GuestRam) -> Result<Vec<Run>, MemoryFileError> {
     if runs.len() > MAX_RUNS { Err(MemoryFileError::Shape) } else { Ok(runs) }
 }
 
-/// Which pages of this process hold anything, from the page of the number `first` on: asking for the others would fill them.
-fn held_pages(pagemap: &File, first: usize, pages: usize) -> Result<Vec<bool>, MemoryFileError> {
-    let mut held = Vec::with_capacity(pages);
-    let mut bytes = vec![0; CHUNK_BYTES];
-    while held.len() < pages {
-        let count = (pages - held.len()).min(CHUNK_BYTES / PAGEMAP_ENTRY_BYTES) * PAGEMAP_ENTRY_BYTES;
-        let Some(chunk) = bytes.get_mut(..count) else { break };
-        let offset = (first + held.len()) * PAGEMAP_ENTRY_BYTES;
-        pagemap.read_exact_at(chunk, offset as u64).map_err(failed("read the map of pages"))?;
-        let entries = chunk.as_chunks::<PAGEMAP_ENTRY_BYTES>().0.iter();
-        held.extend(entries.map(|entry| u64::from_le_bytes(*entry) & PAGEMAP_HELD != 0));
+/// What the kernel knows of this process's pages. Opened before the process confines itself.
+#[derive(Debug)]
+pub struct PageMap(File);
+
+impl PageMap {
+    /// Opens the map.
+    ///
+    /// # Errors
+    /// There is no /proc, or no such map in it.
+    pub fn open() -> Result<Self, MemoryFileError> {
+        File::open("/proc/self/pagemap").map(Self).map_err(failed("open the map of pages"))
     }
-    Ok(held)
+
+    /// Which pages hold anything, from the page of the number `first` on: asking for the others would fill them.
+    fn held(&self, first: usize, pages: usize) -> Result<Vec<bool>, MemoryFileError> {
+        let mut held = Vec::with_capacity(pages);
+        let mut bytes = vec![0; CHUNK_BYTES];
+        while held.len() < pages {
+            let count = (pages - held.len()).min(CHUNK_BYTES / PAGEMAP_ENTRY_BYTES) * PAGEMAP_ENTRY_BYTES;
+            let Some(chunk) = bytes.get_mut(..count) else { break };
+            let offset = (first + held.len()) * PAGEMAP_ENTRY_BYTES;
+            self.0.read_exact_at(chunk, offset as u64).map_err(failed("read the map of pages"))?;
+            let entries = chunk.as_chunks::<PAGEMAP_ENTRY_BYTES>().0.iter();
+            held.extend(entries.map(|entry| u64::from_le_bytes(*entry) & PAGEMAP_HELD != 0));
+        }
+        Ok(held)
+    }
 }
 
 /// Puts the file under memory that nobody has touched yet, copy-on-write.
@@ -167,7 +180,7 @@ mod tests {
         memory.write_slice(&[0; 100], GuestAddress(0x9000)).unwrap();
         memory.write_slice(b"three", GuestAddress(FAR + 4093)).unwrap();
         let file = tempfile::tempfile().unwrap();
-        let described = save(&memory, &file).unwrap();
+        let described = save(&memory, &PageMap::open().unwrap(), &file).unwrap();
         (file, described)
     }
 

@@ -19,7 +19,7 @@ use crate::devices::virtio::saved_device::SavedDevice;
 use crate::vcpu::VcpuState;
 
 pub use document::{DocumentError, decode, encode, read};
-pub use memory::{MemoryFileError, map, save, verify};
+pub use memory::{MemoryFileError, PageMap, map, save, verify};
 
 /// Everything of a VM but its memory.
 #[derive(Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use kvm_bindings::kvm_run;
 use kvm_ioctls::VcpuFd;
 use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
 
-use super::Vcpu;
+use super::{Vcpu, VcpuError};
 
 thread_local! {
     /// This thread's vCPU's shared page, while it has one. Const-initialised and without a destructor, so a handler may
@@ -24,8 +24,11 @@ pub(super) fn signal() -> libc::c_int {
     SIGRTMIN()
 }
 
-/// Installs the handler, for the whole process.
-pub(super) fn install_handler() -> Result<(), vmm_sys_util::errno::Error> {
+/// Installs the handler, for the whole process and once: the jail takes that call away.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn install_handler() -> Result<(), VcpuError> {
     extern "C" fn handle(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
         let page = RUN_PAGE.get();
         if !page.is_null() {
@@ -34,7 +37,7 @@ pub(super) fn install_handler() -> Result<(), vmm_sys_util::errno::Error> {
             unsafe { ptr::write_volatile(&raw mut (*page).immediate_exit, 1) };
         }
     }
-    register_signal_handler(signal(), handle)
+    register_signal_handler(signal(), handle).map_err(VcpuError::Handler)
 }
 
 /// A vCPU on the thread that runs it.

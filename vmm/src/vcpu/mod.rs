@@ -20,6 +20,7 @@ use kvm_ioctls::{VcpuFd, VmFd};
 use crate::boot::cpuid;
 use crate::memory::GuestAddress;
 
+pub use kick::install_handler;
 pub use registers::flat_32_bit;
 pub use state::{VcpuState, msr_indices};
 pub use threads::{Stopped, VcpuThreads, start};

@@ -12,6 +12,7 @@ use super::run::run;
 use super::{Vcpu, VcpuError};
 use crate::devices::bus::Bus;
 use crate::ending::Ending;
+use crate::jail::Role;
 use crate::thread;
 
 /// All vCPUs of a VM, running.
@@ -31,12 +32,11 @@ pub enum Stopped {
     Some,
 }
 
-/// Starts vCPUs. The first one that ends the VM reports how.
+/// Starts vCPUs, which stop only when [`super::install_handler`] was called. The first one that ends the VM reports how.
 ///
 /// # Errors
-/// The handler cannot be installed or a thread not be started; those that were run until the process ends.
+/// A thread cannot be started; those that were run until the process ends.
 pub fn start(vcpus: Vec<Vcpu>, bus: &Arc<Bus>, ending: &Arc<Ending>) -> Result<VcpuThreads, VcpuError> {
-    kick::install_handler().map_err(VcpuError::Handler)?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut handles = Vec::with_capacity(vcpus.len());
     for vcpu in vcpus {
@@ -52,7 +52,7 @@ pub fn start(vcpus: Vec<Vcpu>, bus: &Arc<Bus>, ending: &Arc<Ending>) -> Result<V
                 None => Some(vcpu.untie()),
             }
         };
-        let thread = thread::spawn(format!("vcpu{id}"), body);
+        let thread = thread::spawn(format!("vcpu{id}"), Some(Role::Vcpu), body);
         handles.push(thread.map_err(|source| VcpuError::Thread { id, source })?);
     }
     Ok(VcpuThreads { handles, stop })

@@ -1,6 +1,46 @@
 //! What a hostile workload cannot do to its own agent and VM (threats.md).
 
+use std::collections::HashMap;
+use std::fs;
+
 use holm_e2e::{Holm, TestImage};
+
+/// Fields of /proc/PID/status of every thread of a container's VMM.
+fn vmm_threads(holm: &Holm, options: &[&str]) -> Vec<HashMap<String, String>> {
+    let name = holm.name();
+    let run = [&["run", "-d", "--name", &name], options, &["busybox", "sleep", "1000"]].concat();
+    holm.holm(run).outcome().ok();
+    let vmm = holm.holm(["inspect", "-f", "{{.State.Pid}}", &name]).outcome().ok();
+    let tasks = fs::read_dir(format!("/proc/{vmm}/task")).unwrap();
+    let fields = |status: String| {
+        let fields = status.lines().filter_map(|line| line.split_once(":\t"));
+        fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    tasks.map(|task| fields(fs::read_to_string(task.unwrap().path().join("status")).unwrap())).collect()
+}
+
+#[test]
+fn t6_every_thread_of_the_vmm_is_confined() {
+    let holm = Holm::with(TestImage::Busybox);
+    let threads = vmm_threads(&holm, &["-v", "data:/data"]);
+    // The main thread, a vCPU, two disks, a network, the shares.
+    assert_eq!(threads.len(), 6);
+    for thread in &threads {
+        assert_eq!((thread["NoNewPrivs"].as_str(), thread["Seccomp"].as_str()), ("1", "2"), "{thread:?}");
+        // CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID SETGID SETUID SETPCAP MKNOD SETFCAP.
+        assert_eq!(thread["CapBnd"], "00000000880001df", "{thread:?}");
+    }
+    // Without a share nothing is left, not even root's name.
+    for thread in vmm_threads(&holm, &[]).iter().chain(&vmm_threads(&holm, &["--network", "none", "--cold"]))
+    {
+        let user: u32 = thread["Uid"].split('\t').next().unwrap().parse().unwrap();
+        assert!(user > 0x7000_0000, "{thread:?}");
+        for set in ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"] {
+            assert_eq!(thread[set], "0000000000000000", "{thread:?}");
+        }
+        assert_eq!((thread["NoNewPrivs"].as_str(), thread["Seccomp"].as_str()), ("1", "2"), "{thread:?}");
+    }
+}
 
 #[test]
 fn t14_the_agent_is_out_of_reach() {

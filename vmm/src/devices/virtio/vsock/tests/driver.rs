@@ -376,7 +376,8 @@ fn connect_guest(channel: &OwnedFd, sockets: &Path) {
         let descriptors: Vec<_> = stream.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&descriptors)];
         let (answer, rights) = if stream.is_ok() { (CONNECTED, &rights[..]) } else { (REFUSED, &[][..]) };
-        sendmsg::<()>(channel.as_raw_fd(), &[IoSlice::new(&[answer])], rights, MsgFlags::empty(), None).unwrap();
+        sendmsg::<()>(channel.as_raw_fd(), &[IoSlice::new(&[answer])], rights, MsgFlags::empty(), None)
+            .unwrap();
     }
 }
 

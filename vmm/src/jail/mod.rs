@@ -1,0 +1,75 @@
+//! What this process gives up before the guest's first instruction, so that a guest that took it over has gained little.
+//!
+//! ```text
+//!   files open, no threads ──► own user ──► no capabilities ──► Landlock ──► threads start, each with its filter ──► main's own
+//!                              └───────────────── enter ──────────────────┘ └── confine_this_thread ─────────────────────────┘
+//! ```
+//!
+//! All that a VM needs is open by then. Only the thread of the shares opens more, below the shared directories: a VM with shares
+//! keeps its user and the capabilities to make files for others, and Landlock holds it to those directories.
+//!
+//! Threads: `enter` before there are any others; every thread calls [`confine_this_thread`] first of all.
+//! Trust: none in what runs afterwards. What the host's kernel does not offer is told and passed over, but for seccomp, without
+//! which no VM starts.
+
+mod files;
+mod filter;
+mod privileges;
+mod role;
+mod syscalls;
+
+use holm_protocol::vm_config::VmConfig;
+
+pub use files::Confined;
+pub use role::Role;
+
+/// Why this process cannot be confined.
+#[derive(Debug, thiserror::Error)]
+pub enum JailError {
+    /// Its user cannot be changed.
+    #[error("cannot become user {user}")]
+    User {
+        /// The user.
+        user: u32,
+        /// What the host said.
+        source: nix::errno::Errno,
+    },
+    /// Its capabilities cannot be dropped.
+    #[error("cannot drop capabilities")]
+    Capabilities(#[source] caps::errors::CapsError),
+    /// It would survive its parent.
+    #[error(transparent)]
+    Parent(#[from] crate::parent::ParentError),
+    /// Landlock is there and refuses.
+    #[error("cannot confine the VMM to its files")]
+    Files(#[source] landlock::RulesetError),
+    /// A directory is not there any more.
+    #[error("cannot confine the VMM to its shares")]
+    Share(#[source] landlock::PathFdError),
+    /// The filter cannot be made.
+    #[error("cannot make the system call filter of {0:?}")]
+    Filter(Role, #[source] seccompiler::BackendError),
+    /// The filter cannot be installed.
+    #[error("cannot install the system call filter of {0:?}")]
+    Install(Role, #[source] seccompiler::Error),
+}
+
+/// Gives up what no VM needs once its files are open; the parent is the process that this one ends with, if it does. The result is
+/// kept for as long as the VM runs.
+///
+/// # Errors
+/// The host refuses what it offers.
+pub fn enter(config: &VmConfig, parent: Option<i32>) -> Result<Confined, JailError> {
+    privileges::drop_all_but(&config.jail, !config.shares.is_empty())?;
+    // A change of the user ends what tied this process to its parent.
+    parent.map_or(Ok(()), crate::parent::end_with)?;
+    files::confine(&config.shares)
+}
+
+/// Leaves the calling thread the system calls of its role. Whatever else it tries ends the process.
+///
+/// # Errors
+/// The host refuses: it has no seccomp.
+pub fn confine_this_thread(role: Role) -> Result<(), JailError> {
+    filter::install(role)
+}
