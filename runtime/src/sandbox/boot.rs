@@ -1,15 +1,16 @@
 //! From a container to a VM whose agent answers.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use holm_protocol::agent::CONTROL_PORT;
 use holm_protocol::vm_config::{
-    BootConfig, ConsoleConfig, DiskConfig, DiskRates, NetworkConfig, NetworkDevice, SegmentConfig,
-    ShareConfig, TemplateConfig, VmConfig, VsockConfig,
+    BootConfig, ConsoleConfig, DiskConfig, DiskRates, NetworkConfig, NetworkDevice, NetworkLink,
+    SegmentConfig, ShareConfig, TemplateConfig, VmConfig, VsockConfig,
 };
 use holm_protocol::vm_control::DevicePlace;
 
@@ -72,10 +73,19 @@ pub enum Start {
 /// A network interface of a VM.
 #[derive(Debug)]
 pub struct VmNetwork {
-    /// The TAP interface; the VM has it alone.
-    pub tap: OwnedFd,
+    /// Where its frames go; the VM has it alone.
+    pub link: VmLink,
     /// What the guest sees.
     pub device: NetworkDevice,
+}
+
+/// The host's end of a network interface of a VM.
+#[derive(Debug)]
+pub enum VmLink {
+    /// A TAP interface.
+    Tap(OwnedFd),
+    /// A stream socket, with each frame behind its length, and the address by which the host's loopback appears on it.
+    Stream(OwnedFd, Ipv4Addr),
 }
 
 /// Why a VM could not be started.
@@ -165,8 +175,8 @@ impl Sandbox {
         };
         let network_slots = (0..config.networks.len()).map(|index| config.network_slot(index)).collect();
         let on_end = events.clone();
-        let taps = host.networks.into_iter().map(|network| network.tap);
-        let descriptors: Vec<OwnedFd> = taps.chain(host.locks).collect();
+        let links = host.networks.into_iter().map(|network| network.link.into());
+        let descriptors: Vec<OwnedFd> = links.chain(host.locks).collect();
         let vmm =
             VmmProcess::start(&installation.vmm, &config, &descriptors, move |end| on_end.vmm_ended(end))?;
         std::thread::spawn(move || {
@@ -208,7 +218,30 @@ impl Start {
 
 impl VmNetwork {
     fn config(&self) -> NetworkConfig {
-        NetworkConfig { tap_fd: self.tap.as_raw_fd(), device: self.device }
+        let fd = self.link.fd().as_raw_fd();
+        let link = match self.link {
+            VmLink::Tap(_) => NetworkLink::Tap(fd),
+            VmLink::Stream(_, host) => NetworkLink::Stream { fd, host },
+        };
+        NetworkConfig { link, device: self.device }
+    }
+}
+
+impl VmLink {
+    /// Its descriptor.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tap(fd) | Self::Stream(fd, _) => fd.as_fd(),
+        }
+    }
+}
+
+impl From<VmLink> for OwnedFd {
+    fn from(link: VmLink) -> Self {
+        match link {
+            VmLink::Tap(fd) | VmLink::Stream(fd, _) => fd,
+        }
     }
 }
 

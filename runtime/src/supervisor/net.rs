@@ -17,7 +17,7 @@ use crate::network::{
     Attachment, Joined, NameService, Names, NetworkError, NetworkStore, RESOLVER_ADDRESS, host_nameservers,
     nameservers_of_host,
 };
-use crate::sandbox::{GuestInterface, HostAccess, VmNetwork};
+use crate::sandbox::{GuestInterface, HostAccess, VmLink, VmNetwork};
 
 /// Where nameservers listen.
 const DNS_PORT: u16 = 53;
@@ -68,7 +68,7 @@ impl Supervisor {
             is_released: false,
         };
         for (joined, tap) in networks.attachment.joined().iter().zip(taps) {
-            host.networks.push(VmNetwork { tap, device: networks.device(joined) });
+            host.networks.push(VmNetwork { link: VmLink::Tap(tap), device: networks.device(joined) });
         }
         host.sockets.push((NAMES_PORT, networks.names_socket.clone()));
         let served = networks.serve_names();

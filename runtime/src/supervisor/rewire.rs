@@ -19,7 +19,7 @@ use super::run::Supervisor;
 use crate::container::Status;
 use crate::container::settings::NetworkConnection;
 use crate::network::{Joined, NetworkError, NetworkStore};
-use crate::sandbox::{AgentClient, NetworkChange, VmmControl};
+use crate::sandbox::{AgentClient, NetworkChange, VmLink, VmmControl};
 
 /// What is to change.
 pub(super) enum Rewiring {
@@ -107,7 +107,10 @@ impl Wires {
     ) -> Result<(), SupervisorError> {
         let network = networks.store.check_connection(&networks.container, connection)?;
         let (joined, tap) = networks.attachment.add(connection)?;
-        let plugged = self.control.add_network(tap, networks.device(&joined)).map_err(SupervisorError::from);
+        let plugged = self
+            .control
+            .add_network(VmLink::Tap(tap), networks.device(&joined))
+            .map_err(SupervisorError::from);
         let done = plugged.and_then(|place| {
             let own = networks.attachment.joined_mut().iter_mut().find(|j| j.network.id == network.id);
             if let Some(own) = own {

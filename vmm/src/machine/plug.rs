@@ -12,7 +12,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holm_protocol::vm_config::{FIRST_TOLD_SLOT, NetworkDevice, VSOCK_SLOT, VmConfig};
+use holm_protocol::vm_config::{FIRST_TOLD_SLOT, NetworkDevice, NetworkLink, VSOCK_SLOT, VmConfig};
 use holm_protocol::vm_control::DevicePlace;
 use kvm_ioctls::{IoEventAddress, VmFd};
 
@@ -25,7 +25,7 @@ use crate::devices::virtio::device::VirtioDevice;
 use crate::devices::virtio::fs::Fs;
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::mmio::{Place, SharedDevice, Transport};
-use crate::devices::virtio::net::{Net, NetError, Tap};
+use crate::devices::virtio::net::{Link, Net, NetError, Stream, Tap};
 use crate::devices::virtio::rng::Rng;
 use crate::devices::virtio::saved_device::{DeviceState, SavedDevice};
 use crate::devices::virtio::vsock::Vsock;
@@ -123,7 +123,15 @@ impl Slots {
             self.plug_free(Arc::new(Mutex::new(Fs::new(&config.shares)?)), "shares".to_owned())?;
         }
         for network in &config.networks {
-            self.plug_network(Tap::inherited(network.tap_fd).map_err(NetError::from)?, &network.device)?;
+            match network.link {
+                NetworkLink::Tap(fd) => {
+                    self.plug_network(Tap::inherited(fd).map_err(NetError::from)?, &network.device)?
+                }
+                NetworkLink::Stream { fd, host } => {
+                    let stream = Stream::inherited(fd, host).map_err(NetError::from)?;
+                    self.plug_network(stream, &network.device)?
+                }
+            };
         }
         Ok(())
     }
@@ -154,8 +162,12 @@ impl Slots {
     }
 
     /// Plugs in a network device; its slot.
-    pub(super) fn plug_network(&mut self, tap: Tap, device: &NetworkDevice) -> Result<usize, MachineError> {
-        let device = Net::new(tap, device)?;
+    pub(super) fn plug_network(
+        &mut self,
+        link: impl Link + 'static,
+        device: &NetworkDevice,
+    ) -> Result<usize, MachineError> {
+        let device = Net::new(link, device)?;
         let name = format!("net-{}", self.free()?);
         self.plug_free(Arc::new(Mutex::new(device)), name)
     }
