@@ -6,6 +6,7 @@
 //! Trust: written by the host's runtime; nothing in it comes from a guest or an image but sizes.
 
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -174,20 +175,46 @@ pub struct ShareConfig {
     pub read_only: bool,
 }
 
-/// One virtio-net device over a TAP interface.
+/// One virtio-net device over a link.
 ///
-/// The interface comes as a descriptor and not by name: whoever is in a jail has no network to look names up in, and
-/// nothing but this interface is reached through it.
+/// The link comes as a descriptor and not by name: whoever is in a jail has no network to look names up in, and
+/// nothing but this link is reached through it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
-    /// Inherited descriptor of a TAP with `IFF_VNET_HDR` and `IFF_NO_PI`; no standard stream.
-    pub tap_fd: i32,
+    /// Where frames come from and go to.
+    pub link: NetworkLink,
     /// What the guest sees.
     pub device: NetworkDevice,
 }
 
-/// A virtio-net device, whatever its TAP.
+/// The host's end of a network device: an inherited descriptor, no standard stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkLink {
+    /// A TAP with `IFF_VNET_HDR` and `IFF_NO_PI`.
+    Tap(i32),
+    /// A connected stream socket, on which each frame stands behind its length of 32 bits in network order. Its other end is a
+    /// process of the host's, which is not to be led to the host's loopback addresses.
+    Stream {
+        /// The descriptor.
+        fd: i32,
+        /// The address by which the host's loopback appears to the guest, which may answer it and not ask.
+        host: Ipv4Addr,
+    },
+}
+
+impl NetworkLink {
+    /// The descriptor.
+    #[must_use]
+    pub const fn fd(self) -> i32 {
+        match self {
+            Self::Tap(fd) | Self::Stream { fd, .. } => fd,
+        }
+    }
+}
+
+/// A virtio-net device, whatever its link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkDevice {
@@ -355,7 +382,7 @@ impl VmConfig {
         let mut descriptors = HashSet::new();
         let control = self.control_fd.filter(|fd| *fd != STANDARD_OUTPUT);
         let dial = self.vsock.as_ref().and_then(|vsock| vsock.dial_fd);
-        for fd in self.networks.iter().map(|network| network.tap_fd).chain(control).chain(dial) {
+        for fd in self.networks.iter().map(|network| network.link.fd()).chain(control).chain(dial) {
             // Standard input, output and error.
             if fd <= 2 || !descriptors.insert(fd) {
                 return Err(ConfigError::Descriptor(fd));
@@ -473,7 +500,7 @@ mod tests {
             }],
             shares: vec![ShareConfig { directory: "/srv".into(), only: None, read_only: true }],
             networks: vec![NetworkConfig {
-                tap_fd: 3,
+                link: NetworkLink::Tap(3),
                 device: NetworkDevice {
                     mac: [2, 0, 0, 0, 0, 1],
                     mtu_bytes: 1500,
@@ -556,7 +583,10 @@ mod tests {
             config.shares[0].only = Some(name.into());
             assert_eq!(config.check(), Err(ConfigError::ShareName(name.into())));
         }
-        assert_eq!(broken(|c| c.networks[0].tap_fd = 2), ConfigError::Descriptor(2));
+        assert_eq!(
+            broken(|c| c.networks[0].link = NetworkLink::Stream { fd: 2, host: Ipv4Addr::LOCALHOST }),
+            ConfigError::Descriptor(2)
+        );
         assert_eq!(broken(|c| c.networks.push(c.networks[0].clone())), ConfigError::Descriptor(3));
         assert_eq!(broken(|c| c.control_fd = Some(3)), ConfigError::Descriptor(3));
         assert_eq!(broken(|c| c.control_fd = Some(2)), ConfigError::Descriptor(2));

@@ -14,6 +14,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use crate::container::settings::{
     LayerSize, LogConfig, LogConfigError, LogDriver, LogOption, MemorySize, ShmSize, Ulimit,
 };
+use crate::host::is_rootless;
 use crate::registry::{RegistryConfig, RegistrySettings};
 
 const DEFAULT_PATH: &str = "/etc/holm/config.toml";
@@ -70,20 +71,25 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads `$HOLM_CONFIG`, or `/etc/holm/config.toml` when there is one.
+    /// Reads `$HOLM_CONFIG`; or the first there is of an ordinary user's own and `/etc/holm/config.toml`.
     ///
     /// # Errors
     /// The file cannot be read or is not valid.
     pub fn from_environment() -> Result<Self, ConfigError> {
         match std::env::var_os("HOLM_CONFIG").filter(|path| !path.is_empty()) {
             Some(path) => Self::read(Path::new(&path)),
-            None => match Self::read(Path::new(DEFAULT_PATH)) {
-                Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                    Ok(Self::default())
-                }
-                other => other,
-            },
+            None => Self::read_first(&[own_path(), Some(DEFAULT_PATH.into())]),
         }
+    }
+
+    fn read_first(paths: &[Option<PathBuf>]) -> Result<Self, ConfigError> {
+        for path in paths.iter().flatten() {
+            match Self::read(path) {
+                Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
+        }
+        Ok(Self::default())
     }
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
@@ -111,6 +117,16 @@ impl Config {
     pub fn container(self) -> ContainerDefaults {
         self.container
     }
+}
+
+/// An ordinary user's own file: `$XDG_CONFIG_HOME/holm/config.toml`.
+fn own_path() -> Option<PathBuf> {
+    if !is_rootless() {
+        return None;
+    }
+    let given = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let directory = given.or_else(|| Some(std::env::home_dir()?.join(".config")))?;
+    Some(directory.join("holm/config.toml"))
 }
 
 impl ContainerDefaults {

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use holm_runtime::host::{Directories, Installation, probe_kvm};
+use holm_runtime::host::{Directories, Installation, is_rootless, probe_kvm};
+use holm_runtime::network::is_passt_there;
 use holm_runtime::template::TemplateStore;
 
 use crate::exit::FAILURE;
@@ -31,7 +32,7 @@ struct Complaint {
 impl Doctor {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let installation = Installation::find()?;
-        let findings = [installed(&installation), kvm(&installation), state(), templates()];
+        let findings = [installed(&installation), kvm(&installation), state(), templates(), networks()];
         let mut sound = true;
         for finding in findings {
             match finding.result {
@@ -79,6 +80,16 @@ fn templates() -> Finding {
         Some(why) => format!("not on this host, so every start boots: {why}"),
     });
     Finding { what: "templates", result }
+}
+
+/// Containers run without networks, too: no complaint.
+fn networks() -> Finding {
+    let found = match (is_rootless(), is_passt_there()) {
+        (false, _) => "bridges of this host",
+        (true, true) => "each container on one of its own, by passt; those that containers share need root",
+        (true, false) => "--network none only: install passt, or run as root",
+    };
+    Finding { what: "networks", result: Ok(found.to_owned()) }
 }
 
 fn state() -> Finding {

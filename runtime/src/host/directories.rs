@@ -1,5 +1,5 @@
 //! Where state lives: `HOLM_ROOT` (default `/var/lib/holm`, survives a reboot) and `HOLM_RUN` (default `/run/holm`, does
-//! not).
+//! not). An ordinary user's are `$XDG_DATA_HOME/holm` and `$XDG_RUNTIME_DIR/holm`.
 //!
 //! ```text
 //! <root>/image/...                          the image store (crate::image)
@@ -24,8 +24,15 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+
+use super::user::is_rootless;
+
+/// Where session managers make a directory for each user.
+const SESSIONS: &str = "/run/user";
 
 /// The two roots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +44,22 @@ pub struct Directories {
 
 /// A directory could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot create {}", path.display())]
-pub struct DirectoriesError {
-    path: PathBuf,
-    #[source]
-    source: io::Error,
+pub enum DirectoriesError {
+    /// The host refuses.
+    #[error("cannot create {}", path.display())]
+    Create {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is there, and not for this user.
+    #[error("{} belongs to another user; set HOLM_RUN to a directory of your own", path.display())]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+    },
 }
 
 impl Directories {
@@ -49,11 +67,31 @@ impl Directories {
     #[must_use]
     pub fn from_environment() -> Self {
         let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let root = path("HOLM_ROOT").unwrap_or_else(|| "/var/lib/holm".into());
-        let run = path("HOLM_RUN").unwrap_or_else(|| "/run/holm".into());
-        let templates = path("HOLM_TEMPLATES");
-        let own = Self::at(root, run);
-        Self { templates: templates.unwrap_or(own.templates), ..own }
+        let usual = if is_rootless() {
+            Self::of_user(path, std::env::home_dir(), geteuid().as_raw(), Path::new(SESSIONS))
+        } else {
+            Self::at("/var/lib/holm".into(), "/run/holm".into())
+        };
+        let own = Self::at(path("HOLM_ROOT").unwrap_or(usual.root), path("HOLM_RUN").unwrap_or(usual.run));
+        Self { templates: path("HOLM_TEMPLATES").unwrap_or(own.templates), ..own }
+    }
+
+    /// Those of an ordinary user (XDG Base Directory Specification 0.8, by which relative paths are ignored). Without
+    /// `XDG_RUNTIME_DIR` it is what it would be in a session, so that a cron job finds the same containers, if that is there; or
+    /// else in /tmp: the home directory may be too long a name for sockets.
+    fn of_user(
+        variable: impl Fn(&str) -> Option<PathBuf>,
+        home: Option<PathBuf>,
+        uid: u32,
+        sessions: &Path,
+    ) -> Self {
+        let base = |name: &str| variable(name).filter(|path| path.is_absolute());
+        let home = home.unwrap_or_else(|| "/".into());
+        let root = base("XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share")).join("holm");
+        let is_own = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.uid() == uid);
+        let session = || Some(sessions.join(uid.to_string())).filter(is_own);
+        let run = base("XDG_RUNTIME_DIR").or_else(session).map(|directory| directory.join("holm"));
+        Self::at(root, run.unwrap_or_else(|| format!("/tmp/holm-{uid}").into()))
     }
 
     /// Roots of one's own, for tests.
@@ -69,6 +107,11 @@ impl Directories {
     pub fn create(&self) -> Result<(), DirectoriesError> {
         for path in [&self.root, &self.containers(), &self.names(), &self.blank(), &self.run] {
             create_private(path)?;
+        }
+        // Whoever came first to /tmp could have made it, and whoever owns it can put another one in its place.
+        let owner = fs::symlink_metadata(&self.run).map(|metadata| metadata.uid());
+        if is_rootless() && owner.is_ok_and(|owner| owner != geteuid().as_raw()) {
+            return Err(DirectoriesError::Foreign { path: self.run.clone() });
         }
         Ok(())
     }
@@ -137,5 +180,33 @@ pub(crate) fn create_private(path: &Path) -> Result<(), DirectoriesError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| DirectoriesError { path: path.to_owned(), source })
+        .map_err(|source| DirectoriesError::Create { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_user_has_directories_of_his_own() {
+        let sessions = tempfile::tempdir().unwrap();
+        let uid = geteuid().as_raw();
+        let of = |data: Option<&str>, run: Option<&str>| {
+            let variable = |name: &str| match name {
+                "XDG_DATA_HOME" => data.map(PathBuf::from),
+                "XDG_RUNTIME_DIR" => run.map(PathBuf::from),
+                _ => None,
+            };
+            let own = Directories::of_user(variable, Some("/home/u".into()), uid, sessions.path());
+            (own.root.display().to_string(), own.run.display().to_string())
+        };
+        let pair = |root: &str, run: &str| (root.to_owned(), run.to_owned());
+        let temporary = format!("/tmp/holm-{uid}");
+        assert_eq!(of(None, None), pair("/home/u/.local/share/holm", &temporary));
+        assert_eq!(of(Some("/d"), Some("/run/user/1000")), pair("/d/holm", "/run/user/1000/holm"));
+        assert_eq!(of(Some("d"), Some("r")), pair("/home/u/.local/share/holm", &temporary));
+        let session = sessions.path().join(uid.to_string());
+        fs::create_dir(&session).unwrap();
+        assert_eq!(of(None, None).1, session.join("holm").display().to_string());
+    }
 }

@@ -4,6 +4,7 @@ mod directories;
 mod disk_usage;
 mod installation;
 mod kvm;
+mod user;
 mod watch;
 
 pub(crate) use directories::create_private as create_private_directory;
@@ -11,4 +12,5 @@ pub use directories::{Directories, DirectoriesError};
 pub use disk_usage::disk_usage_bytes;
 pub use installation::{Installation, InstallationError};
 pub use kvm::{KvmError, probe as probe_kvm};
+pub use user::is_rootless;
 pub(crate) use watch::Watch;

@@ -13,7 +13,6 @@
 use std::collections::HashSet;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,12 +20,15 @@ use super::address_pool::choose_address;
 use super::endpoint::{Endpoint, PublishedPort};
 use super::error::NetworkError;
 use super::mac_address::MacAddress;
+use super::passt::{self, Passt};
 use super::port_socket::{self, PortSocket};
 use super::record::Network;
 use super::store::{NetworkStore, lock_file};
 use super::{netdevice, nft, ruleset};
 use crate::container::Container;
 use crate::container::settings::NetworkConnection;
+use crate::host::is_rootless;
+use crate::sandbox::VmLink;
 
 /// Networks of one container.
 pub const MAX_NETWORKS: usize = 8;
@@ -44,6 +46,10 @@ pub struct Attachment {
     /// What is published, and the sockets that hold it.
     published: Vec<PublishedPort>,
     ports: Vec<PortSocket>,
+    /// Whether bridges, interfaces and rules are out of reach.
+    is_rootless: bool,
+    /// What speaks for it then, once it is on a network.
+    passt: Option<Passt>,
 }
 
 /// One network of a container.
@@ -60,8 +66,7 @@ pub struct Joined {
 }
 
 impl Attachment {
-    /// Puts a container whose lock this process holds onto its networks; `None` for one that has none to be on. The TAP
-    /// interfaces, in the order of [`Attachment::joined`], are not on their bridges yet: see [`Attachment::connect`].
+    /// Puts a container whose lock this process holds onto its networks; `None` for one that has none to be on. The links, in the order of [`Attachment::joined`], lead nowhere yet: see [`Attachment::connect`].
     ///
     /// # Errors
     /// No network, no address, a port that is taken, or a host that does not let itself be changed. Nothing is left then.
@@ -69,7 +74,7 @@ impl Attachment {
         store: NetworkStore,
         container: &Container,
         connections: &[NetworkConnection],
-    ) -> Result<Option<(Self, Vec<OwnedFd>)>, NetworkError> {
+    ) -> Result<Option<(Self, Vec<VmLink>)>, NetworkError> {
         let settings = &container.record.settings;
         if settings.network.network().is_none() {
             return Ok(None);
@@ -80,12 +85,19 @@ impl Attachment {
             ports.push(socket);
             published.push(port);
         }
-        let mut new = Self { store, container: container.clone(), joined: Vec::new(), published, ports };
-        let mut taps = Vec::new();
+        let is_rootless = is_rootless();
+        if is_rootless {
+            // passt takes them itself: they were free, and who comes in between is told of below.
+            ports.clear();
+        }
+        let container = container.clone();
+        let mut new =
+            Self { store, container, joined: Vec::new(), published, ports, is_rootless, passt: None };
+        let mut links = Vec::new();
         let lock = new.store.lock()?;
         for connection in connections {
             match new.join(connection) {
-                Ok(tap) => taps.push(tap),
+                Ok(link) => links.push(link),
                 Err(error) => {
                     for joined in &new.joined {
                         // The first failure is the one to tell.
@@ -96,7 +108,7 @@ impl Attachment {
             }
         }
         drop(lock);
-        Ok(Some((new, taps)))
+        Ok(Some((new, links)))
     }
 
     /// The networks, in the order of their interfaces.
@@ -119,30 +131,55 @@ impl Attachment {
     /// Lets frames pass: the rules first, so that none passes without them.
     ///
     /// # Errors
-    /// nft is missing or refuses, or an interface is gone.
-    pub fn connect(&self) -> Result<(), NetworkError> {
+    /// nft is missing or refuses, an interface is gone, or passt did not start.
+    pub fn connect(&mut self) -> Result<(), NetworkError> {
+        if let Some(passt) = &mut self.passt {
+            return passt.await_ready();
+        }
         apply_rules(&self.store, &[])?;
         self.joined
             .iter()
             .try_for_each(|joined| netdevice::join_bridge(&joined.network.bridge, &joined.endpoint.tap))
     }
 
-    /// Puts the container on one more network, while its VM runs; its TAP, through which frames pass.
+    /// What the container's interfaces carry, in bytes.
+    #[must_use]
+    pub fn mtu_bytes(&self) -> u16 {
+        if self.is_rootless { passt::MTU_BYTES } else { super::MTU_BYTES }
+    }
+
+    /// Whether the container's nameserver is its supervisor: on networks that users made, because of their names; and where the
+    /// host's own nameserver may be at an address that is not to be reached from the container.
+    #[must_use]
+    pub fn serves_names(&self) -> bool {
+        self.is_rootless || self.joined.iter().any(|joined| !joined.network.is_default())
+    }
+
+    /// Says no to changes while the VM runs, where they cannot be made.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn check_changeable(&self) -> Result<(), NetworkError> {
+        let refusal = NetworkError::Rootless("changing the networks of a running container");
+        if self.is_rootless { Err(refusal) } else { Ok(()) }
+    }
+
+    /// Puts the container on one more network, while its VM runs; its link, through which frames pass.
     ///
     /// # Errors
     /// As [`Attachment::attach`] and [`Attachment::connect`]; nothing is left then.
-    pub fn add(&mut self, connection: &NetworkConnection) -> Result<(Joined, OwnedFd), NetworkError> {
+    pub fn add(&mut self, connection: &NetworkConnection) -> Result<(Joined, VmLink), NetworkError> {
         let lock = self.store.lock()?;
-        let tap = self.join(connection)?;
+        let link = self.join(connection)?;
         let joined = self.joined.last().cloned().ok_or(NetworkError::TooMany(MAX_NETWORKS))?;
         self.publish()?;
         drop(lock);
         let connected = apply_rules(&self.store, &[])
             .and_then(|()| netdevice::join_bridge(&joined.network.bridge, &joined.endpoint.tap));
         match connected {
-            Ok(()) => Ok((joined, tap)),
+            Ok(()) => Ok((joined, link)),
             Err(error) => {
-                drop(tap);
+                drop(link);
                 // The first failure is the one to tell.
                 let _ = self.remove(&joined.network.id);
                 Err(error)
@@ -169,6 +206,7 @@ impl Attachment {
     /// Gives the host's ports back; others may take them from now on.
     pub fn close_ports(&mut self) {
         self.ports.clear();
+        self.passt = None;
     }
 
     /// Undoes all that was made. The VM must be gone.
@@ -181,8 +219,8 @@ impl Attachment {
         leave(&self.store, &left, false)
     }
 
-    /// Makes one endpoint and its TAP; the network lock is held.
-    fn join(&mut self, connection: &NetworkConnection) -> Result<OwnedFd, NetworkError> {
+    /// Makes one endpoint and its link; the network lock is held.
+    fn join(&mut self, connection: &NetworkConnection) -> Result<VmLink, NetworkError> {
         let network = self.store.find_locked(&connection.network)?;
         if self.joined.iter().any(|joined| joined.network.id == network.id) {
             let container = self.container.name.to_string();
@@ -194,7 +232,7 @@ impl Attachment {
         let mut others = self.store.keep_living()?;
         others.retain(|other| other.network_id == network.id);
         let taken = others.iter().map(|other| other.address).collect();
-        let network = self.store.ensure_bridge(network)?;
+        let network = if self.is_rootless { network } else { self.store.ensure_bridge(network)? };
         let address = free_address(&network, connection.ip, taken)?;
         let publishes =
             self.joined.iter().all(|joined| joined.endpoint.ports.is_empty()) && !network.internal;
@@ -203,15 +241,15 @@ impl Attachment {
             network_id: network.id.clone(),
             address,
             mac: connection.mac_address.unwrap_or_else(|| MacAddress::of_ip(address)),
-            tap: Endpoint::tap_of(address),
+            tap: if self.is_rootless { String::new() } else { Endpoint::tap_of(address) },
             aliases: connection.aliases.clone(),
             ports: if publishes { self.published.clone() } else { Vec::new() },
         };
         endpoint.write(&self.store.directories)?;
-        match netdevice::make_tap(&endpoint.tap) {
-            Ok(tap) => {
+        match self.make_link(&network, &endpoint) {
+            Ok(link) => {
                 self.joined.push(Joined { network, endpoint, number, slot: 0 });
-                Ok(tap)
+                Ok(link)
             }
             Err(error) => {
                 // The first failure is the one to tell.
@@ -219,6 +257,18 @@ impl Attachment {
                 Err(error)
             }
         }
+    }
+
+    fn make_link(&mut self, network: &Network, endpoint: &Endpoint) -> Result<VmLink, NetworkError> {
+        if !self.is_rootless {
+            return netdevice::make_tap(&endpoint.tap).map(VmLink::Tap);
+        }
+        if !network.is_default() {
+            return Err(NetworkError::Rootless("a network that containers share"));
+        }
+        let (passt, link) = Passt::start(network, endpoint)?;
+        self.passt = Some(passt);
+        Ok(VmLink::Stream(link, network.subnet.gateway()))
     }
 
     /// Ports lead to the container by its way out, whichever that is now; whether that is another. The network lock is held.
@@ -271,8 +321,11 @@ fn free_address(
 
 /// Replaces the rules by those of the networks that are on the host and the endpoints that live, all but those that are
 /// `leaving`. Nothing
-/// is done where these are the ones that are there.
+/// is done where these are the ones that are there, or where there are none to be made.
 pub(super) fn apply_rules(store: &NetworkStore, leaving: &[Endpoint]) -> Result<(), NetworkError> {
+    if is_rootless() {
+        return Ok(());
+    }
     let directory = Endpoint::directory(&store.directories);
     let _lock = lock_file(&directory.join(".rules-lock"))?;
     let mut endpoints = store.living_endpoints()?;

@@ -85,7 +85,14 @@ pub enum NetworkError {
         subnet: Subnet,
     },
     /// A port of the host is somebody's.
-    #[error("cannot publish {protocol} port {address}")]
+    #[error(
+        "cannot publish {protocol} port {address}{}",
+        if source.kind() == io::ErrorKind::PermissionDenied {
+            ": ports below net.ipv4.ip_unprivileged_port_start are root's; take a higher one"
+        } else {
+            ""
+        }
+    )]
     Port {
         /// `tcp` or `udp`.
         protocol: &'static str,
@@ -111,6 +118,21 @@ pub enum NetworkError {
         #[source]
         source: io::Error,
     },
+    /// What it takes root to have.
+    #[error(
+        "{0} needs root: an ordinary user's containers are each on a network of their own, from which they reach the \
+         outside; run Holm as root, or publish ports with -p and reach them by the host's address"
+    )]
+    Rootless(&'static str),
+    /// passt could not be run.
+    #[error(
+        "cannot run passt, by which an ordinary user's containers reach networks (Debian and Ubuntu: apt install passt; \
+         Fedora: dnf install passt); or run the container with --network none"
+    )]
+    PasstMissing(#[source] io::Error),
+    /// passt did not start.
+    #[error("passt refused the container's network: {0}")]
+    Passt(String),
     /// nft could not be run.
     #[error(
         "cannot run nft, which networks need (Debian and Ubuntu: apt install nftables; Fedora: dnf install nftables); or \

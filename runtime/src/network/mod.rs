@@ -11,6 +11,9 @@
 //! stays until its network is removed or pruned. The rules are computed from the endpoints and replaced in one transaction, so whoever
 //! changes anything also puts right what a crash left (docs/decisions/0017-network.md).
 //!
+//! An ordinary user's containers have no bridge, no interface and no rules on the host: each is on the default network by a process
+//! that speaks for it ([`passt`]; docs/decisions/0027-rootless.md).
+//!
 //! Trust: containers are hostile, their frames are checked by the host's kernel: each interface sends from its own addresses
 //! only. Nothing in a rule or a name comes from a guest.
 
@@ -26,6 +29,7 @@ mod name;
 mod names;
 mod netdevice;
 mod nft;
+mod passt;
 mod port_socket;
 mod prepared;
 mod record;
@@ -41,6 +45,7 @@ pub use host_resolver::{host_nameservers, nameservers_of_host};
 pub use mac_address::{MacAddress, MacAddressError};
 pub use name::{NetworkName, NetworkNameError};
 pub use names::{NameService, Names, RESOLVER_ADDRESS};
+pub use passt::is_passt_there;
 pub(crate) use prepared::carry_prepared;
 pub use record::Network;
 pub use store::{NetworkStore, NewNetwork};

@@ -18,7 +18,7 @@ use nix::net::if_::InterfaceFlags;
 
 use super::error::NetworkError;
 use super::netdevice;
-use crate::sandbox::{GuestInterface, VmNetwork};
+use crate::sandbox::{GuestInterface, VmLink, VmNetwork};
 
 /// Beginning of the names of TAPs in such a namespace.
 const TAP_PREFIX: &str = "holm";
@@ -69,7 +69,7 @@ pub(crate) fn carry_prepared() -> Result<Vec<(VmNetwork, GuestInterface)>, Netwo
         let device = NetworkDevice { mac, mtu_bytes, rates: NetworkRates::default() };
         let gateway = gateways.get(&name).copied();
         let guest = GuestInterface { name, mac, address, prefix_length, gateway, mtu_bytes };
-        carried.push((VmNetwork { tap, device }, guest));
+        carried.push((VmNetwork { link: VmLink::Tap(tap), device }, guest));
     }
     Ok(carried)
 }

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::DEFAULT_NETWORK;
 use super::name::NetworkName;
 use super::subnet::Subnet;
-use super::{DEFAULT_NETWORK, MTU_BYTES};
 use crate::container::settings::Labels;
 
 /// A network.
@@ -46,11 +46,5 @@ impl Network {
     #[must_use]
     pub fn is_meant_by(&self, name_or_id: &str) -> bool {
         self.name.as_str() == name_or_id || !name_or_id.is_empty() && self.id.starts_with(name_or_id)
-    }
-
-    /// What its interfaces carry, in bytes.
-    #[must_use]
-    pub const fn mtu_bytes(&self) -> u16 {
-        MTU_BYTES
     }
 }

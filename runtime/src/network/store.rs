@@ -17,7 +17,7 @@ use super::subnet::Subnet;
 use super::{DEFAULT_NETWORK, netdevice};
 use crate::container::settings::Labels;
 use crate::durable;
-use crate::host::{Directories, create_private_directory};
+use crate::host::{Directories, create_private_directory, is_rootless};
 
 /// One at a time chooses a subnet and makes its bridge, also of several roots.
 const HOST_LOCK: &str = "/run/holm-network.lock";
@@ -99,6 +99,9 @@ impl NetworkStore {
     /// # Errors
     /// The name or the subnet is taken, or a file cannot be written.
     pub fn create(&self, new: NewNetwork) -> Result<Network, NetworkError> {
+        if is_rootless() {
+            return Err(NetworkError::Rootless("a network that containers share"));
+        }
         let _lock = self.lock()?;
         let networks = self.read_all()?;
         let name = new.name.as_str();

@@ -1,13 +1,14 @@
 //! From a container to a VM whose agent answers.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use holm_protocol::agent::CONTROL_PORT;
 use holm_protocol::vm_config::{
-    BootConfig, ConsoleConfig, DiskConfig, DiskRates, JailConfig, NetworkConfig, NetworkDevice,
+    BootConfig, ConsoleConfig, DiskConfig, DiskRates, JailConfig, NetworkConfig, NetworkDevice, NetworkLink,
     SegmentConfig, ShareConfig, TemplateConfig, VmConfig, VsockConfig,
 };
 use holm_protocol::vm_control::DevicePlace;
@@ -15,7 +16,7 @@ use holm_protocol::vm_control::DevicePlace;
 use super::dial::Switchboard;
 use super::shape::VmShape;
 use super::vmm_process::{VmmEnd, VmmError, VmmProcess};
-use crate::host::Installation;
+use crate::host::{Installation, is_rootless};
 use crate::template::{Platform, Template, TemplateKey, TemplateStore};
 
 /// Serial number of the disk that holds the image.
@@ -76,10 +77,19 @@ pub enum Start {
 /// A network interface of a VM.
 #[derive(Debug)]
 pub struct VmNetwork {
-    /// The TAP interface; the VM has it alone.
-    pub tap: OwnedFd,
+    /// Where its frames go; the VM has it alone.
+    pub link: VmLink,
     /// What the guest sees.
     pub device: NetworkDevice,
+}
+
+/// The host's end of a network interface of a VM.
+#[derive(Debug)]
+pub enum VmLink {
+    /// A TAP interface.
+    Tap(OwnedFd),
+    /// A stream socket, with each frame behind its length, and the address by which the host's loopback appears on it.
+    Stream(OwnedFd, Ipv4Addr),
 }
 
 /// Why a VM could not be started.
@@ -162,8 +172,8 @@ impl Sandbox {
             jail,
         };
         let network_slots = (0..config.networks.len()).map(|index| config.network_slot(index)).collect();
-        let taps = host.networks.into_iter().map(|network| network.tap);
-        let descriptors: Vec<OwnedFd> = taps.chain(host.locks).chain([dial]).collect();
+        let links = host.networks.into_iter().map(|network| network.link.into());
+        let descriptors: Vec<OwnedFd> = links.chain(host.locks).chain([dial]).collect();
         let vmm =
             VmmProcess::start(&installation.vmm, &config, &descriptors, move |end| events.vmm_ended(end))?;
         std::thread::spawn(move || switchboard.serve());
@@ -198,13 +208,36 @@ impl Start {
 
 impl VmNetwork {
     fn config(&self) -> NetworkConfig {
-        NetworkConfig { tap_fd: self.tap.as_raw_fd(), device: self.device }
+        let fd = self.link.fd().as_raw_fd();
+        let link = match self.link {
+            VmLink::Tap(_) => NetworkLink::Tap(fd),
+            VmLink::Stream(_, host) => NetworkLink::Stream { fd, host },
+        };
+        NetworkConfig { link, device: self.device }
+    }
+}
+
+impl VmLink {
+    /// Its descriptor.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tap(fd) | Self::Stream(fd, _) => fd.as_fd(),
+        }
+    }
+}
+
+impl From<VmLink> for OwnedFd {
+    fn from(link: VmLink) -> Self {
+        match link {
+            VmLink::Tap(fd) | VmLink::Stream(fd, _) => fd,
+        }
     }
 }
 
 /// The user of a VMM that this process starts, if it can choose. No other VMM has it: there is one for each supervisor at a time.
 fn user_of_its_own(has_shares: bool) -> Option<u32> {
-    (rustix::process::geteuid().is_root() && !has_shares).then(|| FIRST_USER + std::process::id())
+    (!is_rootless() && !has_shares).then(|| FIRST_USER + std::process::id())
 }
 
 fn cmdline() -> Vec<String> {

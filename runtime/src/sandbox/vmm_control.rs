@@ -13,6 +13,8 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
+use super::boot::VmLink;
+
 /// How long the VMM may take: it makes or ends a thread.
 const TIMEOUT_S: i64 = 10;
 /// How long it may take to write its guest's memory to a file.
@@ -53,12 +55,12 @@ impl VmmControl {
         Ok((Self(Mutex::new(own)), others))
     }
 
-    /// Gives the VM a network device over `tap`; where the guest finds it.
+    /// Gives the VM a network device over `link`, a TAP; where the guest finds it.
     ///
     /// # Errors
     /// The VM has none.
-    pub fn add_network(&self, tap: OwnedFd, device: NetworkDevice) -> Result<DevicePlace, ControlError> {
-        match self.ask(&ControlRequest::AddNetwork(device), &[tap.as_fd()])? {
+    pub fn add_network(&self, link: VmLink, device: NetworkDevice) -> Result<DevicePlace, ControlError> {
+        match self.ask(&ControlRequest::AddNetwork(device), &[link.fd()])? {
             ControlReply::Plugged(place) => Ok(place),
             other => Err(unexpected(&other)),
         }
@@ -164,7 +166,7 @@ mod tests {
         let tap = std::fs::File::open("/dev/null").unwrap();
         let device =
             NetworkDevice { mac: [2, 0, 0, 0, 0, 1], mtu_bytes: 1500, rates: NetworkRates::default() };
-        assert_eq!(control.add_network(tap.into(), device).unwrap().slot, 3);
+        assert_eq!(control.add_network(VmLink::Tap(tap.into()), device).unwrap().slot, 3);
         assert!(matches!(control.remove_device(3), Err(ControlError::Refused(why)) if why == "no"));
         serving.join().unwrap();
         assert!(matches!(control.remove_device(3), Err(ControlError::Channel(_))));

@@ -54,7 +54,7 @@ impl Supervisor {
     pub(super) fn attach_networks(&mut self, host: &mut HostAccess) -> Result<(), SupervisorError> {
         let store = NetworkStore::new(self.store.directories().clone());
         let connections = self.container.connections()?;
-        let Some((attachment, taps)) = Attachment::attach(store.clone(), &self.container, &connections)?
+        let Some((attachment, links)) = Attachment::attach(store.clone(), &self.container, &connections)?
         else {
             return Ok(());
         };
@@ -67,8 +67,8 @@ impl Supervisor {
             names_socket: self.run_directory().join("vsock-names"),
             is_released: false,
         };
-        for (joined, tap) in networks.attachment.joined().iter().zip(taps) {
-            host.networks.push(VmNetwork { tap, device: networks.device(joined) });
+        for (joined, link) in networks.attachment.joined().iter().zip(links) {
+            host.networks.push(VmNetwork { link, device: networks.device(joined) });
         }
         host.sockets.push((NAMES_PORT, networks.names_socket.clone()));
         let served = networks.serve_names();
@@ -152,8 +152,7 @@ impl Networking {
 impl Networks {
     /// Answers questions about names from now on if one of the networks has some; whether that is new.
     pub(super) fn serve_names(&mut self) -> Result<bool, SupervisorError> {
-        let has_names = self.attachment.joined().iter().any(|joined| !joined.network.is_default());
-        if !has_names || self.names.is_some() {
+        if !self.attachment.serves_names() || self.names.is_some() {
             return Ok(false);
         }
         let own = &self.container.record.settings.dns;
@@ -188,14 +187,14 @@ impl Networks {
         engine_files(hostname, settings, of_network.as_ref())
     }
 
-    /// What the VM is given of a network beside its TAP.
+    /// What the VM is given of a network beside its link.
     pub(super) fn device(&self, joined: &Joined) -> NetworkDevice {
         let settings = &self.container.record.settings;
         let rates = NetworkRates {
             in_bytes_per_s: settings.net_rate_in.map(NetworkRate::bytes_per_s),
             out_bytes_per_s: settings.net_rate_out.map(NetworkRate::bytes_per_s),
         };
-        NetworkDevice { mac: joined.endpoint.mac.bytes(), mtu_bytes: joined.network.mtu_bytes(), rates }
+        NetworkDevice { mac: joined.endpoint.mac.bytes(), mtu_bytes: self.attachment.mtu_bytes(), rates }
     }
 
     /// One network, as the agent sets it up.
@@ -208,7 +207,7 @@ impl Networks {
             address: joined.endpoint.address,
             prefix_length: joined.network.subnet.prefix_length(),
             gateway: is_way_out.then_some(joined.network.subnet.gateway()),
-            mtu_bytes: joined.network.mtu_bytes(),
+            mtu_bytes: self.attachment.mtu_bytes(),
         }
     }
 }

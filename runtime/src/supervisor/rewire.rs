@@ -94,6 +94,7 @@ impl Wires {
         if networks.is_released {
             return Err(SupervisorError::Abandoned);
         }
+        networks.attachment.check_changeable()?;
         match rewiring {
             Rewiring::Connect(connection) => self.connect(&mut networks, connection),
             Rewiring::Disconnect(network) => self.disconnect(&mut networks, network),
@@ -106,8 +107,8 @@ impl Wires {
         connection: &NetworkConnection,
     ) -> Result<(), SupervisorError> {
         let network = networks.store.check_connection(&networks.container, connection)?;
-        let (joined, tap) = networks.attachment.add(connection)?;
-        let plugged = self.control.add_network(tap, networks.device(&joined)).map_err(SupervisorError::from);
+        let (joined, link) = networks.attachment.add(connection)?;
+        let plugged = self.control.add_network(link, networks.device(&joined)).map_err(SupervisorError::from);
         let done = plugged.and_then(|place| {
             let own = networks.attachment.joined_mut().iter_mut().find(|j| j.network.id == network.id);
             if let Some(own) = own {

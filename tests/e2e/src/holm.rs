@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::image::TestImage;
 use crate::outcome::Outcome;
+use crate::user::User;
 
 /// The command line with its state directories.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Holm {
     root: PathBuf,
     run: PathBuf,
     templates: PathBuf,
+    /// Who runs it, when that is not root; his state is where it is by default.
+    user: Option<User>,
     /// Removed with the fixture; `None` when the state is shared.
     _owned: Option<tempfile::TempDir>,
     _own_templates: Option<tempfile::TempDir>,
@@ -45,11 +48,34 @@ impl Holm {
             root: shared.join("root"),
             run: shared.join("run"),
             templates: TEMPLATES.into(),
+            user: None,
             _owned: None,
             _own_templates: None,
             names: Mutex::default(),
         };
         holm.load_once(image, &shared.join(format!("{}.loaded", image.name())));
+        holm
+    }
+
+    /// What an ordinary user has, shared with the other tests, with `image` loaded.
+    ///
+    /// # Panics
+    /// When there can be no such user, or the image cannot be loaded.
+    #[track_caller]
+    #[must_use]
+    pub fn of_user(image: TestImage) -> Self {
+        let user = User::ready();
+        let root = user.home.join(".local/share/holm");
+        let holm = Self {
+            run: user.runtime.join("holm"),
+            templates: root.join("templates"),
+            root,
+            user: Some(user),
+            _owned: None,
+            _own_templates: None,
+            names: Mutex::default(),
+        };
+        holm.load_once(image, &Path::new(SHARED).with_file_name(format!("user-{}.loaded", image.name())));
         holm
     }
 
@@ -65,6 +91,7 @@ impl Holm {
             root: owned.path().join("root"),
             run: owned.path().join("run"),
             templates: TEMPLATES.into(),
+            user: None,
             _owned: Some(owned),
             _own_templates: None,
             names: Mutex::default(),
@@ -108,9 +135,16 @@ impl Holm {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let mut command = Command::new("holm");
-        command.args(arguments).env("HOLM_ROOT", &self.root).env("HOLM_RUN", &self.run);
-        command.env("HOLM_TEMPLATES", &self.templates).stdin(Stdio::null());
+        let mut command = match &self.user {
+            Some(user) => user.command("holm"),
+            None => {
+                let mut command = Command::new("holm");
+                command.env("HOLM_ROOT", &self.root).env("HOLM_RUN", &self.run);
+                command.env("HOLM_TEMPLATES", &self.templates);
+                command
+            }
+        };
+        command.args(arguments).stdin(Stdio::null());
         Invocation(command)
     }
 

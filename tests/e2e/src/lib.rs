@@ -13,6 +13,7 @@ mod outcome;
 mod podman;
 mod pty;
 mod until;
+mod user;
 
 pub use holm::Holm;
 pub use image::TestImage;

@@ -62,7 +62,10 @@ impl Control {
                 let tap = descriptors.next().ok_or("a network without its TAP")?;
                 let tap = Tap::received(tap).map_err(NetError::from).map_err(|error| reason(&error))?;
                 let device = Net::new(tap, &network).map_err(|error| reason(&error))?;
-                let slot = machine.slots.plug_network(device).map_err(|error| reason(&error))?;
+                let slot = machine
+                    .slots
+                    .plug_network(Arc::new(Mutex::new(device)))
+                    .map_err(|error| reason(&error))?;
                 let slot = u32::try_from(slot).map_err(|error| error.to_string())?;
                 Ok(ControlReply::Plugged(DevicePlace::of_slot(slot)))
             }

@@ -12,7 +12,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holm_protocol::vm_config::{DiskConfig, FIRST_TOLD_SLOT, NetworkConfig, VSOCK_SLOT, VmConfig};
+use holm_protocol::vm_config::{
+    DiskConfig, FIRST_TOLD_SLOT, NetworkConfig, NetworkLink, VSOCK_SLOT, VmConfig,
+};
 use holm_protocol::vm_control::DevicePlace;
 use kvm_ioctls::{IoEventAddress, VmFd};
 
@@ -25,7 +27,7 @@ use crate::devices::virtio::device::VirtioDevice;
 use crate::devices::virtio::fs::Fs;
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::mmio::{Place, SharedDevice, Transport};
-use crate::devices::virtio::net::{Net, NetError, Tap};
+use crate::devices::virtio::net::{Net, NetError, Stream, Tap};
 use crate::devices::virtio::rng::Rng;
 use crate::devices::virtio::saved_device::{DeviceState, SavedDevice};
 use crate::devices::virtio::vsock::Vsock;
@@ -58,7 +60,7 @@ pub(super) struct Told {
     balloon: Balloon,
     disks: Vec<(String, Block)>,
     shares: Option<Fs>,
-    networks: Vec<Net<Tap>>,
+    networks: Vec<SharedDevice>,
 }
 
 struct Plugged {
@@ -123,9 +125,17 @@ impl Slots {
     /// Opens entropy and the balloon, the configuration's disks, its shares, and its networks.
     pub(super) fn open_told(&self, config: &VmConfig) -> Result<Told, MachineError> {
         let disk = |disk: &DiskConfig| Ok((disk.id.clone(), Block::new(disk, &self.lifted)?));
-        let network = |network: &NetworkConfig| {
-            let tap = Tap::inherited(network.tap_fd).map_err(NetError::from)?;
-            Ok(Net::new(tap, &network.device)?)
+        let network = |network: &NetworkConfig| -> Result<SharedDevice, MachineError> {
+            Ok(match network.link {
+                NetworkLink::Tap(fd) => {
+                    let tap = Tap::inherited(fd).map_err(NetError::from)?;
+                    Arc::new(Mutex::new(Net::new(tap, &network.device)?))
+                }
+                NetworkLink::Stream { fd, host } => {
+                    let stream = Stream::inherited(fd, host).map_err(NetError::from)?;
+                    Arc::new(Mutex::new(Net::new(stream, &network.device)?))
+                }
+            })
         };
         Ok(Told {
             rng: Rng::new()?,
@@ -179,9 +189,9 @@ impl Slots {
     }
 
     /// Plugs in a network device; its slot.
-    pub(super) fn plug_network(&mut self, device: Net<Tap>) -> Result<usize, MachineError> {
+    pub(super) fn plug_network(&mut self, device: SharedDevice) -> Result<usize, MachineError> {
         let name = format!("net-{}", self.free()?);
-        self.plug_free(Arc::new(Mutex::new(device)), name, Role::Network)
+        self.plug_free(device, name, Role::Network)
     }
 
     /// Takes away the device in a slot: nothing of it is open or touches the guest's memory afterwards.

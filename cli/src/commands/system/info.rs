@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use clap::Args;
 use holm_runtime::container::Status;
-use holm_runtime::host::{Directories, Installation};
+use holm_runtime::host::{Directories, Installation, is_rootless};
 use holm_runtime::registry::RegistryConfig;
 use nix::sys::sysinfo::sysinfo;
 use nix::sys::utsname::uname;
@@ -70,7 +70,7 @@ fn facts() -> Result<Value> {
         "CgroupVersion": "2",
         "Runtimes": { "holm": {} },
         "DefaultRuntime": "holm",
-        "SecurityOptions": ["name=microvm", "name=seccomp,profile=builtin", "name=cgroupns"],
+        "SecurityOptions": security_options(),
         "KernelVersion": text(host.release()),
         "GuestKernelVersion": Installation::find()?.kernel_release().unwrap_or_else(|| "unknown".to_owned()),
         "OperatingSystem": operating_system(),
@@ -86,6 +86,11 @@ fn facts() -> Result<Value> {
             "InsecureRegistries": insecure.map(|(name, _)| name.clone()).collect::<Vec<_>>(),
         },
     }))
+}
+
+fn security_options() -> Vec<&'static str> {
+    let rootless = is_rootless().then_some("name=rootless");
+    ["name=microvm", "name=seccomp,profile=builtin", "name=cgroupns"].into_iter().chain(rootless).collect()
 }
 
 /// `PRETTY_NAME` of os-release(5).

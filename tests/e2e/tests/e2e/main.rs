@@ -23,6 +23,7 @@ mod podman_files;
 mod podman_network;
 mod process;
 mod registry;
+mod rootless;
 mod run;
 mod states;
 mod stdio;

@@ -9,15 +9,15 @@ use holm_e2e::{Holm, TestImage, until};
 use serde_json::Value;
 
 /// Serves /etc/hostname.
-const SERVER: &str = "exec httpd -f -p 80 -h /etc";
+pub(crate) const SERVER: &str = "exec httpd -f -p 80 -h /etc";
 
-fn host(command: &str) -> String {
+pub(crate) fn host(command: &str) -> String {
     let output = Command::new("sh").args(["-c", command]).output().expect("start sh");
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
-fn succeeds(command: &str) -> bool {
+pub(crate) fn succeeds(command: &str) -> bool {
     Command::new("sh").args(["-c", command]).output().expect("start sh").status.success()
 }
 
@@ -25,7 +25,7 @@ fn fetch(address: &str) -> bool {
     succeeds(&format!("curl -sf -m 5 http://{address}/hostname"))
 }
 
-fn inspected(holm: &Holm, name: &str, what: &str) -> String {
+pub(crate) fn inspected(holm: &Holm, name: &str, what: &str) -> String {
     holm.holm(["inspect", "-f", what, name]).outcome().ok()
 }
 
@@ -35,16 +35,16 @@ fn address(holm: &Holm, name: &str) -> String {
 }
 
 /// A namespace joined with the host by a pair of interfaces.
-struct Outside {
+pub(crate) struct Outside {
     namespace: String,
-    own_ip: String,
-    host_ip: String,
+    pub(crate) own_ip: String,
+    pub(crate) host_ip: String,
 }
 
 static NEXT: AtomicU8 = AtomicU8::new(0);
 
 impl Outside {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let pid = std::process::id();
         let (namespace, veth) = (format!("out{pid}-{number}"), format!("ve{pid}-{number}"));
@@ -60,7 +60,7 @@ impl Outside {
         Self { namespace, own_ip, host_ip }
     }
 
-    fn run(&self, command: &str) -> Command {
+    pub(crate) fn run(&self, command: &str) -> Command {
         let mut words = Command::new("ip");
         words.args(["netns", "exec", &self.namespace, "sh", "-c", command]);
         words

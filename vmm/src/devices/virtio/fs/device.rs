@@ -15,6 +15,7 @@ use vmm_sys_util::eventfd::EventFd;
 use super::config::{self, HIGH_PRIORITY, MAX_DESCRIPTORS, QUEUE_SIZES, REQUESTS};
 use super::ledger::Limits;
 use super::message::{self, Header};
+use super::owners::Owners;
 use super::share::Root;
 use super::shares::Shares;
 use super::state::FsState;
@@ -48,6 +49,7 @@ pub enum FsError {
 pub struct Fs {
     roots: Vec<Root>,
     limits: Limits,
+    owners: Owners,
     kicks: [EventFd; 2],
     active: Option<Active>,
 }
@@ -73,12 +75,18 @@ impl Fs {
         let kick = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(FsError::Event);
         let roots = shares.iter().map(root).collect::<Result<_, _>>()?;
         let limits = Limits::of(thread::raise_open_files());
-        Ok(Self { roots, limits, kicks: [kick()?, kick()?], active: None })
+        let owners = Owners::of_process();
+        Ok(Self { roots, limits, owners, kicks: [kick()?, kick()?], active: None })
     }
 
     #[cfg(test)]
     pub(super) fn limit(&mut self, inodes: usize, handles: usize) {
         self.limits = Limits { inodes, handles };
+    }
+
+    #[cfg(test)]
+    pub(super) fn note_owners(&mut self) {
+        self.owners = Owners::noted();
     }
 
     /// What a snapshot keeps.
@@ -94,7 +102,7 @@ impl Fs {
     /// Serves both queues once.
     pub(super) fn serve(&mut self) {
         let Some(active) = &mut self.active else { return };
-        match active.serve(&self.roots, self.limits) {
+        match active.serve(&self.roots, self.limits, self.owners) {
             Ok(Round::Empty) => {}
             Ok(Round::More) => {
                 let _ = self.kicks[REQUESTS].write(1);
@@ -109,11 +117,11 @@ impl Fs {
 }
 
 impl Active {
-    fn serve(&mut self, roots: &[Root], limits: Limits) -> Result<Round, String> {
+    fn serve(&mut self, roots: &[Root], limits: Limits, owners: Owners) -> Result<Round, String> {
         let server = match &mut self.server {
             Some(server) => server,
             none => {
-                let shares = thread::prepare().and_then(|()| Shares::new(roots, limits));
+                let shares = thread::prepare().and_then(|()| Shares::new(roots, limits, owners));
                 none.insert(Server::new(shares.map_err(|error| error.to_string())?))
             }
         };

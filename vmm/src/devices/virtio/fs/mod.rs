@@ -6,6 +6,7 @@
 //! - `share`: one directory of the host, or one file in it.
 //! - `ledger`: what the guest holds on to, counted and bounded.
 //! - `names`: which names and extended attributes there are.
+//! - `owners`: whose files are, where the host cannot give them away.
 //! - `thread`: what the thread that serves must be.
 //! - `device`: queue, request, tree, answer.
 //!
@@ -27,6 +28,7 @@ mod device;
 mod ledger;
 mod message;
 mod names;
+mod owners;
 mod share;
 mod shares;
 mod state;

@@ -20,6 +20,7 @@ use fuse_backend_rs::api::filesystem::{
 
 use super::ledger::{Ledger, Limits, Node, OpenFile};
 use super::names::{self, errno};
+use super::owners::Owners;
 use super::share::{ONLY_FILE, Root, Share};
 
 const SHARE_SHIFT: u32 = 56;
@@ -39,6 +40,7 @@ const READ_ATTEMPTS: usize = 16;
 /// All shares of a VM.
 pub(super) struct Shares {
     shares: Vec<Share>,
+    owners: Owners,
     ledger: Mutex<Ledger>,
 }
 
@@ -64,9 +66,9 @@ fn writes(flags: u32) -> bool {
 
 impl Shares {
     /// Begins to serve. The caller is the thread that serves.
-    pub(super) fn new(roots: &[Root], limits: Limits) -> io::Result<Self> {
+    pub(super) fn new(roots: &[Root], limits: Limits, owners: Owners) -> io::Result<Self> {
         let shares = roots.iter().map(Share::new).collect::<io::Result<_>>()?;
-        Ok(Self { shares, ledger: Mutex::new(Ledger::new(limits)) })
+        Ok(Self { shares, owners, ledger: Mutex::new(Ledger::new(limits)) })
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -156,7 +158,8 @@ impl Shares {
     }
 
     /// The guest is told of an inode of a share.
-    fn tell(&self, index: usize, entry: Entry) -> io::Result<Entry> {
+    fn tell(&self, index: usize, mut entry: Entry) -> io::Result<Entry> {
+        self.owners.show(&self.share(index)?.files, entry.inode, &mut entry.attr);
         let node = node_of(index, entry.inode);
         // A share's directory can be met again below itself only where the host mounts it there.
         if entry.inode != ROOT_ID && !self.ledger().tell(node) {
@@ -164,6 +167,19 @@ impl Shares {
             return Err(errno(libc::ENFILE));
         }
         Ok(Entry { inode: node, ..entry })
+    }
+
+    /// The guest is told of an inode of a share that it has just made.
+    fn tell_made(&self, index: usize, entry: Entry, context: &Context) -> io::Result<Entry> {
+        self.owners.made(&self.share(index)?.files, entry.inode, &entry.attr, context);
+        self.tell(index, entry)
+    }
+
+    /// An inode's status as the guest is told.
+    fn status(&self, share: &Share, inode: u64, handle: Option<u64>) -> io::Result<stat64> {
+        let (mut status, _) = share.files.getattr(&Context::default(), inode, handle)?;
+        self.owners.show(&share.files, inode, &mut status);
+        Ok(status)
     }
 
     fn told(&self, inode: Node, attr: stat64) -> Entry {
@@ -177,6 +193,21 @@ impl Shares {
         status.st_mode = libc::S_IFDIR | 0o711;
         (status.st_ino, status.st_uid, status.st_gid, status.st_nlink) = (ROOT_ID, 0, 0, 2);
         Ok(status)
+    }
+
+    fn change(
+        &self,
+        context: &Context,
+        share: &Share,
+        inode: u64,
+        attr: stat64,
+        handle: Option<u64>,
+        valid: SetattrValid,
+    ) -> io::Result<(stat64, Duration)> {
+        let rest = self.owners.change(&share.files, inode, &attr, valid)?;
+        let (mut status, _) = share.files.setattr(context, inode, attr, handle, rest)?;
+        self.owners.show(&share.files, inode, &mut status);
+        Ok((status, Duration::ZERO))
     }
 
     /// Whether a directory is one of those in which nothing is listed: the root, and that of a single file.
@@ -210,8 +241,7 @@ impl FileSystem for Shares {
                 let index: usize =
                     name.to_str().ok().and_then(|n| n.parse().ok()).ok_or_else(|| errno(libc::ENOENT))?;
                 let share = self.shares.get(index).ok_or_else(|| errno(libc::ENOENT))?;
-                let (attr, _) = share.files.getattr(context, ROOT_ID, None)?;
-                Ok(self.told(node_of(index, ROOT_ID), attr))
+                Ok(self.told(node_of(index, ROOT_ID), self.status(share, ROOT_ID, None)?))
             }
             Place::In(index, inode) => {
                 let share = self.share(index)?;
@@ -222,8 +252,7 @@ impl FileSystem for Shares {
                     return Err(errno(libc::ENOENT));
                 }
                 let held = share.hold(context, ONLY_FILE)?;
-                let (attr, _) = share.files.getattr(context, held.inode, None)?;
-                Ok(self.told(node_of(index, ONLY_FILE), attr))
+                Ok(self.told(node_of(index, ONLY_FILE), self.status(share, held.inode, None)?))
             }
         }
     }
@@ -242,9 +271,9 @@ impl FileSystem for Shares {
         }
         let (_, share, inode) = self.inside(node)?;
         if let Some((share, open)) = handle.and_then(|handle| self.opened(node, handle).ok()) {
-            return share.files.getattr(context, open, handle);
+            return Ok((self.status(share, open, handle)?, Duration::ZERO));
         }
-        share.files.getattr(context, share.hold(context, inode)?.inode, None)
+        Ok((self.status(share, share.hold(context, inode)?.inode, None)?, Duration::ZERO))
     }
 
     fn setattr(
@@ -260,11 +289,11 @@ impl FileSystem for Shares {
         match handle {
             Some(handle) => {
                 let (share, open) = self.opened(node, handle)?;
-                share.files.setattr(context, open, attr, Some(handle), valid)
+                self.change(context, share, open, attr, Some(handle), valid)
             }
             None => {
                 let held = share.hold(context, inode)?;
-                share.files.setattr(context, held.inode, attr, None, valid)
+                self.change(context, share, held.inode, attr, None, valid)
             }
         }
     }
@@ -276,7 +305,8 @@ impl FileSystem for Shares {
 
     fn symlink(&self, context: &Context, link: &CStr, parent: u64, name: &CStr) -> io::Result<Entry> {
         let (index, share, inode) = self.directory(parent, name)?;
-        self.tell(index, share.files.symlink(context, link, inode, name)?)
+        let entry = share.files.symlink(&self.owners.maker(context), link, inode, name)?;
+        self.tell_made(index, entry, context)
     }
 
     fn mknod(
@@ -293,12 +323,14 @@ impl FileSystem for Shares {
         if !matches!(mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFIFO | libc::S_IFSOCK) {
             return Err(errno(libc::EPERM));
         }
-        self.tell(index, share.files.mknod(context, inode, name, mode, 0, umask)?)
+        let entry = share.files.mknod(&self.owners.maker(context), inode, name, mode, 0, umask)?;
+        self.tell_made(index, entry, context)
     }
 
     fn mkdir(&self, context: &Context, parent: u64, name: &CStr, mode: u32, umask: u32) -> io::Result<Entry> {
         let (index, share, inode) = self.directory(parent, name)?;
-        self.tell(index, share.files.mkdir(context, inode, name, mode, umask)?)
+        let entry = share.files.mkdir(&self.owners.maker(context), inode, name, mode, umask)?;
+        self.tell_made(index, entry, context)
     }
 
     fn unlink(&self, context: &Context, parent: u64, name: &CStr) -> io::Result<()> {
@@ -371,9 +403,10 @@ impl FileSystem for Shares {
         self.admit(|| {
             let flags = masked(args.flags, OPEN_FLAGS | libc::O_EXCL);
             let args = CreateIn { flags, fuse_flags: 0, ..args };
-            let (entry, handle, options, _) = share.files.create(context, inode, name, args)?;
+            let maker = self.owners.maker(context);
+            let (entry, handle, options, _) = share.files.create(&maker, inode, name, args)?;
             let inode = entry.inode;
-            let told = self.tell(index, entry);
+            let told = self.tell_made(index, entry, context);
             match (&told, handle) {
                 (Ok(_), Some(handle)) => self.ledger().opened(index, handle, OpenFile { inode, flags }),
                 (Err(_), Some(handle)) => {
@@ -490,7 +523,10 @@ impl FileSystem for Shares {
     fn listxattr(&self, context: &Context, node: u64, size: u32) -> io::Result<ListxattrReply> {
         let (_, share, inode) = self.inside(node)?;
         let size = size.min(MAX_ATTRIBUTE_BYTES);
-        share.files.listxattr(context, share.hold(context, inode)?.inode, size)
+        Ok(match share.files.listxattr(context, share.hold(context, inode)?.inode, size)? {
+            ListxattrReply::Names(names) => ListxattrReply::Names(names::without_note(&names)),
+            count @ ListxattrReply::Count(_) => count,
+        })
     }
 
     fn removexattr(&self, context: &Context, node: u64, name: &CStr) -> io::Result<()> {

@@ -29,6 +29,7 @@ const READ: u32 = 15;
 const WRITE_DATA: u32 = 16;
 const RELEASE: u32 = 18;
 const SETXATTR: u32 = 21;
+const LISTXATTR: u32 = 23;
 const REMOVEXATTR: u32 = 24;
 const INIT: u32 = 26;
 const CREATE: u32 = 35;
@@ -69,7 +70,10 @@ impl Bench {
         let directory = tree();
         let shared = directory.path().join("shared");
         let share = ShareConfig { directory: shared, only: only.map(str::to_owned), read_only };
-        let mut fs = Fs::new(&[share]).unwrap();
+        Self::serving(Fs::new(&[share]).unwrap(), directory)
+    }
+
+    fn serving(mut fs: Fs, directory: TempDir) -> Self {
         let driver = activate(&mut fs);
         let mut bench = Self { fs, driver, directory };
         let init = [7_u32, 40, 1 << 20, u32::MAX].map(u32::to_le_bytes).concat();
@@ -83,13 +87,20 @@ impl Bench {
 
     /// Sends a request as root; the error (0 for none) and what follows the header of the answer.
     fn request(&mut self, opcode: u32, node: u64, body: &[u8]) -> (i32, Vec<u8>) {
+        self.request_of((0, 0), opcode, node, body)
+    }
+
+    /// Sends a request as a user and group.
+    fn request_of(&mut self, (uid, gid): (u32, u32), opcode: u32, node: u64, body: &[u8]) -> (i32, Vec<u8>) {
         let length = u32::try_from(40 + body.len()).unwrap();
         let header = [
             &length.to_le_bytes()[..],
             &opcode.to_le_bytes(),
             &7_u64.to_le_bytes(),
             &node.to_le_bytes(),
-            &[0; 16],
+            &uid.to_le_bytes(),
+            &gid.to_le_bytes(),
+            &[0; 8],
         ];
         self.raw(&[&header.concat()[..], body].concat())
     }
@@ -406,4 +417,63 @@ proptest! {
             prop_assert_eq!(fs::read(bench.path("file")).unwrap(), b"hello");
         }
     }
+}
+
+/// The owner in a `fuse_attr` that stands so deep in an answer.
+fn owner(answer: &[u8], offset: usize) -> (u32, u32) {
+    let id = |at: usize| u32::from_le_bytes(answer[offset + at..][..4].try_into().unwrap());
+    (id(68), id(72))
+}
+
+/// `fuse_setattr_in` that gives a file away.
+fn chown(uid: u32, gid: u32) -> Vec<u8> {
+    let valid = 1_u32 << 1 | 1 << 2;
+    [&valid.to_le_bytes()[..], &[0; 72], &uid.to_le_bytes(), &gid.to_le_bytes(), &[0; 4]].concat()
+}
+
+#[test]
+fn an_ordinary_users_files_are_roots_and_their_owners_in_the_guest_are_noted() {
+    let directory = tree();
+    let shared = directory.path().join("shared");
+    let mut fs = Fs::new(&[ShareConfig { directory: shared.clone(), only: None, read_only: false }]).unwrap();
+    fs.note_owners();
+    let mut bench = Bench::serving(fs, directory);
+    let share = bench.share();
+    let file = bench.lookup(share, "file").unwrap();
+    let shown = |bench: &mut Bench, node| owner(&bench.request(GETATTR, node, &[0; 16]).1, 16);
+    assert_eq!(shown(&mut bench, file), (0, 0), "the user's own");
+
+    // What others make is theirs, whatever the host's permissions of it.
+    let create = [&[0; 4][..], &(libc::S_IFREG | 0o400).to_le_bytes(), &[0; 8], b"theirs\0"].concat();
+    let (error, answer) = bench.request_of((999, 998), CREATE, share, &create);
+    assert_eq!((error, owner(&answer, 40)), (0, (999, 998)));
+    let made = bench.lookup(share, "theirs").unwrap();
+    assert_eq!(shown(&mut bench, made), (999, 998));
+    let host = fs::metadata(shared.join("theirs")).unwrap();
+    let own = fs::metadata(shared.join("file")).unwrap();
+    assert_eq!((host.uid(), host.mode() & 0o7777), (own.uid(), 0o400));
+    let mkdir = [&0o755_u32.to_le_bytes()[..], &[0; 4], b"new\0"].concat();
+    let (error, answer) = bench.request_of((999, 998), MKDIR, share, &mkdir);
+    assert_eq!((error, owner(&answer, 40)), (0, (999, 998)));
+
+    // Root of the guest gives them away, and takes them back.
+    for (uid, gid) in [(33, 34), (0, 0), (1, 0)] {
+        let (error, answer) = bench.request(SETATTR, made, &chown(uid, gid));
+        assert_eq!((error, owner(&answer, 16)), (0, (uid, gid)));
+        assert_eq!(shown(&mut bench, made), (uid, gid));
+    }
+    assert_eq!(fs::metadata(shared.join("theirs")).unwrap().mode() & 0o7777, 0o400);
+
+    // What carries no notes stays root's, and nobody is told otherwise.
+    let (error, answer) = bench.request_of((999, 998), SYMLINK, share, b"link\0file\0");
+    assert_eq!((error, owner(&answer, 40)), (0, (0, 0)));
+    let link = bench.lookup(share, "link").unwrap();
+    let (error, answer) = bench.request(SETATTR, link, &chown(33, 33));
+    assert_eq!((error, owner(&answer, 16)), (0, (0, 0)));
+
+    // The note is none of the guest's attributes.
+    let note = [&3_u32.to_le_bytes()[..], &[0; 4], b"user.holm.owner\0", b"0:0"].concat();
+    assert_eq!(bench.request(SETXATTR, made, &note).0, libc::EOPNOTSUPP);
+    let (error, answer) = bench.request(LISTXATTR, made, &[&1000_u32.to_le_bytes()[..], &[0; 4]].concat());
+    assert_eq!((error, answer), (0, vec![]));
 }

@@ -9,16 +9,16 @@ use virtio_bindings::virtio_net::{
 /// Descriptors in each of the two queues.
 pub(super) const QUEUE_SIZE: u16 = 256;
 
-/// What the device offers beside the ring's features.
-pub(super) const FEATURES: u64 = 1 << VIRTIO_NET_F_MAC
-    | 1 << VIRTIO_NET_F_MTU
-    | 1 << VIRTIO_NET_F_CSUM
+/// What the device offers beside the ring's features and its link's offloads.
+pub(super) const FEATURES: u64 = 1 << VIRTIO_NET_F_MAC | 1 << VIRTIO_NET_F_MTU | 1 << VIRTIO_NET_F_MRG_RXBUF;
+
+/// What a link may be able to carry.
+pub(super) const OFFLOADS: u64 = 1 << VIRTIO_NET_F_CSUM
     | 1 << VIRTIO_NET_F_GUEST_CSUM
     | 1 << VIRTIO_NET_F_HOST_TSO4
     | 1 << VIRTIO_NET_F_HOST_TSO6
     | 1 << VIRTIO_NET_F_GUEST_TSO4
-    | 1 << VIRTIO_NET_F_GUEST_TSO6
-    | 1 << VIRTIO_NET_F_MRG_RXBUF;
+    | 1 << VIRTIO_NET_F_GUEST_TSO6;
 
 /// What was negotiated of the offloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

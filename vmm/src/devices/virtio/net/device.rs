@@ -21,7 +21,7 @@ use super::limit::Limit;
 use super::link::Link;
 use super::receive::{Received, Receiver};
 use super::state::NetState;
-use super::transmit::Transmitter;
+use super::transmit;
 use super::used::needs_interrupt;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
@@ -54,7 +54,8 @@ pub struct Net<L> {
     limits: [Option<Limit>; 2],
     kicks: [EventFd; 2],
     receiver: Receiver,
-    transmitter: Transmitter,
+    /// Whether a frame of the guest's waits until the link can take it.
+    is_stuck: bool,
     active: Option<Active>,
 }
 
@@ -83,7 +84,7 @@ impl<L: Link> Net<L> {
             limits: [limit(rates.in_bytes_per_s)?, limit(rates.out_bytes_per_s)?],
             kicks: [kick()?, kick()?],
             receiver: Receiver::default(),
-            transmitter: Transmitter::default(),
+            is_stuck: false,
             active: None,
         })
     }
@@ -103,7 +104,7 @@ impl<L: Link> Net<L> {
     /// One round of frames to the guest.
     pub(super) fn serve_receive(&mut self) {
         let Some(active) = &mut self.active else { return };
-        match active.receive_round(&mut self.receiver, &self.link, self.limits[RECEIVE].as_mut()) {
+        match active.receive_round(&mut self.receiver, &mut self.link, self.limits[RECEIVE].as_mut()) {
             Ok(Round::Empty) => {}
             Ok(Round::More) => {
                 let _ = self.kicks[RECEIVE].write(1);
@@ -115,7 +116,8 @@ impl<L: Link> Net<L> {
     /// One round of frames from the guest.
     pub(super) fn serve_transmit(&mut self) {
         let Some(active) = &mut self.active else { return };
-        match active.transmit_round(&mut self.transmitter, &self.link, self.limits[TRANSMIT].as_mut()) {
+        let sent = active.transmit_round(&mut self.link, self.limits[TRANSMIT].as_mut(), &mut self.is_stuck);
+        match sent {
             Ok(Round::Empty) => {}
             Ok(Round::More) => {
                 let _ = self.kicks[TRANSMIT].write(1);
@@ -137,7 +139,7 @@ impl Active {
     fn receive_round(
         &mut self,
         receiver: &mut Receiver,
-        link: &impl Link,
+        link: &mut impl Link,
         mut limit: Option<&mut Limit>,
     ) -> Result<Round, RingError> {
         let (queue, memory) = (&mut self.receive, self.memory.as_ref());
@@ -150,7 +152,7 @@ impl Active {
             if !may_pass {
                 break;
             }
-            last = receiver.receive(queue, memory, mergeable, link.as_fd())?;
+            last = receiver.receive(queue, memory, mergeable, link)?;
             let Received::Done { bytes } = last else { break };
             may_pass = passes(&mut limit, bytes);
         }
@@ -177,29 +179,34 @@ impl Active {
 
     fn transmit_round(
         &mut self,
-        transmitter: &mut Transmitter,
-        link: &impl Link,
+        link: &mut impl Link,
         mut limit: Option<&mut Limit>,
+        is_stuck: &mut bool,
     ) -> Result<Round, RingError> {
         let (queue, memory) = (&mut self.transmit, self.memory.as_ref());
         let since = queue.next_used();
         queue.disable_notification(memory)?;
         let mut may_pass = passes(&mut limit, 0);
+        *is_stuck = false;
         for _ in 0..queue.size() {
             if !may_pass {
                 break;
             }
+            if !link.is_ready() {
+                *is_stuck = true;
+                break;
+            }
             let Some(chain) = next_chain(queue, memory)? else { break };
             let head = chain.head_index();
-            let bytes = transmitter.send(chain, memory, self.offloads, link.as_fd())?;
+            let bytes = transmit::send(chain, memory, self.offloads, link)?;
             queue.add_used(memory, head, 0)?;
             may_pass = passes(&mut limit, bytes);
         }
         if needs_interrupt(queue, memory, since)? {
             self.interrupt.used_buffer();
         }
-        if !may_pass {
-            // The timer goes on with it; kicks would only wake this thread.
+        if !may_pass || *is_stuck {
+            // The timer or the link goes on with it; kicks would only wake this thread.
             return Ok(Round::Empty);
         }
         Ok(if queue.enable_notification(memory)? { Round::More } else { Round::Empty })
@@ -225,7 +232,7 @@ impl<L: Link> VirtioDevice for Net<L> {
     }
 
     fn features(&self) -> u64 {
-        RING_FEATURES | FEATURES
+        RING_FEATURES | FEATURES | self.link.offloads()
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
@@ -277,12 +284,16 @@ impl<L: Link> MutEventSubscriber for Net<L> {
             if events.fd() == self.kicks[RECEIVE].as_raw_fd() {
                 let _ = self.kicks[RECEIVE].read();
             }
+            if self.is_stuck {
+                self.serve_transmit();
+            }
             self.serve_receive();
         }
     }
 
     fn init(&mut self, ops: &mut EventOps<'_>) {
-        let link = Events::new_raw(self.link.as_fd().as_raw_fd(), EventSet::IN | EventSet::EDGE_TRIGGERED);
+        let link =
+            Events::new_raw(self.link.as_fd().as_raw_fd(), self.link.interests() | EventSet::EDGE_TRIGGERED);
         let kicks = self.kicks.iter().map(|kick| Events::new(kick, EventSet::IN));
         let edges = EventSet::IN | EventSet::EDGE_TRIGGERED;
         let timers = self.limits.iter().flatten().map(|limit| Events::new(limit.timer(), edges));

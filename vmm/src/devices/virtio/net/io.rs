@@ -8,14 +8,22 @@ use super::header::HEADER_BYTES;
 use crate::devices::virtio::ring::Buffer;
 use crate::memory::{GuestMemory, GuestRam};
 
+/// What is reused from frame to frame.
+#[derive(Debug, Default)]
+pub(super) struct Vectors(Vec<libc::iovec>);
+
+// SAFETY: the vectors are empty between two calls of `send`, which leaves none behind.
+unsafe impl Send for Vectors {}
+
 /// Sends one frame whose body lies in guest memory. The header is the caller's copy: the guest cannot change it any more.
 pub(super) fn send(
     link: BorrowedFd<'_>,
     memory: &GuestRam,
     header: &[u8; HEADER_BYTES],
     body: &[Buffer],
-    vectors: &mut Vec<libc::iovec>,
+    vectors: &mut Vectors,
 ) -> io::Result<()> {
+    let vectors = &mut vectors.0;
     vectors.clear();
     // writev(2) only reads.
     vectors.push(libc::iovec { iov_base: header.as_ptr().cast_mut().cast(), iov_len: HEADER_BYTES });

@@ -1,36 +1,44 @@
-//! The network device (virtio 1.2 section 5.1) over a TAP interface, with one pair of queues.
+//! The network device (virtio 1.2 section 5.1) over a TAP interface or a stream socket, with one pair of queues.
 //!
 //! - `config`: what the driver reads, and which features are offered.
 //! - `header`: `struct virtio_net_hdr`, checked: a guest may only ask for the offloads that it negotiated.
 //! - `limit`: how fast frames may pass.
-//! - `link`: the TAP, the only unsafe code beside `io`.
-//! - `receive`, `transmit`: one frame between queue and TAP.
+//! - `link`: what the device needs of the other end; `tap`, `stream`: the two kinds that there are.
+//! - `fence`: which frames may leave over a stream.
+//! - `receive`, `transmit`: one frame between queue and link.
 //! - `used`: used buffers of one frame, published together.
 //! - `device`: queues, events, rounds.
 //!
 //! Offloads: the kernel's TAP speaks `struct virtio_net_hdr` itself, so checksums and segments of up to 64 KiB pass between
-//! guest and host kernel without being computed or cut. Several queues and a control queue are not there yet.
+//! guest and host kernel without being computed or cut. Over a stream there are none. Several queues and a control queue are not there yet.
 //!
 //! Each device has an event loop, and so a thread, of its own. A round moves at most one ring's worth of frames in each
 //! direction before the other direction has its turn.
 
 mod config;
 mod device;
+mod fence;
 mod header;
 mod io;
 mod limit;
 mod link;
 mod receive;
 mod state;
+mod stream;
+mod tap;
 mod transmit;
 mod used;
 
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;
 
 pub use device::{Net, NetError};
-pub use link::{Link, LinkError, Tap};
+pub use link::{Link, LinkError};
 pub use state::NetState;
+pub use stream::Stream;
+pub use tap::Tap;
 
 /// Longest frame: an IP packet of 64 KiB, as segmentation offloads make it, behind an Ethernet header with a VLAN tag.
 const MAX_FRAME_BYTES: usize = 65_535 + 18;

@@ -1,13 +1,12 @@
 //! From the link to the guest.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 
 use virtio_queue::{Queue, QueueT};
 
 use super::MAX_FRAME_BYTES;
 use super::header::{HEADER_BYTES, NUM_BUFFERS_OFFSET};
-use super::io as frames;
+use super::link::Link;
 use super::used::add_used;
 use crate::devices::virtio::ring::{Buffer, RingError, buffers, next_chain, split_front, total_bytes};
 use crate::memory::{Bytes, GuestRam};
@@ -57,17 +56,17 @@ impl Receiver {
         queue: &mut Queue,
         memory: &GuestRam,
         mergeable: bool,
-        link: BorrowedFd<'_>,
+        link: &mut impl Link,
     ) -> Result<Received, RingError> {
         if self.waiting_bytes == 0 {
-            match frames::receive(link, &mut self.frame) {
-                // Shorter than its own header: nothing that a TAP gives.
+            match link.receive(&mut self.frame) {
+                // Shorter than its own header: nothing that a link gives.
                 Ok(count) if count <= HEADER_BYTES => return Ok(Received::Done { bytes: 0 }),
                 Ok(count) => self.waiting_bytes = count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     return Ok(Received::Done { bytes: 0 });
                 }
-                // Nothing there, or the interface is gone: nothing comes any more then.
+                // Nothing there, or its other end is gone: nothing comes any more then.
                 Err(_) => return Ok(Received::NoFrame),
             }
         }

@@ -1,62 +1,47 @@
 //! From the guest to the link.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 
 use super::MAX_FRAME_BYTES;
 use super::config::Offloads;
 use super::header::{self, HEADER_BYTES};
-use super::io as frames;
+use super::link::Link;
 use crate::devices::virtio::ring::{Buffer, Chain, RingError, buffers, split_front, total_bytes};
 use crate::memory::{Bytes, GuestRam};
 
 /// Descriptors of one frame: Linux sends at most 19.
 const MAX_DESCRIPTORS: usize = 64;
 
-/// What is reused from frame to frame.
-#[derive(Default)]
-pub(super) struct Transmitter {
-    vectors: Vec<libc::iovec>,
-}
-
-// SAFETY of the derived auto traits: the vectors are empty between two calls; see `frames::send`.
-#[allow(unsafe_code)] // a buffer of raw pointers that is empty whenever it can be moved
-// SAFETY: the vectors are empty between two calls of `send`, which leaves none behind.
-unsafe impl Send for Transmitter {}
-
-impl Transmitter {
-    /// Sends the frame of a chain; its length in bytes. What is malformed in the frame, or cannot be sent now, is dropped as on
-    /// any wire.
-    ///
-    /// # Errors
-    /// The chain itself is broken.
-    pub(super) fn send(
-        &mut self,
-        chain: Chain<'_>,
-        memory: &GuestRam,
-        offloads: Offloads,
-        link: BorrowedFd<'_>,
-    ) -> Result<usize, RingError> {
-        let mut body = buffers(chain, memory, MAX_DESCRIPTORS)?.readable;
-        let Some(header) = split_front(&mut body, HEADER_BYTES as u64) else { return Ok(0) };
-        let mut bytes = [0; HEADER_BYTES];
-        gather(memory, &header, &mut bytes)?;
-        let length = total_bytes(&body);
-        let Some(header) = header::check(bytes, offloads) else { return Ok(0) };
-        if length == 0 || length > MAX_FRAME_BYTES as u64 {
-            return Ok(0);
-        }
-        if let Err(error) = frames::send(link, memory, &header, &body, &mut self.vectors)
-            && error.kind() != io::ErrorKind::WouldBlock
-        {
-            tracing::trace!(%error, "a frame was dropped");
-        }
-        Ok(usize::try_from(length).unwrap_or(MAX_FRAME_BYTES))
+/// Sends the frame of a chain; its length in bytes. What is malformed in the frame, or cannot be sent now, is dropped as on
+/// any wire.
+///
+/// # Errors
+/// The chain itself is broken.
+pub(super) fn send(
+    chain: Chain<'_>,
+    memory: &GuestRam,
+    offloads: Offloads,
+    link: &mut impl Link,
+) -> Result<usize, RingError> {
+    let mut body = buffers(chain, memory, MAX_DESCRIPTORS)?.readable;
+    let Some(header) = split_front(&mut body, HEADER_BYTES as u64) else { return Ok(0) };
+    let mut bytes = [0; HEADER_BYTES];
+    gather(memory, &header, &mut bytes)?;
+    let length = total_bytes(&body);
+    let Some(header) = header::check(bytes, offloads) else { return Ok(0) };
+    if length == 0 || length > MAX_FRAME_BYTES as u64 {
+        return Ok(0);
     }
+    if let Err(error) = link.send(memory, &header, &body)
+        && error.kind() != io::ErrorKind::WouldBlock
+    {
+        tracing::trace!(%error, "a frame was dropped");
+    }
+    Ok(usize::try_from(length).unwrap_or(MAX_FRAME_BYTES))
 }
 
 /// Copies the buffers out; they are as long as `bytes`.
-fn gather(memory: &GuestRam, from: &[Buffer], bytes: &mut [u8]) -> Result<(), RingError> {
+pub(super) fn gather(memory: &GuestRam, from: &[Buffer], bytes: &mut [u8]) -> Result<(), RingError> {
     let mut rest = bytes;
     for buffer in from {
         let length = usize::try_from(buffer.length).unwrap_or(usize::MAX).min(rest.len());
