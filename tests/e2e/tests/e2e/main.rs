@@ -6,6 +6,7 @@ mod archives;
 mod block_volumes;
 mod confinement;
 mod crashes;
+mod databases;
 mod events;
 mod exec;
 mod files;
