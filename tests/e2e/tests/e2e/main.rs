@@ -25,6 +25,7 @@ mod podman_network;
 mod process;
 mod registry;
 mod run;
+mod shared_files;
 mod states;
 mod stdio;
 mod templates;
