@@ -29,10 +29,15 @@ pub(super) fn prepare() -> io::Result<()> {
     Ok(())
 }
 
-/// Raises the limit of open files to all that the process may have; how many that are.
+/// Raises the limit of open files to what a process may have at most, or to all that this one may have; how many that are.
 pub(super) fn raise_open_files() -> usize {
     const USUAL: u64 = 1024;
+    // The kernel's own limit (fs.nr_open) as it is unless somebody changed it.
+    const MOST: u64 = 1 << 20;
     let limits = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if hard < MOST && setrlimit(Resource::RLIMIT_NOFILE, MOST, MOST).is_ok() {
+            return Ok(MOST);
+        }
         if soft < hard {
             setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
         }
