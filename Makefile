@@ -7,7 +7,7 @@ DESTDIR ?=
 CARGO ?= cargo
 RELEASE := target/x86_64-unknown-linux-gnu/release
 STAGE := target/stage
-IMAGES := target/images/busybox.tar target/images/debian.tar
+IMAGES := target/images/busybox.tar target/images/debian.tar target/images/databases.tar
 HOST := tests/host
 HOST_DIR := /var/lib/holm-tests/images
 
@@ -64,7 +64,7 @@ guest: programs
 
 images: $(IMAGES)
 
-target/images/%.tar: rootfs/images/% rootfs/images/oci-archive
+target/images/%.tar: rootfs/images/% rootfs/images/oci-archive rootfs/images/bookworm-archive
 	rootfs/images/$* $@
 
 # The place where Holm can run, with the test images in it.

@@ -10,16 +10,11 @@ use std::time::Duration;
 use holm_protocol::agent::STREAM_PORT;
 use holm_protocol::stream::{MAX_HEADER_BYTES, StreamHeader, StreamKind};
 use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
 use tokio_vsock::{VMADDR_CID_ANY, VMADDR_CID_HOST, VsockAddr, VsockListener, VsockStream};
 
 use super::pump;
 use crate::fault::{At, Fault};
 use crate::registry::{Registry, TransferStream};
-
-/// A connection that has not said what it is by then is closed. The host connects before it has the process made, which it
-/// gives a minute.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long to wait after a failed accept (out of descriptors or memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -51,8 +46,8 @@ pub(crate) async fn serve(listener: VsockListener, registry: Arc<Registry>) {
 }
 
 async fn attach(mut connection: VsockStream, registry: &Registry) -> Result<(), Fault> {
-    let what = "reading a stream's header";
-    let (header, early) = timeout(HEADER_TIMEOUT, read_header(&mut connection)).await.at(what)??;
+    // However long it takes: the host connects before it has the process made, and a volume may be filled before that.
+    let (header, early) = read_header(&mut connection).await?;
     if header.kind == StreamKind::Files {
         return registry.transfers().offer(header.process_id, TransferStream { connection, early });
     }

@@ -28,7 +28,7 @@ use super::transfer::{FileStatus, TransferRequest};
 use super::usage::{self, ProcessUsage, Usage};
 use crate::bundle::EngineFile;
 
-/// How long a call may take that waits neither for a workload nor for files.
+/// How long a call may take that waits neither for a workload nor for data to be copied.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// As much as the guest's kernel takes at once, twice what its generator holds.
 const ENTROPY_BYTES: usize = 64;
@@ -265,9 +265,12 @@ impl AgentClient {
             awakening: awakening(request.devices)?,
             ..CreateContainerRequest::default()
         };
-        // Volumes may be filled, as long as that takes.
-        let answer = self.ttrpc.create_container(Context::default(), &message);
-        answer.map(|_| ()).map_err(AgentError::of("create_container"))
+        // A new volume is filled meanwhile, which takes as long as there is to copy.
+        let unlimited = Context::default();
+        self.ttrpc
+            .create_container(unlimited, &message)
+            .map(|_| ())
+            .map_err(AgentError::of("create_container"))
     }
 
     /// Makes one more process in the container, which waits before its execve.

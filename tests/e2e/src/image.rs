@@ -12,6 +12,8 @@ pub enum TestImage {
     Busybox,
     /// bookworm with bash, perl and apt.
     Debian,
+    /// bookworm with PostgreSQL and a cluster of it, SQLite, git and Python.
+    Databases,
 }
 
 impl TestImage {
@@ -21,6 +23,7 @@ impl TestImage {
         match self {
             Self::Busybox => "busybox",
             Self::Debian => "debian",
+            Self::Databases => "databases",
         }
     }
 

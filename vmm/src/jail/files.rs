@@ -12,17 +12,8 @@ use super::JailError;
 /// The newest rules that are asked for; an older kernel keeps those that it knows.
 const NEWEST: ABI = ABI::V5;
 
-/// What fuse-backend-rs reads when it begins to serve.
-const MOUNTS: &str = "/proc/self/mountinfo";
-
-/// What has to stay open for a rule to hold: a file of /proc is another one when it is looked up again and nobody had it open.
-#[derive(Debug)]
-pub struct Confined {
-    _mounts: Option<PathFd>,
-}
-
 /// Confines this process, and sets its no-new-privileges bit.
-pub(super) fn confine(shares: &[ShareConfig]) -> Result<Confined, JailError> {
+pub(super) fn confine(shares: &[ShareConfig]) -> Result<(), JailError> {
     let everything = AccessFs::from_all(NEWEST);
     let ruleset = Ruleset::default().handle_access(everything).map_err(JailError::Files)?;
     let ruleset = ruleset.handle_access(AccessNet::from_all(NEWEST)).map_err(JailError::Files)?;
@@ -32,13 +23,9 @@ pub(super) fn confine(shares: &[ShareConfig]) -> Result<Confined, JailError> {
         let directory = PathFd::new(&share.directory).map_err(JailError::Share)?;
         ruleset = ruleset.add_rule(PathBeneath::new(directory, access)).map_err(JailError::Files)?;
     }
-    let mounts = (!shares.is_empty()).then(|| PathFd::new(MOUNTS)).transpose().map_err(JailError::Share)?;
-    if let Some(mounts) = &mounts {
-        ruleset = ruleset.add_rule(PathBeneath::new(mounts, AccessFs::ReadFile)).map_err(JailError::Files)?;
-    }
     let status = ruleset.restrict_self().map_err(JailError::Files)?;
     if status.ruleset == RulesetStatus::NotEnforced {
         tracing::info!("the host's kernel has no Landlock that would do: the VMM is confined without it");
     }
-    Ok(Confined { _mounts: mounts })
+    Ok(())
 }

@@ -20,7 +20,6 @@ mod syscalls;
 
 use holm_protocol::vm_config::VmConfig;
 
-pub use files::Confined;
 pub use role::Role;
 
 /// Why this process cannot be confined.
@@ -54,12 +53,11 @@ pub enum JailError {
     Install(Role, #[source] seccompiler::Error),
 }
 
-/// Gives up what no VM needs once its files are open; the parent is the process that this one ends with, if it does. The result is
-/// kept for as long as the VM runs.
+/// Gives up what no VM needs once its files are open; the parent is the process that this one ends with, if it does.
 ///
 /// # Errors
 /// The host refuses what it offers.
-pub fn enter(config: &VmConfig, parent: Option<i32>) -> Result<Confined, JailError> {
+pub fn enter(config: &VmConfig, parent: Option<i32>) -> Result<(), JailError> {
     privileges::drop_all_but(&config.jail, !config.shares.is_empty())?;
     // A change of the user ends what tied this process to its parent.
     parent.map_or(Ok(()), crate::parent::end_with)?;

@@ -8,11 +8,9 @@ use super::JailError;
 
 /// What making files for the guest's users takes (`devices::virtio::fs::thread`). Nothing of it reaches beyond the directories
 /// that Landlock leaves.
-const FOR_SHARES: [Capability; 10] = [
+const FOR_SHARES: [Capability; 9] = [
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
-    // A hard link to what is known by its descriptor.
-    Capability::CAP_DAC_READ_SEARCH,
     Capability::CAP_FOWNER,
     Capability::CAP_FSETID,
     Capability::CAP_MKNOD,

@@ -220,7 +220,7 @@ fn build_and_run(config: &VmConfig, parent: Option<i32>) -> Result<VmExit, Machi
     let Parts { vm, memory, bus, mut slots, vcpus } = parts;
     let told = slots.open_told(config)?;
     let page_map = PageMap::open()?;
-    let _confined = jail::enter(config, parent)?;
+    jail::enter(config, parent)?;
     slots.plug_told(told)?;
     for subscriber in slots.take_served_by_main() {
         event_loop.add(subscriber);

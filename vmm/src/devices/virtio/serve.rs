@@ -22,6 +22,8 @@ pub enum Answer {
     Done(u32),
     /// It has to wait for so many nanoseconds, and those behind it with it.
     Wait(u64),
+    /// The device keeps it and gives it back by itself, later; those behind it go on.
+    Kept,
 }
 
 /// Whether a queue has more to do after a round in which chains may have to wait.
@@ -65,6 +67,7 @@ pub fn serve_paced<'m>(
         let head = chain.head_index();
         let written_bytes = match answer(chain)? {
             Answer::Done(written_bytes) => written_bytes,
+            Answer::Kept => continue,
             Answer::Wait(wait_ns) => {
                 queue.set_next_avail(queue.next_avail().wrapping_sub(1));
                 return Ok(PacedRound::Wait(wait_ns));

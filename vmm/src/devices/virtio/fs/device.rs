@@ -1,32 +1,40 @@
 //! The device and its event loop side: queue, request, tree, answer.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
+use fuse_backend_rs::abi::fuse_abi::{EntryOut, InterruptIn, LkIn, OpenOut};
+use fuse_backend_rs::api::filesystem::{Context, FileSystem};
 use fuse_backend_rs::api::server::Server;
 use fuse_backend_rs::transport::{Reader, VirtioFsWriter, Writer};
 use holm_protocol::vm_config::ShareConfig;
 use virtio_bindings::virtio_ids::VIRTIO_ID_FS;
 use virtio_queue::{Queue, QueueT};
+use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
+use vmm_sys_util::timerfd::TimerFd;
 
 use super::config::{self, HIGH_PRIORITY, MAX_DESCRIPTORS, QUEUE_SIZES, REQUESTS};
 use super::ledger::Limits;
-use super::message::{self, Header};
+use super::message::{self, Header, Kind};
+use super::names::errno;
 use super::owners::Owners;
 use super::share::Root;
 use super::shares::Shares;
 use super::state::FsState;
 use super::thread;
+use super::waiting::{Waiter, Waiting};
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::kicks;
-use crate::devices::virtio::ring::{Chain, RING_FEATURES, RingError, buffers};
+use crate::devices::virtio::ring::{Buffer, Chain, RING_FEATURES, RingError, buffers};
 use crate::devices::virtio::saved_queue::SavedQueue;
-use crate::devices::virtio::serve::{Round, serve};
-use crate::memory::GuestRam;
+use crate::devices::virtio::serve::{Answer, PacedRound, Round, serve_paced};
+use crate::memory::{ByteValued, GuestRam};
 
 /// A file system device cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +59,9 @@ pub struct Fs {
     limits: Limits,
     owners: Owners,
     kicks: [EventFd; 2],
+    /// When to ask again for locks that requests wait for.
+    timer: TimerFd,
+    is_timer_set: bool,
     active: Option<Active>,
 }
 
@@ -59,7 +70,14 @@ struct Active {
     queues: [Queue; 2],
     interrupt: Interrupt,
     /// Made at the first request, on the thread that serves.
-    server: Option<Server<Shares>>,
+    service: Option<Service>,
+}
+
+/// What answers requests.
+struct Service {
+    shares: Arc<Shares>,
+    server: Server<Arc<Shares>>,
+    waiting: Waiting,
 }
 
 impl Fs {
@@ -75,8 +93,10 @@ impl Fs {
         let kick = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(FsError::Event);
         let roots = shares.iter().map(root).collect::<Result<_, _>>()?;
         let limits = Limits::of(thread::raise_open_files());
+        let timer = TimerFd::new().map_err(|error| FsError::Event(error.into()))?;
         let owners = Owners::of_process();
-        Ok(Self { roots, limits, owners, kicks: [kick()?, kick()?], active: None })
+        let kicks = [kick()?, kick()?];
+        Ok(Self { roots, limits, owners, kicks, timer, is_timer_set: false, active: None })
     }
 
     #[cfg(test)]
@@ -95,17 +115,21 @@ impl Fs {
         let active = self.active.as_ref();
         FsState {
             queues: active.map(|active| active.queues.each_ref().map(SavedQueue::from)),
-            in_use: active.is_some_and(|active| active.server.is_some()),
+            in_use: active.is_some_and(|active| active.service.is_some()),
         }
     }
 
-    /// Serves both queues once.
-    pub(super) fn serve(&mut self) {
+    /// Serves both queues once. Whether it is `time` to ask again for locks that requests wait for.
+    pub(super) fn serve(&mut self, time: bool) {
         let Some(active) = &mut self.active else { return };
-        match active.serve(&self.roots, self.limits, self.owners) {
-            Ok(Round::Empty) => {}
-            Ok(Round::More) => {
-                let _ = self.kicks[REQUESTS].write(1);
+        match active.serve(&self.roots, self.limits, self.owners, time) {
+            Ok((round, pause)) => {
+                if round == Round::More {
+                    let _ = self.kicks[REQUESTS].write(1);
+                }
+                if let Some(pause) = pause.filter(|_| !self.is_timer_set) {
+                    self.is_timer_set = self.timer.reset(pause, None).is_ok();
+                }
             }
             Err(reason) => {
                 tracing::debug!(reason, "the file system device gives up");
@@ -117,50 +141,140 @@ impl Fs {
 }
 
 impl Active {
-    fn serve(&mut self, roots: &[Root], limits: Limits, owners: Owners) -> Result<Round, String> {
-        let server = match &mut self.server {
-            Some(server) => server,
-            none => {
-                let shares = thread::prepare().and_then(|()| Shares::new(roots, limits, owners));
-                none.insert(Server::new(shares.map_err(|error| error.to_string())?))
-            }
+    /// Whether there is more to do at once, and after how long to come back for locks.
+    fn serve(
+        &mut self,
+        roots: &[Root],
+        limits: Limits,
+        owners: Owners,
+        time: bool,
+    ) -> Result<(Round, Option<Duration>), String> {
+        let service = match &mut self.service {
+            Some(service) => service,
+            none => none.insert(Service::new(roots, limits, owners).map_err(|error| error.to_string())?),
         };
         let memory = self.memory.as_ref();
         let mut more = Round::Empty;
-        for queue in &mut self.queues {
-            let round = serve(queue, memory, &self.interrupt, |chain| answer(server, memory, chain));
-            if round.map_err(|error| error.to_string())? == Round::More {
+        for (index, queue) in self.queues.iter_mut().enumerate() {
+            let answer = |chain: Chain<'_>| service.answer(memory, index, chain);
+            let round = serve_paced(queue, memory, &self.interrupt, answer);
+            if round.map_err(|error| error.to_string())? == PacedRound::Done(Round::More) {
                 more = Round::More;
             }
         }
-        Ok(more)
+        for (waiter, written_bytes) in service.ask(memory, time, more == Round::Empty) {
+            if let Some(queue) = self.queues.get_mut(waiter.queue) {
+                queue.add_used(memory, waiter.head, written_bytes).map_err(|error| error.to_string())?;
+                self.interrupt.used_buffer();
+            }
+        }
+        Ok((more, service.waiting.pause(time)))
     }
 }
 
-/// Does what a request asks; how many bytes were written into it.
-fn answer(server: &Server<Shares>, memory: &GuestRam, chain: Chain<'_>) -> Result<u32, RingError> {
-    let found = buffers(chain.clone(), memory, MAX_DESCRIPTORS)?;
-    let header = Header::read(memory, &found.readable);
-    let refuse = |errno| Ok(message::refuse(memory, &found.writable, header, errno));
-    match header {
-        None => return refuse(libc::EINVAL),
-        Some(header) if !header.is_served() => return refuse(libc::ENOSYS),
-        Some(_) => {}
+impl Service {
+    /// On the thread that serves.
+    fn new(roots: &[Root], limits: Limits, owners: Owners) -> io::Result<Self> {
+        thread::prepare()?;
+        let shares = Arc::new(Shares::new(roots, limits, owners)?);
+        Ok(Self { server: Server::new(Arc::clone(&shares)), shares, waiting: Waiting::new() })
     }
-    // The table is read again, and checked again: the guest may have changed it since.
-    let (Ok(reader), Ok(writer)) =
-        (Reader::from_descriptor_chain(memory, chain.clone()), VirtioFsWriter::new(memory, chain))
-    else {
-        return Err(RingError::BrokenChain);
-    };
-    match server.handle_message(reader, Writer::VirtioFs(writer), None, None) {
-        Ok(written) => Ok(u32::try_from(written).unwrap_or(u32::MAX)),
-        Err(_) if header.is_some_and(Header::has_no_answer) => Ok(0),
-        Err(error) => {
-            tracing::debug!(%error, ?header, "request failed");
-            refuse(libc::EINVAL)
+
+    /// Does what a request asks.
+    fn answer(&mut self, memory: &GuestRam, queue: usize, chain: Chain<'_>) -> Result<Answer, RingError> {
+        let found = buffers(chain.clone(), memory, MAX_DESCRIPTORS)?;
+        let answer = |unique, errno, body: &[u8]| {
+            Ok(Answer::Done(message::answer(memory, &found.writable, unique, errno, body)))
+        };
+        let Some(header) = message::read::<Header>(memory, &found.readable) else {
+            return answer(0, libc::EINVAL, &[]);
+        };
+        let unique = header.unique;
+        match message::kind(&header) {
+            Kind::Parsed => self.parse(memory, chain, &header, &found.writable).map(Answer::Done),
+            Kind::Unknown => answer(unique, libc::ENOSYS, &[]),
+            Kind::Interrupt => {
+                if let Some(InterruptIn { unique }) = message::body(memory, &found.readable) {
+                    self.waiting.interrupt(unique);
+                }
+                Ok(Answer::Done(0))
+            }
+            Kind::Unnamed => {
+                let made = message::body(memory, &found.readable).ok_or_else(|| errno(libc::EINVAL));
+                match made.and_then(|body| self.shares.unnamed(&Context::from(&header), header.nodeid, body))
+                {
+                    Ok((entry, fh)) => {
+                        let open = OpenOut { fh, ..OpenOut::default() };
+                        answer(unique, 0, &[EntryOut::from(entry).as_slice(), open.as_slice()].concat())
+                    }
+                    Err(error) => answer(unique, number(&error), &[]),
+                }
+            }
+            Kind::Lock => {
+                let Some(lock) = message::body::<LkIn>(memory, &found.readable) else {
+                    return answer(unique, libc::EINVAL, &[]);
+                };
+                match lock_errno(&self.shares, header.nodeid, &lock) {
+                    libc::EAGAIN if self.waiting.has_room() => {
+                        let (head, writable) = (chain.head_index(), found.writable);
+                        self.waiting.add(Waiter { unique, queue, head, writable, node: header.nodeid, lock });
+                        Ok(Answer::Kept)
+                    }
+                    libc::EAGAIN => answer(unique, libc::ENOLCK, &[]),
+                    errno => answer(unique, errno, &[]),
+                }
+            }
         }
     }
+
+    /// Hands a request to the library; how many bytes of an answer there are.
+    fn parse(
+        &self,
+        memory: &GuestRam,
+        chain: Chain<'_>,
+        header: &Header,
+        writable: &[Buffer],
+    ) -> Result<u32, RingError> {
+        // The table is read again, and checked again: the guest may have changed it since.
+        let (Ok(reader), Ok(writer)) =
+            (Reader::from_descriptor_chain(memory, chain.clone()), VirtioFsWriter::new(memory, chain))
+        else {
+            return Err(RingError::BrokenChain);
+        };
+        match self.server.handle_message(reader, Writer::VirtioFs(writer), None, None) {
+            Ok(written) => Ok(u32::try_from(written).unwrap_or(u32::MAX)),
+            Err(_) if message::has_no_answer(header) => Ok(0),
+            Err(error) => {
+                tracing::debug!(%error, ?header, "request failed");
+                Ok(message::answer(memory, writable, header.unique, libc::EINVAL, &[]))
+            }
+        }
+    }
+
+    /// Asks for locks again if there is a reason to; who is answered, and how many bytes. `is_all`: the queues are empty.
+    fn ask(&mut self, memory: &GuestRam, time: bool, is_all: bool) -> Vec<(Waiter, u32)> {
+        let is_released = self.shares.has_released();
+        if !time && !is_released && !self.waiting.is_interrupted() {
+            return Vec::new();
+        }
+        let done = self.waiting.ask(is_all, |waiter| lock_errno(&self.shares, waiter.node, &waiter.lock));
+        let answered = done.into_iter().map(|(waiter, errno)| {
+            let written_bytes = message::answer(memory, &waiter.writable, waiter.unique, errno, &[]);
+            (waiter, written_bytes)
+        });
+        answered.collect()
+    }
+}
+
+/// Tries to lock: 0, or why not.
+fn lock_errno(shares: &Shares, node: u64, lock: &LkIn) -> i32 {
+    let LkIn { fh, owner, lk, lk_flags, .. } = *lock;
+    let set = shares.setlk(&Context::default(), node, fh, owner, lk.into(), lk_flags);
+    set.map_or_else(|error| number(&error), |()| 0)
+}
+
+fn number(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
 }
 
 impl VirtioDevice for Fs {
@@ -196,7 +310,7 @@ impl VirtioDevice for Fs {
             memory: activation.memory,
             queues: [next(HIGH_PRIORITY)?, next(REQUESTS)?],
             interrupt: activation.interrupt,
-            server: None,
+            service: None,
         });
         Ok(())
     }
@@ -207,12 +321,20 @@ impl VirtioDevice for Fs {
 }
 
 impl MutEventSubscriber for Fs {
-    fn process(&mut self, _: Events, _: &mut EventOps<'_>) {
+    fn process(&mut self, events: Events, _: &mut EventOps<'_>) {
+        let time = events.fd() == self.timer.as_raw_fd();
+        if time {
+            let _ = self.timer.wait();
+            self.is_timer_set = false;
+        }
         kicks::take(&self.kicks);
-        self.serve();
+        self.serve(time);
     }
 
     fn init(&mut self, ops: &mut EventOps<'_>) {
         kicks::watch(&self.kicks, ops, "shares");
+        if let Err(error) = ops.add(Events::new(&self.timer, EventSet::IN)) {
+            tracing::error!(?error, "cannot watch the timer of locks");
+        }
     }
 }

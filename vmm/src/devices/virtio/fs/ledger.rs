@@ -1,7 +1,12 @@
-//! What the guest holds on to, counted and bounded: each inode that it was told of and each file that it opened costs this
-//! process a descriptor.
+//! What the guest holds on to, counted and bounded: each inode that it was told of, each file that it opened and each owner of
+//! locks of a file costs this process a descriptor.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::names::errno;
 
 /// An inode as the guest numbers them.
 pub(super) type Node = u64;
@@ -9,13 +14,14 @@ pub(super) type Node = u64;
 /// An open file: the share's number, and the handle there.
 type Open = (usize, u64);
 
+/// An owner of locks: the share's number, the inode there, and the guest's name of the owner.
+type Owner = (usize, u64, u64);
+
 /// What an open file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OpenFile {
     /// Which inode of its share.
     pub(super) inode: u64,
-    /// The flags that it was opened with on the host.
-    pub(super) flags: u32,
 }
 
 /// How much there may be.
@@ -45,11 +51,13 @@ pub(super) struct Ledger {
     /// How often the guest was told of each inode, and has not forgotten it.
     known: HashMap<Node, u64>,
     open: HashMap<Open, OpenFile>,
+    /// The files that owners of locks have them by.
+    owners: HashMap<Owner, Arc<File>>,
 }
 
 impl Ledger {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, known: HashMap::new(), open: HashMap::new() }
+        Self { limits, known: HashMap::new(), open: HashMap::new(), owners: HashMap::new() }
     }
 
     /// The guest is told of an inode; false when that is one too many.
@@ -81,7 +89,7 @@ impl Ledger {
 
     /// Whether one more file can be open.
     pub(super) fn has_room(&self) -> bool {
-        self.open.len() < self.limits.handles
+        self.open.len() + self.owners.len() < self.limits.handles
     }
 
     pub(super) fn opened(&mut self, share: usize, handle: u64, file: OpenFile) {
@@ -91,6 +99,31 @@ impl Ledger {
     /// What is open there.
     pub(super) fn file(&self, share: usize, handle: u64) -> Option<OpenFile> {
         self.open.get(&(share, handle)).copied()
+    }
+
+    /// The file by which an owner has its locks, opened when it has none.
+    ///
+    /// # Errors
+    /// It cannot be opened; ENOLCK: one too many.
+    pub(super) fn owner(
+        &mut self,
+        owner: Owner,
+        open: impl FnOnce() -> io::Result<File>,
+    ) -> io::Result<Arc<File>> {
+        if let Some(file) = self.owners.get(&owner) {
+            return Ok(Arc::clone(file));
+        }
+        if !self.has_room() {
+            return Err(errno(libc::ENOLCK));
+        }
+        let file = Arc::new(open()?);
+        self.owners.insert(owner, Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// An owner gives all its locks of a file back; whether it had a file for them.
+    pub(super) fn disown(&mut self, owner: Owner) -> bool {
+        self.owners.remove(&owner).is_some()
     }
 
     pub(super) fn closed(&mut self, share: usize, handle: u64) {

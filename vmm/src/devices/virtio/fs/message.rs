@@ -1,67 +1,83 @@
-//! The frame of a FUSE request (linux/fuse.h `fuse_in_header`, `fuse_out_header`), and which requests are served at all.
+//! The frame of a FUSE request and of its answer (linux/fuse.h `fuse_in_header`, `fuse_out_header`), and who serves which.
+
+use fuse_backend_rs::abi::fuse_abi::InHeader;
 
 use crate::devices::virtio::ring::{Buffer, split_front, total_bytes};
-use crate::memory::{Bytes, GuestRam};
+use crate::memory::{ByteValued, Bytes, GuestRam};
 
-pub(super) const IN_HEADER_BYTES: usize = 40;
 pub(super) const OUT_HEADER_BYTES: usize = 16;
 
 const FORGET: u32 = 2;
+const SETLKW: u32 = 33;
+const INTERRUPT: u32 = 36;
 const BATCH_FORGET: u32 = 42;
+const TMPFILE: u32 = 51;
 
-/// What a request's header says.
+/// Who serves a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) opcode: u32,
-    pub(super) unique: u64,
+pub(super) enum Kind {
+    /// fuse-backend-rs parses it, and asks [`super::shares`].
+    Parsed,
+    /// A lock that may have to be waited for, of which the library has no notion.
+    Lock,
+    /// Another request is not to wait any longer.
+    Interrupt,
+    /// A file that has no name; the library does not know the request.
+    Unnamed,
+    /// Nobody.
+    Unknown,
 }
 
-impl Header {
-    /// The header at the beginning of a request; `None` when it is too short.
-    pub(super) fn read(memory: &GuestRam, readable: &[Buffer]) -> Option<Self> {
-        let mut buffers = readable.to_vec();
-        let front = split_front(&mut buffers, IN_HEADER_BYTES as u64)?;
-        let mut bytes = [0; IN_HEADER_BYTES];
-        let mut rest = &mut bytes[..];
-        for buffer in front {
-            let length = usize::try_from(buffer.length).ok()?.min(rest.len());
-            let (part, after) = std::mem::take(&mut rest).split_at_mut(length);
-            memory.read_slice(part, buffer.address).ok()?;
-            rest = after;
-        }
-        let [_, _, _, _, o0, o1, o2, o3, u0, u1, u2, u3, u4, u5, u6, u7, ..] = bytes;
-        Some(Self {
-            opcode: u32::from_le_bytes([o0, o1, o2, o3]),
-            unique: u64::from_le_bytes([u0, u1, u2, u3, u4, u5, u6, u7]),
-        })
-    }
+/// What a request begins with.
+pub(super) type Header = InHeader;
 
-    /// Whether nobody waits for an answer.
-    pub(super) fn has_no_answer(self) -> bool {
-        matches!(self.opcode, FORGET | BATCH_FORGET)
-    }
-
-    /// Whether the request is one of those that a share serves. Locks are the guest kernel's own; there is no DAX window; and
-    /// there is nothing to do at a close, since the guest holds no writes back (after one refusal Linux does not ask again).
-    pub(super) fn is_served(self) -> bool {
-        // LOOKUP to LINK, OPEN to STATFS, RELEASE, FSYNC to REMOVEXATTR, INIT to FSYNCDIR, CREATE, DESTROY, BATCH_FORGET, FALLOCATE to LSEEK.
-        matches!(self.opcode, 1..=6 | 8..=18 | 20..=24 | 26..=30 | 35 | 38 | 42..=46)
+/// Who serves it. There is no DAX window and no ioctl.
+pub(super) fn kind(header: &Header) -> Kind {
+    match header.opcode {
+        SETLKW => Kind::Lock,
+        INTERRUPT => Kind::Interrupt,
+        TMPFILE => Kind::Unnamed,
+        // LOOKUP to LINK, OPEN to STATFS, RELEASE, FSYNC to FSYNCDIR, GETLK, SETLK, CREATE, DESTROY, BATCH_FORGET, FALLOCATE to LSEEK.
+        1..=6 | 8..=18 | 20..=32 | 35 | 38 | 42..=46 => Kind::Parsed,
+        _ => Kind::Unknown,
     }
 }
 
-/// Writes an answer that is an error and nothing else; how many bytes.
-pub(super) fn refuse(memory: &GuestRam, writable: &[Buffer], header: Option<Header>, errno: i32) -> u32 {
-    let length = u32::try_from(OUT_HEADER_BYTES).unwrap_or(0);
-    let unique = header.map_or(0, |header| header.unique);
-    let mut answer = [0; OUT_HEADER_BYTES];
-    let fields = length.to_le_bytes().into_iter().chain((-errno).to_le_bytes()).chain(unique.to_le_bytes());
-    for (to, from) in answer.iter_mut().zip(fields) {
-        *to = from;
+/// Whether nobody waits for an answer.
+pub(super) fn has_no_answer(header: &Header) -> bool {
+    matches!(header.opcode, FORGET | BATCH_FORGET | INTERRUPT)
+}
+
+/// What a request begins with; `None` when it is too short.
+pub(super) fn read<T: ByteValued + Default>(memory: &GuestRam, readable: &[Buffer]) -> Option<T> {
+    let mut buffers = readable.to_vec();
+    let mut value = T::default();
+    let mut rest = value.as_mut_slice();
+    for buffer in split_front(&mut buffers, u64::try_from(rest.len()).ok()?)? {
+        let length = usize::try_from(buffer.length).ok()?.min(rest.len());
+        let (part, after) = rest.split_at_mut(length);
+        memory.read_slice(part, buffer.address).ok()?;
+        rest = after;
     }
+    Some(value)
+}
+
+/// What follows the header of a request.
+pub(super) fn body<T: ByteValued + Default>(memory: &GuestRam, readable: &[Buffer]) -> Option<T> {
+    let mut buffers = readable.to_vec();
+    split_front(&mut buffers, u64::try_from(size_of::<Header>()).ok()?)?;
+    read(memory, &buffers)
+}
+
+/// Answers a request: an error (0 for none), and what follows it. How many bytes.
+pub(super) fn answer(memory: &GuestRam, writable: &[Buffer], unique: u64, errno: i32, body: &[u8]) -> u32 {
+    let Ok(length) = u32::try_from(OUT_HEADER_BYTES + body.len()) else { return 0 };
     if total_bytes(writable) < u64::from(length) {
         return 0;
     }
-    let mut rest = &answer[..];
+    let header = [&length.to_le_bytes()[..], &(-errno).to_le_bytes(), &unique.to_le_bytes()].concat();
+    let bytes = [header.as_slice(), body].concat();
+    let mut rest = bytes.as_slice();
     for buffer in writable {
         let count = usize::try_from(buffer.length).unwrap_or(0).min(rest.len());
         let (part, after) = rest.split_at(count);

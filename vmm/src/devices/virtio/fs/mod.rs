@@ -1,9 +1,15 @@
 //! The file system device (virtio 1.2 section 5.11): directories and files of the host, by FUSE requests.
 //!
 //! - `config`: what the driver reads about the device.
-//! - `message`: the frame of a FUSE request, and the answer to one that cannot be served.
+//! - `message`: the frame of a FUSE request and of its answer, and who serves which.
 //! - `shares`: the tree that the guest sees, and every rule about what it may do in it.
 //! - `share`: one directory of the host, or one file in it.
+//! - `files`: the inodes and open files of a share, and all that is done with them.
+//! - `inodes`: which inodes the guest knows, by number.
+//! - `status`: what stat(2) says, in the protocol's types.
+//! - `user`: doing something as a user of the guest's.
+//! - `locks`: locks of the host's files, without waiting.
+//! - `waiting`: requests for locks that somebody else has.
 //! - `ledger`: what the guest holds on to, counted and bounded.
 //! - `names`: which names and extended attributes there are.
 //! - `owners`: whose files are, where the host cannot give them away.
@@ -11,9 +17,8 @@
 //! - `device`: queue, request, tree, answer.
 //!
 //! One device carries all shares of a VM: its root holds an entry `0`, `1`, ... for each
-//! (docs/decisions/0018-shares.md). FUSE is parsed and files are served by fuse-backend-rs, which is handed nothing that
-//! `shares` has not checked: it would follow `..` out of a directory that was moved meanwhile, and it has no notion of
-//! read-only, of single files and of limits.
+//! (docs/decisions/0018-shares.md). fuse-backend-rs parses what it knows of FUSE and asks `shares`, as `device` does for the
+//! rest; `shares` decides, and `files` does.
 //!
 //! # Trust
 //! The guest is hostile. It names a file by the directory that it has and one name in it; no name has a `/` in it or is `.`
@@ -25,14 +30,20 @@
 
 mod config;
 mod device;
+mod files;
+mod inodes;
 mod ledger;
+mod locks;
 mod message;
 mod names;
 mod owners;
 mod share;
 mod shares;
 mod state;
+mod status;
 mod thread;
+mod user;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

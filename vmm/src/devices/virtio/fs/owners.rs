@@ -8,16 +8,17 @@
 use std::io;
 
 use fuse_backend_rs::abi::fuse_abi::stat64;
-use fuse_backend_rs::api::filesystem::{Context, FileSystem, GetxattrReply, SetattrValid};
-use fuse_backend_rs::passthrough::PassthroughFs;
+use fuse_backend_rs::api::filesystem::SetattrValid;
 use nix::unistd::{getegid, geteuid};
 
+use super::files::Files;
 use super::names::{NOTE, errno};
+use super::user::User;
 
 /// Whom files of other users belong to, as in the kernel's user namespaces.
 const NOBODY: u32 = 65_534;
 /// Two numbers of ten digits, and what is between them.
-const MAX_NOTE_BYTES: u32 = 21;
+const MAX_NOTE_BYTES: usize = 21;
 
 /// What this process can do about files' owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,16 +41,16 @@ impl Owners {
     }
 
     /// As whom a file is made for a process of the guest.
-    pub(super) fn maker(self, context: &Context) -> Context {
+    pub(super) fn maker(self, user: User) -> User {
         match self {
-            Self::Real => *context,
-            Self::Noted { .. } => Context { uid: 0, gid: 0, ..*context },
+            Self::Real => user,
+            Self::Noted { .. } => User { uid: 0, gid: 0 },
         }
     }
 
     /// Notes who made a file, as far as that can be noted.
-    pub(super) fn made(self, files: &PassthroughFs, inode: u64, status: &stat64, context: &Context) {
-        let owner = (context.uid, context.gid);
+    pub(super) fn made(self, files: &Files, inode: u64, status: &stat64, user: User) {
+        let owner = (user.uid, user.gid);
         if let Self::Noted { .. } = self
             && owner != (0, 0)
             && carries_notes(status)
@@ -60,7 +61,7 @@ impl Owners {
     }
 
     /// Changes a status into what the guest is told.
-    pub(super) fn show(self, files: &PassthroughFs, inode: u64, status: &mut stat64) {
+    pub(super) fn show(self, files: &Files, inode: u64, status: &mut stat64) {
         if let Self::Noted { uid, gid } = self {
             let noted =
                 if carries_notes(status) && status.st_uid == uid { noted(files, inode) } else { None };
@@ -73,7 +74,7 @@ impl Owners {
     /// Gives a file away, where that is a matter of notes; what else is to be changed.
     pub(super) fn change(
         self,
-        files: &PassthroughFs,
+        files: &Files,
         inode: u64,
         attr: &stat64,
         valid: SetattrValid,
@@ -83,7 +84,7 @@ impl Owners {
         if !valid.intersects(owners) {
             return Ok(valid);
         }
-        let (status, _) = files.getattr(&Context::default(), inode, None)?;
+        let status = files.status(inode, None)?;
         if carries_notes(&status) {
             if status.st_uid != uid {
                 return Err(errno(libc::EPERM));
@@ -108,11 +109,8 @@ fn carries_notes(status: &stat64) -> bool {
     matches!(status.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR)
 }
 
-fn noted(files: &PassthroughFs, inode: u64) -> Option<(u32, u32)> {
-    match files.getxattr(&Context::default(), inode, NOTE, MAX_NOTE_BYTES) {
-        Ok(GetxattrReply::Value(value)) => parse(&value),
-        _ => None,
-    }
+fn noted(files: &Files, inode: u64) -> Option<(u32, u32)> {
+    files.attribute(inode, NOTE, MAX_NOTE_BYTES).ok().and_then(|value| parse(&value))
 }
 
 fn parse(note: &[u8]) -> Option<(u32, u32)> {
@@ -121,16 +119,15 @@ fn parse(note: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// Writes a note. The kernel wants a file to be writable for that.
-fn note(files: &PassthroughFs, inode: u64, mode: u32, (uid, gid): (u32, u32)) -> io::Result<()> {
-    let context = Context::default();
+fn note(files: &Files, inode: u64, mode: u32, (uid, gid): (u32, u32)) -> io::Result<()> {
     let value = format!("{uid}:{gid}");
-    let write = || files.setxattr(&context, inode, NOTE, value.as_bytes(), 0);
+    let write = || files.set_attribute(inode, NOTE, value.as_bytes(), 0);
     match write() {
         Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
             let set_mode = |mode: u32| {
-                let (mut attr, _) = files.getattr(&context, inode, None)?;
+                let mut attr = files.status(inode, None)?;
                 attr.st_mode = mode & 0o7777;
-                files.setattr(&context, inode, attr, None, SetattrValid::MODE)
+                files.change(inode, None, &attr, SetattrValid::MODE)
             };
             set_mode(mode | libc::S_IWUSR)?;
             let written = write();

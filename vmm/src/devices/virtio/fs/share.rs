@@ -1,20 +1,18 @@
-//! One directory of the host, or one file in it, as fuse-backend-rs serves it.
+//! One directory of the host, or one file in it, that is shared.
 
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::Duration;
 
-use fuse_backend_rs::api::filesystem::{Context, FileSystem, ROOT_ID};
-use fuse_backend_rs::passthrough::{CachePolicy, Config, PassthroughFs};
+use fuse_backend_rs::api::filesystem::ROOT_ID;
 use holm_protocol::vm_config::ShareConfig;
 
+use super::files::Files;
 use super::names::errno;
 
-/// Number of the one file of a share that has an `only` name; it stands for whatever has that name. Inodes of
-/// fuse-backend-rs are larger, but for the root's, which is 1.
+/// Number of the one file of a share that has an `only` name; it stands for whatever has that name. Those of inodes are
+/// larger, but for the root's, which is 1.
 pub(super) const ONLY_FILE: u64 = 2;
 
 /// A share's directory, held from the start: what is renamed later does not change what is shared.
@@ -37,7 +35,7 @@ impl Root {
 
 /// A share that is served.
 pub(super) struct Share {
-    pub(super) files: PassthroughFs,
+    pub(super) files: Files,
     /// The one name that there is.
     pub(super) only: Option<CString>,
     pub(super) read_only: bool,
@@ -46,25 +44,7 @@ pub(super) struct Share {
 impl Share {
     /// Begins to serve a directory. The caller is the thread that serves ([`super::thread`]).
     pub(super) fn new(root: &Root) -> io::Result<Self> {
-        let config = Config {
-            // The final `.` is what the descriptor refers to, whatever its path has become.
-            root_dir: format!("/proc/self/fd/{}/.", root.directory.as_raw_fd()),
-            // Nobody tells the guest what others change on the host, so it asks each time.
-            entry_timeout: Duration::ZERO,
-            attr_timeout: Duration::ZERO,
-            cache_policy: CachePolicy::Auto,
-            writeback: false,
-            xattr: true,
-            // `shares` checks names.
-            do_import: false,
-            // Else a number is remembered for ever for each file that there ever was.
-            use_host_ino: true,
-            // Buffers of guests need not be aligned as the host's disk wants them.
-            allow_direct_io: false,
-            ..Config::default()
-        };
-        let files = PassthroughFs::new(config)?;
-        files.import()?;
+        let files = Files::new(root.directory.try_clone()?.into())?;
         Ok(Self { files, only: root.only.clone(), read_only: root.read_only })
     }
 
@@ -72,10 +52,10 @@ impl Share {
     ///
     /// # Errors
     /// Nothing has the name, or a directory.
-    pub(super) fn hold(&self, context: &Context, inode: u64) -> io::Result<Held<'_>> {
+    pub(super) fn hold(&self, inode: u64) -> io::Result<Held<'_>> {
         match &self.only {
             Some(name) if inode == ONLY_FILE => {
-                let entry = self.files.lookup(context, ROOT_ID, name)?;
+                let entry = self.files.lookup(ROOT_ID, name)?;
                 let held = Held { share: self, inode: entry.inode, is_borrowed: true };
                 if entry.attr.st_mode & libc::S_IFMT == libc::S_IFDIR {
                     return Err(errno(libc::EISDIR));
@@ -90,7 +70,7 @@ impl Share {
 
     /// Gives back what [`Held::keep`] kept.
     pub(super) fn let_go(&self, inode: u64) {
-        self.files.forget(&Context::default(), inode, 1);
+        self.files.let_go(inode, 1);
     }
 }
 

@@ -8,40 +8,45 @@
 //! ```
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fuse_backend_rs::abi::fuse_abi::{CreateIn, stat64, statvfs64};
 use fuse_backend_rs::api::filesystem::{
-    Context, DirEntry, Entry, FileSystem, FsOptions, GetxattrReply, ListxattrReply, OpenOptions, ROOT_ID,
-    SetattrValid, ZeroCopyReader, ZeroCopyWriter,
+    Context, DirEntry, Entry, FileLock, FileSystem, FsOptions, GetxattrReply, ListxattrReply, OpenOptions,
+    ROOT_ID, SetattrValid, ZeroCopyReader, ZeroCopyWriter,
 };
+use rustix::fs::AtFlags;
 
+use super::files::Created;
 use super::ledger::{Ledger, Limits, Node, OpenFile};
+use super::locks;
 use super::names::{self, errno};
 use super::owners::Owners;
 use super::share::{ONLY_FILE, Root, Share};
+use super::user::User;
 
 const SHARE_SHIFT: u32 = 56;
 const INODE_MASK: u64 = (1 << SHARE_SHIFT) - 1;
 
-/// Flags of open(2) that a guest decides about; fuse-backend-rs gives them to the host as they are. Not O_DIRECT (see
-/// `share`), and nothing that makes a file or that changes what is opened.
+/// Flags of open(2) that a guest decides about. Not O_DIRECT, since buffers of guests need not be aligned as the host's disk
+/// wants them, and nothing that makes a file or that changes what is opened.
 const OPEN_FLAGS: i32 =
     libc::O_ACCMODE | libc::O_APPEND | libc::O_TRUNC | libc::O_SYNC | libc::O_DSYNC | libc::O_NOATIME;
 
 /// Largest value of an extended attribute, and largest list of names (linux/limits.h).
 const MAX_ATTRIBUTE_BYTES: u32 = 64 << 10;
 
-/// How often a directory is read again when an entry was removed between its being listed and looked at.
-const READ_ATTEMPTS: usize = 16;
-
 /// All shares of a VM.
 pub(super) struct Shares {
     shares: Vec<Share>,
     owners: Owners,
     ledger: Mutex<Ledger>,
+    /// A lock may have been given back since this was last looked at.
+    released: AtomicBool,
 }
 
 /// A number that the guest gave, taken apart.
@@ -64,11 +69,20 @@ fn writes(flags: u32) -> bool {
     masked(flags, libc::O_ACCMODE) != libc::O_RDONLY.cast_unsigned() || masked(flags, libc::O_TRUNC) != 0
 }
 
+fn attribute_bytes(size: u32) -> usize {
+    usize::try_from(size.min(MAX_ATTRIBUTE_BYTES)).unwrap_or(0)
+}
+
+fn reply_size(size: usize) -> io::Result<u32> {
+    u32::try_from(size).map_err(|_| errno(libc::E2BIG))
+}
+
 impl Shares {
     /// Begins to serve. The caller is the thread that serves.
     pub(super) fn new(roots: &[Root], limits: Limits, owners: Owners) -> io::Result<Self> {
         let shares = roots.iter().map(Share::new).collect::<io::Result<_>>()?;
-        Ok(Self { shares, owners, ledger: Mutex::new(Ledger::new(limits)) })
+        let ledger = Mutex::new(Ledger::new(limits));
+        Ok(Self { shares, owners, ledger, released: AtomicBool::new(false) })
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -150,11 +164,12 @@ impl Shares {
         let (index, share, inode) = self.inside(node)?;
         let (_, open) = self.opened(node, handle)?;
         self.ledger().closed(index, handle);
-        let closed = share.files.release(&Context::default(), open, 0, handle, false, false, None);
+        share.files.close(handle);
+        self.released.store(true, Ordering::Relaxed);
         if inode == ONLY_FILE {
             share.let_go(open);
         }
-        closed
+        Ok(())
     }
 
     /// The guest is told of an inode of a share.
@@ -170,16 +185,69 @@ impl Shares {
     }
 
     /// The guest is told of an inode of a share that it has just made.
-    fn tell_made(&self, index: usize, entry: Entry, context: &Context) -> io::Result<Entry> {
-        self.owners.made(&self.share(index)?.files, entry.inode, &entry.attr, context);
+    fn tell_made(&self, index: usize, entry: Entry, user: User) -> io::Result<Entry> {
+        self.owners.made(&self.share(index)?.files, entry.inode, &entry.attr, user);
         self.tell(index, entry)
     }
 
     /// An inode's status as the guest is told.
     fn status(&self, share: &Share, inode: u64, handle: Option<u64>) -> io::Result<stat64> {
-        let (mut status, _) = share.files.getattr(&Context::default(), inode, handle)?;
+        let mut status = share.files.status(inode, handle)?;
         self.owners.show(&share.files, inode, &mut status);
         Ok(status)
+    }
+
+    /// The guest is told of an inode that it has just made, and has open from the beginning.
+    fn tell_open(&self, index: usize, made: Created, user: User) -> io::Result<(Entry, u64)> {
+        let (inode, handle) = (made.entry.inode, made.handle);
+        let told = self.tell_made(index, made.entry, user);
+        match told {
+            Ok(_) => self.ledger().opened(index, handle, OpenFile { inode }),
+            Err(_) => self.share(index)?.files.close(handle),
+        }
+        Ok((told?, handle))
+    }
+
+    /// A new file that has no name, open.
+    pub(super) fn unnamed(&self, context: &Context, parent: u64, args: CreateIn) -> io::Result<(Entry, u64)> {
+        let (index, share, inode) = self.writable(parent)?;
+        self.admit(|| {
+            let (user, maker) = self.users(context);
+            let flags = masked(args.flags, OPEN_FLAGS | libc::O_EXCL);
+            let made = share.files.unnamed(maker, inode, flags, args.mode & !args.umask)?;
+            self.tell_open(index, made, user)
+        })
+    }
+
+    /// Whose a request is, and as whom its files are made.
+    fn users(&self, context: &Context) -> (User, User) {
+        let user = User { uid: context.uid, gid: context.gid };
+        (user, self.owners.maker(user))
+    }
+
+    /// Whether a lock may have been given back since this was last asked.
+    pub(super) fn has_released(&self) -> bool {
+        self.released.swap(false, Ordering::Relaxed)
+    }
+
+    /// Does something with the file by which an owner has its locks.
+    fn owned<T>(
+        &self,
+        node: Node,
+        handle: u64,
+        owner: u64,
+        act: impl FnOnce(&File) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let (index, share, _) = self.inside(node)?;
+        let (_, inode) = self.opened(node, handle)?;
+        // An exclusive lock takes a file that is open for writing; some can only be opened for reading.
+        let both = |flags: i32| share.files.open_file(inode, flags.cast_unsigned());
+        let open = || {
+            let file = if share.read_only { both(libc::O_RDONLY) } else { both(libc::O_RDWR) };
+            Ok(file.or_else(|_| both(libc::O_RDONLY))?.into())
+        };
+        let file = self.ledger().owner((index, inode, owner), open)?;
+        act(&file)
     }
 
     fn told(&self, inode: Node, attr: stat64) -> Entry {
@@ -188,8 +256,8 @@ impl Shares {
     }
 
     /// The root's status: a directory that everybody may pass.
-    fn root_status(&self, context: &Context) -> io::Result<stat64> {
-        let (mut status, _) = self.share(0)?.files.getattr(context, ROOT_ID, None)?;
+    fn root_status(&self) -> io::Result<stat64> {
+        let mut status = self.share(0)?.files.status(ROOT_ID, None)?;
         status.st_mode = libc::S_IFDIR | 0o711;
         (status.st_ino, status.st_uid, status.st_gid, status.st_nlink) = (ROOT_ID, 0, 0, 2);
         Ok(status)
@@ -197,15 +265,14 @@ impl Shares {
 
     fn change(
         &self,
-        context: &Context,
         share: &Share,
         inode: u64,
-        attr: stat64,
         handle: Option<u64>,
+        to: &stat64,
         valid: SetattrValid,
     ) -> io::Result<(stat64, Duration)> {
-        let rest = self.owners.change(&share.files, inode, &attr, valid)?;
-        let (mut status, _) = share.files.setattr(context, inode, attr, handle, rest)?;
+        let rest = self.owners.change(&share.files, inode, to, valid)?;
+        let mut status = share.files.change(inode, handle, to, rest)?;
         self.owners.show(&share.files, inode, &mut status);
         Ok((status, Duration::ZERO))
     }
@@ -224,17 +291,19 @@ impl FileSystem for Shares {
     type Handle = u64;
 
     fn init(&self, _: FsOptions) -> io::Result<FsOptions> {
-        // No cache of names or attributes, no writes that wait in the guest: what one side does, the other sees.
+        // No cache of names or attributes, no writes that wait in the guest, no locks of its own: what one side does, the other sees.
         Ok(FsOptions::ASYNC_READ
             | FsOptions::ATOMIC_O_TRUNC
             | FsOptions::BIG_WRITES
             | FsOptions::AUTO_INVAL_DATA
             | FsOptions::ASYNC_DIO
             | FsOptions::PARALLEL_DIROPS
+            | FsOptions::POSIX_LOCKS
+            | FsOptions::FLOCK_LOCKS
             | FsOptions::MAX_PAGES)
     }
 
-    fn lookup(&self, context: &Context, parent: u64, name: &CStr) -> io::Result<Entry> {
+    fn lookup(&self, _: &Context, parent: u64, name: &CStr) -> io::Result<Entry> {
         names::check(name)?;
         match self.place(parent)? {
             Place::Root => {
@@ -246,67 +315,66 @@ impl FileSystem for Shares {
             Place::In(index, inode) => {
                 let share = self.share(index)?;
                 let Some(only) = &share.only else {
-                    return self.tell(index, share.files.lookup(context, inode, name)?);
+                    return self.tell(index, share.files.lookup(inode, name)?);
                 };
                 if inode != ROOT_ID || only.as_c_str() != name {
                     return Err(errno(libc::ENOENT));
                 }
-                let held = share.hold(context, ONLY_FILE)?;
+                let held = share.hold(ONLY_FILE)?;
                 Ok(self.told(node_of(index, ONLY_FILE), self.status(share, held.inode, None)?))
             }
         }
     }
 
-    fn forget(&self, context: &Context, node: u64, count: u64) {
+    fn forget(&self, _: &Context, node: u64, count: u64) {
         let Ok(Place::In(index, inode)) = self.place(node) else { return };
         let forgotten = self.ledger().forget(node, count);
         if let (Some(share), 1..) = (self.shares.get(index), forgotten) {
-            share.files.forget(context, inode, forgotten);
+            share.files.let_go(inode, forgotten);
         }
     }
 
-    fn getattr(&self, context: &Context, node: u64, handle: Option<u64>) -> io::Result<(stat64, Duration)> {
+    fn getattr(&self, _: &Context, node: u64, handle: Option<u64>) -> io::Result<(stat64, Duration)> {
         if node == ROOT_ID {
-            return Ok((self.root_status(context)?, Duration::ZERO));
+            return Ok((self.root_status()?, Duration::ZERO));
         }
         let (_, share, inode) = self.inside(node)?;
         if let Some((share, open)) = handle.and_then(|handle| self.opened(node, handle).ok()) {
             return Ok((self.status(share, open, handle)?, Duration::ZERO));
         }
-        Ok((self.status(share, share.hold(context, inode)?.inode, None)?, Duration::ZERO))
+        Ok((self.status(share, share.hold(inode)?.inode, None)?, Duration::ZERO))
     }
 
     fn setattr(
         &self,
-        context: &Context,
+        _: &Context,
         node: u64,
         attr: stat64,
         handle: Option<u64>,
         valid: SetattrValid,
     ) -> io::Result<(stat64, Duration)> {
         let (_, share, inode) = self.writable(node)?;
-        let valid = valid - SetattrValid::KILL_SUIDGID;
         match handle {
             Some(handle) => {
                 let (share, open) = self.opened(node, handle)?;
-                self.change(context, share, open, attr, Some(handle), valid)
+                self.change(share, open, Some(handle), &attr, valid)
             }
             None => {
-                let held = share.hold(context, inode)?;
-                self.change(context, share, held.inode, attr, None, valid)
+                let held = share.hold(inode)?;
+                self.change(share, held.inode, None, &attr, valid)
             }
         }
     }
 
-    fn readlink(&self, context: &Context, node: u64) -> io::Result<Vec<u8>> {
+    fn readlink(&self, _: &Context, node: u64) -> io::Result<Vec<u8>> {
         let (_, share, inode) = self.inside(node)?;
-        share.files.readlink(context, share.hold(context, inode)?.inode)
+        share.files.target(share.hold(inode)?.inode)
     }
 
     fn symlink(&self, context: &Context, link: &CStr, parent: u64, name: &CStr) -> io::Result<Entry> {
         let (index, share, inode) = self.directory(parent, name)?;
-        let entry = share.files.symlink(&self.owners.maker(context), link, inode, name)?;
-        self.tell_made(index, entry, context)
+        let (user, maker) = self.users(context);
+        self.tell_made(index, share.files.symlink(maker, link, inode, name)?, user)
     }
 
     fn mknod(
@@ -323,35 +391,27 @@ impl FileSystem for Shares {
         if !matches!(mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFIFO | libc::S_IFSOCK) {
             return Err(errno(libc::EPERM));
         }
-        let entry = share.files.mknod(&self.owners.maker(context), inode, name, mode, 0, umask)?;
-        self.tell_made(index, entry, context)
+        let (user, maker) = self.users(context);
+        self.tell_made(index, share.files.node(maker, inode, name, mode & !umask)?, user)
     }
 
     fn mkdir(&self, context: &Context, parent: u64, name: &CStr, mode: u32, umask: u32) -> io::Result<Entry> {
         let (index, share, inode) = self.directory(parent, name)?;
-        let entry = share.files.mkdir(&self.owners.maker(context), inode, name, mode, umask)?;
-        self.tell_made(index, entry, context)
+        let (user, maker) = self.users(context);
+        self.tell_made(index, share.files.directory(maker, inode, name, mode & !umask)?, user)
     }
 
-    fn unlink(&self, context: &Context, parent: u64, name: &CStr) -> io::Result<()> {
+    fn unlink(&self, _: &Context, parent: u64, name: &CStr) -> io::Result<()> {
         let (_, share, inode) = self.directory(parent, name)?;
-        share.files.unlink(context, inode, name)
+        share.files.remove(inode, name, AtFlags::empty())
     }
 
-    fn rmdir(&self, context: &Context, parent: u64, name: &CStr) -> io::Result<()> {
+    fn rmdir(&self, _: &Context, parent: u64, name: &CStr) -> io::Result<()> {
         let (_, share, inode) = self.directory(parent, name)?;
-        share.files.rmdir(context, inode, name)
+        share.files.remove(inode, name, AtFlags::REMOVEDIR)
     }
 
-    fn rename(
-        &self,
-        context: &Context,
-        from: u64,
-        old: &CStr,
-        to: u64,
-        new: &CStr,
-        flags: u32,
-    ) -> io::Result<()> {
+    fn rename(&self, _: &Context, from: u64, old: &CStr, to: u64, new: &CStr, flags: u32) -> io::Result<()> {
         let (index, share, from) = self.directory(from, old)?;
         let (other, _, to) = self.directory(to, new)?;
         if index != other {
@@ -361,34 +421,32 @@ impl FileSystem for Shares {
         if flags & libc::RENAME_WHITEOUT != 0 {
             return Err(errno(libc::EINVAL));
         }
-        share.files.rename(context, from, old, to, new, flags)
+        share.files.rename((from, old), (to, new), flags)
     }
 
-    fn link(&self, context: &Context, node: u64, parent: u64, name: &CStr) -> io::Result<Entry> {
+    fn link(&self, _: &Context, node: u64, parent: u64, name: &CStr) -> io::Result<Entry> {
         let (index, share, parent) = self.directory(parent, name)?;
         let (other, _, inode) = self.inside(node)?;
         if index != other {
             return Err(errno(libc::EXDEV));
         }
-        self.tell(index, share.files.link(context, inode, parent, name)?)
+        self.tell(index, share.files.link(inode, parent, name)?)
     }
 
     fn open(
         &self,
-        context: &Context,
+        _: &Context,
         node: u64,
         flags: u32,
         _: u32,
     ) -> io::Result<(Option<u64>, OpenOptions, Option<u32>)> {
         let (index, share, inode) = if writes(flags) { self.writable(node)? } else { self.inside(node)? };
         self.admit(|| {
-            let held = share.hold(context, inode)?;
+            let held = share.hold(inode)?;
             let flags = masked(flags, OPEN_FLAGS);
-            let (handle, options, _) = share.files.open(context, held.inode, flags, 0)?;
-            if let Some(handle) = handle {
-                self.ledger().opened(index, handle, OpenFile { inode: held.keep(), flags });
-            }
-            Ok((handle, options, None))
+            let handle = share.files.open(held.inode, flags)?;
+            self.ledger().opened(index, handle, OpenFile { inode: held.keep() });
+            Ok((Some(handle), OpenOptions::empty(), None))
         })
     }
 
@@ -402,70 +460,54 @@ impl FileSystem for Shares {
         let (index, share, inode) = self.directory(parent, name)?;
         self.admit(|| {
             let flags = masked(args.flags, OPEN_FLAGS | libc::O_EXCL);
-            let args = CreateIn { flags, fuse_flags: 0, ..args };
-            let maker = self.owners.maker(context);
-            let (entry, handle, options, _) = share.files.create(&maker, inode, name, args)?;
-            let inode = entry.inode;
-            let told = self.tell_made(index, entry, context);
-            match (&told, handle) {
-                (Ok(_), Some(handle)) => self.ledger().opened(index, handle, OpenFile { inode, flags }),
-                (Err(_), Some(handle)) => {
-                    share.files.release(context, inode, 0, handle, false, false, None)?;
-                }
-                (_, None) => {}
-            }
-            Ok((told?, handle, options, None))
+            let (user, maker) = self.users(context);
+            let made = share.files.create(maker, inode, name, flags, args.mode & !args.umask)?;
+            let (entry, handle) = self.tell_open(index, made, user)?;
+            Ok((entry, Some(handle), OpenOptions::empty(), None))
         })
     }
 
     fn read(
         &self,
-        context: &Context,
+        _: &Context,
         node: u64,
         handle: u64,
         to: &mut dyn ZeroCopyWriter,
         size: u32,
         offset: u64,
-        owner: Option<u64>,
+        _: Option<u64>,
         _: u32,
     ) -> io::Result<usize> {
-        let (share, file) = self.file(node, handle)?;
-        // The flags that it has: the library closes a file whose flags it fails to change, and once more later.
-        share.files.read(context, file.inode, handle, to, size, offset, owner, file.flags)
+        let (share, _) = self.opened(node, handle)?;
+        share.files.read(handle, to, size, offset)
     }
 
     fn write(
         &self,
-        context: &Context,
+        _: &Context,
         node: u64,
         handle: u64,
         from: &mut dyn ZeroCopyReader,
         size: u32,
         offset: u64,
-        owner: Option<u64>,
-        delayed: bool,
+        _: Option<u64>,
+        _: bool,
         flags: u32,
         _: u32,
     ) -> io::Result<usize> {
         self.writable(node)?;
-        let (share, file) = self.file(node, handle)?;
-        // What is open for appending on the host would not go where the guest wants it.
-        let appends = |flags| masked(flags, libc::O_APPEND) != 0;
-        if appends(file.flags) && !appends(flags) {
-            return Err(errno(libc::EPERM));
-        }
-        // As for reading.
-        share.files.write(context, file.inode, handle, from, size, offset, owner, delayed, file.flags, 0)
+        let (share, _) = self.opened(node, handle)?;
+        share.files.write(handle, from, size, offset, masked(flags, libc::O_APPEND) != 0)
     }
 
-    fn fsync(&self, context: &Context, node: u64, data_only: bool, handle: u64) -> io::Result<()> {
-        let (share, open) = self.opened(node, handle)?;
-        share.files.fsync(context, open, data_only, handle)
+    fn fsync(&self, _: &Context, node: u64, data_only: bool, handle: u64) -> io::Result<()> {
+        let (share, _) = self.opened(node, handle)?;
+        share.files.sync(handle, data_only)
     }
 
     fn fallocate(
         &self,
-        context: &Context,
+        _: &Context,
         node: u64,
         handle: u64,
         mode: u32,
@@ -473,8 +515,47 @@ impl FileSystem for Shares {
         length: u64,
     ) -> io::Result<()> {
         self.writable(node)?;
-        let (share, open) = self.opened(node, handle)?;
-        share.files.fallocate(context, open, handle, mode, offset, length)
+        let (share, _) = self.opened(node, handle)?;
+        share.files.allocate(handle, mode, offset, length)
+    }
+
+    fn flush(&self, _: &Context, node: u64, handle: u64, owner: u64) -> io::Result<()> {
+        let (index, _, _) = self.inside(node)?;
+        let (_, inode) = self.opened(node, handle)?;
+        if self.ledger().disown((index, inode, owner)) {
+            self.released.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn getlk(
+        &self,
+        _: &Context,
+        node: u64,
+        handle: u64,
+        owner: u64,
+        lock: FileLock,
+        _: u32,
+    ) -> io::Result<FileLock> {
+        self.owned(node, handle, owner, |file| locks::get(file, &lock))
+    }
+
+    fn setlk(
+        &self,
+        _: &Context,
+        node: u64,
+        handle: u64,
+        owner: u64,
+        lock: FileLock,
+        flags: u32,
+    ) -> io::Result<()> {
+        if flags & locks::FLOCK == 0 {
+            self.owned(node, handle, owner, |file| locks::set(file, &lock))?;
+        } else {
+            self.opened(node, handle)?.0.files.lock(handle, &lock)?;
+        }
+        self.released.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     fn release(
@@ -490,68 +571,62 @@ impl FileSystem for Shares {
         self.close(node, handle)
     }
 
-    fn statfs(&self, context: &Context, node: u64) -> io::Result<statvfs64> {
+    fn statfs(&self, _: &Context, node: u64) -> io::Result<statvfs64> {
         match self.place(node)? {
-            Place::Root => self.share(0)?.files.statfs(context, ROOT_ID),
+            Place::Root => self.share(0)?.files.file_system(ROOT_ID),
             Place::In(index, inode) => {
                 let share = self.share(index)?;
-                share.files.statfs(context, share.hold(context, inode)?.inode)
+                share.files.file_system(share.hold(inode)?.inode)
             }
         }
     }
 
-    fn setxattr(
-        &self,
-        context: &Context,
-        node: u64,
-        name: &CStr,
-        value: &[u8],
-        flags: u32,
-    ) -> io::Result<()> {
+    fn setxattr(&self, _: &Context, node: u64, name: &CStr, value: &[u8], flags: u32) -> io::Result<()> {
         names::check_attribute(name)?;
         let (_, share, inode) = self.writable(node)?;
-        share.files.setxattr(context, share.hold(context, inode)?.inode, name, value, flags)
+        share.files.set_attribute(share.hold(inode)?.inode, name, value, flags)
     }
 
-    fn getxattr(&self, context: &Context, node: u64, name: &CStr, size: u32) -> io::Result<GetxattrReply> {
+    fn getxattr(&self, _: &Context, node: u64, name: &CStr, size: u32) -> io::Result<GetxattrReply> {
         names::check_attribute(name)?;
         let (_, share, inode) = self.inside(node)?;
-        let size = size.min(MAX_ATTRIBUTE_BYTES);
-        share.files.getxattr(context, share.hold(context, inode)?.inode, name, size)
-    }
-
-    fn listxattr(&self, context: &Context, node: u64, size: u32) -> io::Result<ListxattrReply> {
-        let (_, share, inode) = self.inside(node)?;
-        let size = size.min(MAX_ATTRIBUTE_BYTES);
-        Ok(match share.files.listxattr(context, share.hold(context, inode)?.inode, size)? {
-            ListxattrReply::Names(names) => ListxattrReply::Names(names::without_note(&names)),
-            count @ ListxattrReply::Count(_) => count,
+        let held = share.hold(inode)?;
+        Ok(match attribute_bytes(size) {
+            0 => GetxattrReply::Count(reply_size(share.files.attribute_size(held.inode, name)?)?),
+            size => GetxattrReply::Value(share.files.attribute(held.inode, name, size)?),
         })
     }
 
-    fn removexattr(&self, context: &Context, node: u64, name: &CStr) -> io::Result<()> {
-        names::check_attribute(name)?;
-        let (_, share, inode) = self.writable(node)?;
-        share.files.removexattr(context, share.hold(context, inode)?.inode, name)
+    fn listxattr(&self, _: &Context, node: u64, size: u32) -> io::Result<ListxattrReply> {
+        let (_, share, inode) = self.inside(node)?;
+        let held = share.hold(inode)?;
+        Ok(match attribute_bytes(size) {
+            0 => ListxattrReply::Count(reply_size(share.files.attributes_size(held.inode)?)?),
+            size => ListxattrReply::Names(names::without_note(&share.files.attributes(held.inode, size)?)),
+        })
     }
 
-    fn opendir(&self, context: &Context, node: u64, _: u32) -> io::Result<(Option<u64>, OpenOptions)> {
+    fn removexattr(&self, _: &Context, node: u64, name: &CStr) -> io::Result<()> {
+        names::check_attribute(name)?;
+        let (_, share, inode) = self.writable(node)?;
+        share.files.remove_attribute(share.hold(inode)?.inode, name)
+    }
+
+    fn opendir(&self, _: &Context, node: u64, _: u32) -> io::Result<(Option<u64>, OpenOptions)> {
         if self.is_unlisted(node)? {
             return Ok((None, OpenOptions::empty()));
         }
         let (index, share, inode) = self.inside(node)?;
         self.admit(|| {
-            let (handle, options) = share.files.opendir(context, inode, 0)?;
-            if let Some(handle) = handle {
-                self.ledger().opened(index, handle, OpenFile { inode, flags: 0 });
-            }
-            Ok((handle, options))
+            let handle = share.files.open(inode, libc::O_DIRECTORY.cast_unsigned())?;
+            self.ledger().opened(index, handle, OpenFile { inode });
+            Ok((Some(handle), OpenOptions::empty()))
         })
     }
 
     fn readdir(
         &self,
-        context: &Context,
+        _: &Context,
         node: u64,
         handle: u64,
         size: u32,
@@ -561,31 +636,24 @@ impl FileSystem for Shares {
         if self.is_unlisted(node)? {
             return Ok(());
         }
-        let (share, open) = self.opened(node, handle)?;
-        let mut attempts = 0..READ_ATTEMPTS;
-        loop {
-            // It fails with the first entry that is gone, and gives those before it.
-            match share.files.readdir(context, open, handle, size, offset, add_entry) {
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) && attempts.next().is_some() => {}
-                done => return done,
-            }
-        }
+        let (share, _) = self.opened(node, handle)?;
+        share.files.list(handle, size, offset, add_entry)
     }
 
-    fn fsyncdir(&self, context: &Context, node: u64, data_only: bool, handle: u64) -> io::Result<()> {
+    fn fsyncdir(&self, _: &Context, node: u64, data_only: bool, handle: u64) -> io::Result<()> {
         if self.is_unlisted(node)? {
             return Ok(());
         }
-        let (share, open) = self.opened(node, handle)?;
-        share.files.fsyncdir(context, open, data_only, handle)
+        let (share, _) = self.opened(node, handle)?;
+        share.files.sync(handle, data_only)
     }
 
     fn releasedir(&self, _: &Context, node: u64, _: u32, handle: u64) -> io::Result<()> {
         if self.is_unlisted(node)? { Ok(()) } else { self.close(node, handle) }
     }
 
-    fn lseek(&self, context: &Context, node: u64, handle: u64, offset: u64, whence: u32) -> io::Result<u64> {
-        let (share, open) = self.opened(node, handle)?;
-        share.files.lseek(context, open, handle, offset, whence)
+    fn lseek(&self, _: &Context, node: u64, handle: u64, offset: u64, whence: u32) -> io::Result<u64> {
+        let (share, _) = self.opened(node, handle)?;
+        share.files.seek(handle, offset, whence)
     }
 }

@@ -31,15 +31,24 @@ const RELEASE: u32 = 18;
 const SETXATTR: u32 = 21;
 const LISTXATTR: u32 = 23;
 const REMOVEXATTR: u32 = 24;
+const FLUSH: u32 = 25;
 const INIT: u32 = 26;
+const GETLK: u32 = 31;
+const SETLK: u32 = 32;
+const SETLKW: u32 = 33;
 const CREATE: u32 = 35;
+const INTERRUPT: u32 = 36;
 const FALLOCATE: u32 = 43;
 const SETUPMAPPING: u32 = 48;
+const TMPFILE: u32 = 51;
 
 const VERSION_1: u64 = 1 << 32;
 const IN: u64 = 0x10_0000;
 const OUT: u64 = 0x20_0000;
 const ROOT: u64 = 1;
+/// Where the answer to a request goes that waits meanwhile, and its number.
+const LATER: u64 = 0x30_0000;
+const WAITING: u64 = 9;
 
 struct Bench {
     fs: Fs,
@@ -110,11 +119,35 @@ impl Bench {
         self.driver.write(OUT, &[0; 16]);
         let length = u32::try_from(bytes.len()).unwrap();
         self.driver.send(&[(IN, length, 0), (OUT, 4096, WRITE)]);
-        self.fs.serve();
+        self.fs.serve(false);
         let header = self.driver.read(OUT, 16);
         let length = u32::from_le_bytes(header[..4].try_into().unwrap());
         let error = i32::from_le_bytes(header[4..8].try_into().unwrap());
         (-error, self.driver.read(OUT + 16, usize::try_from(length).unwrap().saturating_sub(16)))
+    }
+
+    /// Sends a request for a lock that may wait; see [`Bench::later`].
+    fn wait_for(&mut self, node: u64, lock: &[u8]) {
+        let length = u32::try_from(40 + lock.len()).unwrap();
+        let header = [
+            &length.to_le_bytes()[..],
+            &SETLKW.to_le_bytes(),
+            &WAITING.to_le_bytes(),
+            &node.to_le_bytes(),
+            &[0; 16],
+        ];
+        self.driver.write(IN, &[&header.concat()[..], lock].concat());
+        self.driver.write(LATER, &[0; 16]);
+        self.driver.send(&[(IN, length, 0), (LATER, 16, WRITE)]);
+        self.fs.serve(false);
+    }
+
+    /// The answer to [`Bench::wait_for`], if there is one by now.
+    fn later(&mut self) -> Option<i32> {
+        self.fs.serve(true);
+        let header = self.driver.read(LATER, 16);
+        let unique = u64::from_le_bytes(header[8..16].try_into().unwrap());
+        (unique == WAITING).then(|| -i32::from_le_bytes(header[4..8].try_into().unwrap()))
     }
 
     fn lookup(&mut self, parent: u64, name: &str) -> Result<u64, i32> {
@@ -147,6 +180,122 @@ fn number(answer: &[u8]) -> u64 {
 /// `fuse_read_in` and `fuse_write_in`, from the file's beginning.
 fn io(handle: u64, size: u32) -> Vec<u8> {
     [&handle.to_le_bytes()[..], &[0; 8], &size.to_le_bytes(), &[0; 20]].concat()
+}
+
+/// `fuse_lk_in`: a lock of the bytes from `start` to `end`; flags 1 for flock(2).
+fn lock(handle: u64, owner: u64, (start, end): (u64, u64), kind: i32, flags: u32) -> Vec<u8> {
+    let numbers = [handle, owner, start, end].map(u64::to_le_bytes).concat();
+    [&numbers[..], &kind.to_le_bytes(), &[0; 4], &flags.to_le_bytes(), &[0; 4]].concat()
+}
+
+const ALL: (u64, u64) = (0, i64::MAX as u64);
+const FLOCK: u32 = 1;
+
+#[test]
+fn locks_of_owners_and_of_open_files_are_the_hosts() {
+    let mut bench = Bench::new(false, None);
+    let share = bench.share();
+    let file = bench.lookup(share, "file").unwrap();
+    let handle = bench.open(file, libc::O_RDWR).unwrap();
+    let mut ask = |opcode, body: &[u8]| bench.request(opcode, file, body);
+    // Two owners by one open file, as two processes have after a fork.
+    assert_eq!(ask(SETLK, &lock(handle, 1, (0, 3), libc::F_WRLCK, 0)).0, 0);
+    assert_eq!(ask(SETLK, &lock(handle, 2, (3, 5), libc::F_RDLCK, 0)).0, libc::EAGAIN);
+    assert_eq!(ask(SETLK, &lock(handle, 2, (4, 5), libc::F_RDLCK, 0)).0, 0);
+    let (error, found) = ask(GETLK, &lock(handle, 2, ALL, libc::F_RDLCK, 0));
+    assert_eq!((error, &found[8..20]), (0, &[3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0][..]));
+    // Another process of the host, for both kinds.
+    let host = fs::File::options().write(true).open(bench.path("file")).unwrap();
+    let all = libc::flock { l_type: 1, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+    let set = || nix::fcntl::fcntl(&host, nix::fcntl::FcntlArg::F_OFD_SETLK(&all)).map(drop);
+    assert_eq!(set(), Err(nix::errno::Errno::EAGAIN));
+    // A close by the one owner gives back what that one has.
+    let mut ask = |opcode, body: &[u8]| bench.request(opcode, file, body);
+    let flush = |owner: u64| [&handle.to_le_bytes()[..], &[0; 8], &owner.to_le_bytes()].concat();
+    assert_eq!(ask(FLUSH, &flush(1)).0, 0);
+    assert_eq!(ask(SETLK, &lock(handle, 2, (0, 3), libc::F_WRLCK, 0)).0, 0);
+    assert_eq!(set(), Err(nix::errno::Errno::EAGAIN));
+    assert_eq!(ask(FLUSH, &flush(2)).0, 0);
+    assert_eq!(set(), Ok(()));
+    assert_eq!(ask(SETLK, &lock(handle, 2, ALL, libc::F_WRLCK, FLOCK)).0, 0, "the other kind");
+    assert!(host.try_lock().is_err());
+    assert_eq!(ask(RELEASE, &[&handle.to_le_bytes()[..], &[0; 16]].concat()).0, 0);
+    assert!(host.try_lock().is_ok());
+    // Nonsense.
+    let handle = bench.open(file, libc::O_RDONLY).unwrap();
+    for body in
+        [lock(handle, 1, (5, 4), 1, 0), lock(handle, 1, (0, u64::MAX), 1, 0), lock(handle, 1, ALL, 7, 0)]
+    {
+        assert_eq!(bench.request(SETLK, file, &body).0, libc::EINVAL);
+    }
+    assert_eq!(bench.request(SETLK, file, &lock(77, 1, ALL, 1, 0)).0, libc::EBADF);
+}
+
+#[test]
+fn a_lock_is_waited_for_while_others_are_served() {
+    let mut bench = Bench::new(false, None);
+    let share = bench.share();
+    let file = bench.lookup(share, "file").unwrap();
+    let handle = bench.open(file, libc::O_RDWR).unwrap();
+    let host = fs::File::options().write(true).open(bench.path("file")).unwrap();
+    host.lock().unwrap();
+    bench.wait_for(file, &lock(handle, 1, ALL, libc::F_WRLCK, FLOCK));
+    assert_eq!(bench.later(), None);
+    assert_eq!(bench.read(file, handle), (0, b"hello".to_vec()));
+    host.unlock().unwrap();
+    assert_eq!(bench.later(), Some(0));
+    assert!(host.try_lock().is_err());
+    // What this guest gives back, it has at once.
+    assert_eq!(bench.request(SETLK, file, &lock(handle, 1, ALL, libc::F_WRLCK, 0)).0, 0);
+    bench.wait_for(file, &lock(handle, 2, ALL, libc::F_WRLCK, 0));
+    assert_eq!(bench.later(), None);
+    let used = bench.driver.used().len();
+    assert_eq!(bench.request(SETLK, file, &lock(handle, 1, ALL, libc::F_UNLCK, 0)).0, 0);
+    assert_eq!((bench.driver.used().len(), bench.later()), (used + 2, Some(0)));
+}
+
+#[test]
+fn who_waits_for_a_lock_can_be_interrupted() {
+    let mut bench = Bench::new(false, None);
+    let share = bench.share();
+    let file = bench.lookup(share, "file").unwrap();
+    let handle = bench.open(file, libc::O_RDWR).unwrap();
+    let host = fs::File::options().write(true).open(bench.path("file")).unwrap();
+    host.lock().unwrap();
+    let wanted = lock(handle, 1, ALL, libc::F_RDLCK, FLOCK);
+    bench.wait_for(file, &wanted);
+    bench.request(INTERRUPT, 0, &8_u64.to_le_bytes());
+    assert_eq!(bench.later(), None, "another's");
+    bench.request(INTERRUPT, 0, &WAITING.to_le_bytes());
+    assert_eq!(bench.later(), Some(libc::EINTR));
+    // Waiting is bounded, and goes with a reset.
+    (0..20).for_each(|_| bench.wait_for(file, &wanted));
+    bench.fs.reset();
+    bench.driver = activate(&mut bench.fs);
+    assert!(bench.lookup(ROOT, "0").is_ok() && host.unlock().is_ok());
+}
+
+#[test]
+fn a_file_without_a_name_gets_one() {
+    let mut bench = Bench::new(false, None);
+    let share = bench.share();
+    let args = |mode: u32| [libc::O_RDWR.cast_unsigned(), mode, 0o022, 0].map(u32::to_le_bytes).concat();
+    let (error, made) = bench.request(TMPFILE, share, &[args(0o666), text("/")].concat());
+    assert_eq!((error, made.len()), (0, 144));
+    let (node, handle) = (number(&made), number(&made[128..]));
+    assert_eq!(bench.request(WRITE_DATA, node, &[&io(handle, 3)[..], b"new"].concat()).0, 0);
+    assert_eq!(fs::read_dir(bench.path("")).unwrap().count(), 3);
+    let (error, linked) = bench.request(LINK, share, &[&node.to_le_bytes()[..], b"named\0"].concat());
+    assert_eq!((error, number(&linked)), (0, node), "the same inode");
+    assert_eq!(fs::read(bench.path("named")).unwrap(), b"new");
+    assert_eq!(fs::metadata(bench.path("named")).unwrap().mode() & 0o7777, 0o644);
+    assert_eq!(bench.lookup(share, "named"), Ok(node));
+    for mut bench in [Bench::new(true, None), Bench::new(false, Some("file"))] {
+        let share = bench.share();
+        let refused = bench.request(TMPFILE, share, &[args(0o666), text("/")].concat()).0;
+        assert!([libc::EROFS, libc::EACCES].contains(&refused), "{refused}");
+    }
+    assert_eq!(bench.request(TMPFILE, share, &[0; 8]).0, libc::EINVAL);
 }
 
 #[test]
@@ -312,11 +461,12 @@ fn malformed_requests_get_an_error_and_the_device_lives() {
 }
 
 #[test]
-fn flags_that_change_leave_the_file_open() {
+fn a_file_appends_as_long_as_the_guest_says_so() {
     let mut bench = Bench::new(false, None);
     let share = bench.share();
     let file = bench.lookup(share, "file").unwrap();
     let handle = bench.open(file, libc::O_RDWR | libc::O_APPEND).unwrap();
+    // At the file's beginning, unless it appends.
     let write = |flags: i32| {
         [
             &handle.to_le_bytes()[..],
@@ -330,9 +480,11 @@ fn flags_that_change_leave_the_file_open() {
         .concat()
     };
     assert_eq!(bench.request(WRITE_DATA, file, &write(libc::O_RDWR | libc::O_APPEND)).0, 0);
-    assert_eq!(bench.request(WRITE_DATA, file, &write(libc::O_RDWR)).0, libc::EPERM);
+    assert_eq!(bench.read(file, handle), (0, b"hello!".to_vec()));
+    assert_eq!(bench.request(WRITE_DATA, file, &write(libc::O_RDWR)).0, 0);
+    assert_eq!(bench.read(file, handle), (0, b"!ello!".to_vec()));
     assert_eq!(bench.request(WRITE_DATA, file, &write(-1)).0, 0);
-    assert_eq!(bench.read(file, handle), (0, b"hello!!".to_vec()));
+    assert_eq!(bench.read(file, handle), (0, b"!ello!!".to_vec()));
 }
 
 #[test]
@@ -348,7 +500,7 @@ fn hostile_chains_stop_the_device_and_reset_revives_it() {
         bench.driver.describe(60, chain);
         bench.driver.describe(0, chain);
         bench.driver.offer(0);
-        bench.fs.serve();
+        bench.fs.serve(false);
         assert!(bench.driver.interrupt.is_reset_needed(), "{chain:?}");
         assert_eq!(bench.fs.state().queues, None);
         bench.fs.reset();

@@ -12,7 +12,7 @@ const NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
 
 /// Makes the calling thread one that can make files for others.
 ///
-/// A umask of its own: the guest's decides (fuse-backend-rs clears it, and would do so for the process). Capabilities that
+/// A umask of its own, and none: the guest's decides. Capabilities that
 /// stay through a change of the effective user: what the guest's user may do was decided by the guest's kernel, which knows
 /// the user's groups; the change only says whose a new file is. A process without the privilege serves its own files as it
 /// can.
@@ -21,6 +21,7 @@ const NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
 /// The kernel refuses the umask of its own.
 pub(super) fn prepare() -> io::Result<()> {
     unshare(CloneFlags::CLONE_FS)?;
+    rustix::process::umask(rustix::fs::Mode::empty());
     // SAFETY: changes flags of this thread, no memory.
     if unsafe { libc::prctl(libc::PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0) } != 0 {
         tracing::debug!(error = %Errno::last(), "the host's permissions count for the guest's users");
@@ -28,10 +29,15 @@ pub(super) fn prepare() -> io::Result<()> {
     Ok(())
 }
 
-/// Raises the limit of open files to all that the process may have; how many that are.
+/// Raises the limit of open files to what a process may have at most, or to all that this one may have; how many that are.
 pub(super) fn raise_open_files() -> usize {
     const USUAL: u64 = 1024;
+    // The kernel's own limit (fs.nr_open) as it is unless somebody changed it.
+    const MOST: u64 = 1 << 20;
     let limits = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        if hard < MOST && setrlimit(Resource::RLIMIT_NOFILE, MOST, MOST).is_ok() {
+            return Ok(MOST);
+        }
         if soft < hard {
             setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
         }

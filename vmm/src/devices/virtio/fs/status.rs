@@ -1,0 +1,56 @@
+//! What stat(2) and statvfs(2) say, in the types of the protocol.
+#![allow(unsafe_code)] // plain structures of C that have padding and no constructor
+
+use std::io;
+use std::mem::zeroed;
+use std::os::fd::{AsFd, AsRawFd};
+
+use fuse_backend_rs::abi::fuse_abi::{stat64, statvfs64};
+use nix::errno::Errno;
+use rustix::fs::{AtFlags, Statx, StatxFlags, makedev, statx};
+
+/// The kernel's own flag for the mount's number (linux/stat.h `STATX_MNT_ID`).
+const MOUNT: StatxFlags = StatxFlags::MNT_ID;
+
+/// One inode of the host as one mount shows it: the mount decides what may be done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Identity {
+    mount: u64,
+    device: u64,
+    inode: u64,
+}
+
+/// The status of what a descriptor refers to, and which inode that is.
+pub(super) fn of(file: impl AsFd) -> io::Result<(stat64, Identity)> {
+    let found =
+        statx(file, c"", AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS | MOUNT)?;
+    let device = makedev(found.stx_dev_major, found.stx_dev_minor);
+    Ok((converted(&found, device), Identity { mount: found.stx_mnt_id, device, inode: found.stx_ino }))
+}
+
+fn converted(found: &Statx, device: u64) -> stat64 {
+    // SAFETY: a structure of integers, all of which may be zero.
+    let mut status: stat64 = unsafe { zeroed() };
+    status.st_dev = device;
+    status.st_ino = found.stx_ino;
+    status.st_nlink = found.stx_nlink.into();
+    status.st_mode = found.stx_mode.into();
+    (status.st_uid, status.st_gid) = (found.stx_uid, found.stx_gid);
+    status.st_rdev = makedev(found.stx_rdev_major, found.stx_rdev_minor);
+    status.st_size = found.stx_size.cast_signed();
+    status.st_blksize = found.stx_blksize.into();
+    status.st_blocks = found.stx_blocks.cast_signed();
+    (status.st_atime, status.st_atime_nsec) = (found.stx_atime.tv_sec, found.stx_atime.tv_nsec.into());
+    (status.st_mtime, status.st_mtime_nsec) = (found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec.into());
+    (status.st_ctime, status.st_ctime_nsec) = (found.stx_ctime.tv_sec, found.stx_ctime.tv_nsec.into());
+    status
+}
+
+/// The file system that holds what a descriptor refers to.
+pub(super) fn of_file_system(file: impl AsFd) -> io::Result<statvfs64> {
+    // SAFETY: a structure of integers, all of which may be zero.
+    let mut status: statvfs64 = unsafe { zeroed() };
+    // SAFETY: the descriptor lives as long as `file`; the call fills the structure and keeps no pointer.
+    let failed = unsafe { libc::fstatvfs64(file.as_fd().as_raw_fd(), &raw mut status) } != 0;
+    if failed { Err(Errno::last().into()) } else { Ok(status) }
+}
