@@ -65,7 +65,15 @@ fn conditions(arguments: Arguments) -> Result<Vec<SeccompRule>, BackendError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Write};
+    use std::net::TcpListener;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, ExitStatus};
+
     use super::*;
+
+    /// The variable that tells [`a_confined_process`] its role and what it tries.
+    const ATTEMPT: &str = "HOLM_TEST_ATTEMPT";
 
     #[test]
     fn every_role_has_a_filter() {
@@ -73,5 +81,46 @@ mod tests {
             assert!(!of(role).unwrap().is_empty(), "{role:?}");
         }
         assert!(!thread_fallback().unwrap().is_empty());
+    }
+
+    /// Does nothing but in a process that [`attempt`] starts.
+    #[test]
+    fn a_confined_process() {
+        let Ok(attempt) = std::env::var(ATTEMPT) else { return };
+        let (role, what) = attempt.split_once(' ').unwrap();
+        let role = Role::ALL.into_iter().find(|known| format!("{known:?}") == role).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        install(role).unwrap();
+        match what {
+            "what it may" => file.write_all(b"a line").unwrap(),
+            "a socket" => drop(TcpListener::bind("127.0.0.1:0")),
+            "a file" => drop(std::fs::File::open("/etc/passwd")),
+            "its parent" => drop(nix::unistd::getppid()),
+            "a program" => drop(Command::new("/bin/true").spawn()),
+            other => panic!("{other}"),
+        }
+        io::stdout().flush().unwrap();
+        std::process::exit(0);
+    }
+
+    /// How a process of this role ends that tries something.
+    fn attempt(role: Role, what: &str) -> ExitStatus {
+        let test = "jail::filter::tests::a_confined_process";
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", test, "--test-threads", "1"]).env(ATTEMPT, format!("{role:?} {what}"));
+        command.output().unwrap().status
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_ends_the_process() {
+        for role in Role::ALL {
+            assert_eq!(attempt(role, "what it may").code(), Some(0), "{role:?}");
+            for what in ["a socket", "its parent", "a program"] {
+                assert_eq!(attempt(role, what).signal(), Some(libc::SIGSYS), "{role:?}: {what}");
+            }
+            // Landlock decides about the files of the one that may open any.
+            let opens = role == Role::Shares;
+            assert_eq!(attempt(role, "a file").signal(), (!opens).then_some(libc::SIGSYS), "{role:?}");
+        }
     }
 }
