@@ -14,6 +14,7 @@ use holm_archive::{Destination, Keep, Node, Packer, TarReader, Unpacker};
 use holm_protocol::agent::{SHARES_DIRECTORY, SHARES_TAG};
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
+use nix::unistd::syncfs;
 
 use crate::container::mounts::MountPlan;
 use crate::container::rootdir::{self, RootDir};
@@ -35,15 +36,18 @@ pub(crate) fn mount_for(root: &Path, mounts: &[MountPlan]) -> Result<(), Fault> 
         .at("mounting the shares")
 }
 
-/// Fills those that are to be filled from what they will cover in the container's tree at `root`.
+/// Fills those that are to be filled from what they will cover in the container's tree at `root`. The host will take them for filled
+/// then, whatever becomes of this VM: what was written leaves it.
 pub(crate) fn fill(mounts: &[MountPlan], root: &Path) -> Result<(), Fault> {
     let root = RootDir::open(root).at("opening the root")?;
     for mount in mounts.iter().filter(|mount| mount.is_filled()) {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         // An image without the directory has nothing to fill a volume with.
         let Ok(covered) = root.open_with(&mount.destination, flags) else { continue };
-        copy(covered, mount.source())
-            .at(format_args!("filling the volume on {}", mount.destination.display()))?;
+        let what = format!("filling the volume on {}", mount.destination.display());
+        copy(covered, mount.source()).at(&what)?;
+        let target = File::open(mount.source()).at(&what)?;
+        syncfs(&target).at(&what)?;
     }
     Ok(())
 }

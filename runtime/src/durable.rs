@@ -85,6 +85,14 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// Makes everything durable on the file system on which a file or directory is: for trees that others wrote.
+///
+/// # Errors
+/// When it cannot be opened or synced.
+pub fn sync_file_system(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(path)?)?)
+}
+
 /// Removes a file or a whole tree; one that is not there is fine.
 ///
 /// # Errors

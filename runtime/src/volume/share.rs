@@ -41,15 +41,16 @@ pub struct Shares {
     found: Vec<(VolumeName, PathBuf)>,
 }
 
-/// Notes on disk that volumes are being filled; they go when that is done.
+/// Notes on disk that volumes are being filled, each with the volume's data; they go when that is done.
 #[derive(Debug, Default)]
-pub struct Fill(Vec<PathBuf>);
+pub struct Fill(Vec<(PathBuf, PathBuf)>);
 
 impl Fill {
-    /// The volumes are filled. A note that stays makes the next start fill them again, which changes nothing.
+    /// The volumes are filled: they are brought to the disk before that is noted. A note that stays makes the next start fill them
+    /// again, which changes nothing.
     pub fn done(&self) {
-        for note in &self.0 {
-            if let Err(error) = durable::remove(note) {
+        for (note, data) in &self.0 {
+            if let Err(error) = durable::sync_file_system(data).and_then(|()| durable::remove(note)) {
                 tracing::warn!(%error, "cannot note that a volume is filled");
             }
         }
@@ -79,7 +80,7 @@ pub fn shares(
                     let path = volume.filling();
                     durable::write(&path, b"")
                         .map_err(|source| VolumeError::Write { path: path.clone(), source })?;
-                    shares.fill.0.push(path);
+                    shares.fill.0.push((path, volume.data()));
                     options.push(COPY_UP_OPTION.to_owned());
                 }
                 match volume.record.driver {

@@ -99,7 +99,7 @@ bin=/usr/lib/postgresql/15/bin data=/var/lib/postgresql/15/main
 start() {
     $bin/postgres -D $data -c config_file=/etc/postgresql/15/main/postgresql.conf -c ssl=off -c jit=off \
         -c shared_buffers=16MB -c unix_socket_directories=/tmp -c listen_addresses= &
-    until $bin/pg_isready -q -h /tmp; do sleep 1; done
+    until $bin/pg_isready -q -h /tmp; do kill -0 $! || exit 1; sleep 1; done
 }
 sql() { $bin/psql -h /tmp -qAt -v ON_ERROR_STOP=1 \"$@\" postgres; }
 start
