@@ -29,3 +29,41 @@ pub(super) fn confine(shares: &[ShareConfig]) -> Result<(), JailError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::ErrorKind::PermissionDenied;
+    use std::thread;
+
+    use super::*;
+
+    /// Landlock holds for the thread that asks and those that it starts. Fails on a kernel without it.
+    #[test]
+    fn nothing_can_be_opened_but_below_shares() {
+        let directory = tempfile::tempdir().unwrap();
+        let [ours, theirs, outside] = ["ours", "theirs", "outside"].map(|name| directory.path().join(name));
+        for path in [&ours, &theirs, &outside] {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("file"), "text").unwrap();
+        }
+        let share = |directory: &std::path::Path, read_only| ShareConfig {
+            directory: directory.to_owned(),
+            only: None,
+            read_only,
+        };
+        let shares = [share(&ours, false), share(&theirs, true)];
+        let confined = move || {
+            confine(&shares).unwrap();
+            let refused = |error: std::io::Error| assert_eq!(error.kind(), PermissionDenied);
+            File::create(ours.join("new")).unwrap();
+            fs::rename(ours.join("new"), ours.join("other")).unwrap();
+            File::open(theirs.join("file")).unwrap();
+            refused(File::create(theirs.join("new")).unwrap_err());
+            refused(File::options().write(true).open(theirs.join("file")).unwrap_err());
+            refused(File::open(outside.join("file")).unwrap_err());
+            refused(fs::read_dir("/").unwrap_err());
+        };
+        thread::spawn(confined).join().unwrap();
+    }
+}
