@@ -19,6 +19,7 @@
 //! Blocking I/O and threads; no async.
 
 pub mod bundle;
+mod causes;
 pub mod check;
 pub mod config;
 pub mod container;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::causes::with_causes;
 use crate::host::{DirectoriesError, InstallationError};
 use crate::network::NetworkError;
 use crate::sandbox::{AgentError, BootError, StreamError};
@@ -135,13 +136,6 @@ impl OciError {
     /// The message with its causes, on one line.
     #[must_use]
     pub fn message(&self) -> String {
-        let mut message = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            cause = error.source();
-        }
-        message
+        with_causes(self)
     }
 }

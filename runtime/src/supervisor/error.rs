@@ -3,6 +3,7 @@
 use holm_protocol::vm_exit::VmExitKind;
 
 use crate::bundle::BundleError;
+use crate::causes::with_causes;
 use crate::container::ContainerError;
 use crate::host::{DirectoriesError, InstallationError};
 use crate::image::ImageError;
@@ -84,13 +85,6 @@ impl SupervisorError {
     /// The message with its causes, on one line.
     #[must_use]
     pub fn message(&self) -> String {
-        let mut message = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            cause = error.source();
-        }
-        message
+        with_causes(self)
     }
 }
