@@ -1,6 +1,6 @@
 //! The one table of system calls that are allowed, by the role of a thread.
 //!
-//! What nobody uses is not in it; docs/decisions/0028-jail.md tells how that was found out.
+//! docs/decisions/0028-jail.md tells how it was made, and what of it no trace has shown.
 
 use super::Role;
 
