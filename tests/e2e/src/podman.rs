@@ -12,7 +12,6 @@ use crate::outcome::Outcome;
 use crate::until::until;
 
 /// The store that all tests share, on the disk; its mounts, and what podman keeps of running containers, which no reboot survives.
-/// Nothing of it is the default's: `podman system reset`, which other tests end with, clears that.
 const ROOT: &str = "/var/lib/holm-tests/podman";
 const RUN_ROOT: &str = "/run/holm-tests-podman/storage";
 const TMP: &str = "/run/holm-tests-podman/tmp";

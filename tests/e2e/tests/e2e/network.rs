@@ -81,6 +81,8 @@ struct Traces {
 }
 
 impl Traces {
+    /// Of a container on a network of its own: on one that others join, its address is soon somebody else's, and so is what
+    /// the rules say of it.
     fn of(holm: &Holm, name: &str) -> Self {
         let id = inspected(holm, name, "{{.Id}}");
         let network = inspected(holm, name, "{{range .NetworkSettings.Networks}}{{.NetworkID}}{{end}}");
@@ -212,7 +214,9 @@ fn m37_without_a_network_there_is_only_loopback() {
 #[test]
 fn m37_nothing_is_left_of_a_network_when_its_container_is_gone() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = holm.background(&["-p", "80"], "sleep 1000");
+    let network = holm.name();
+    holm.holm(["network", "create", &network]).outcome().ok();
+    let name = holm.background(&["--network", &network, "-p", "80"], "sleep 1000");
     let traces = Traces::of(&holm, &name);
     assert_eq!(traces.found(&holm), [true; 3]);
     holm.holm(["rm", "-f", &name]).outcome().ok();
@@ -222,7 +226,9 @@ fn m37_nothing_is_left_of_a_network_when_its_container_is_gone() {
 #[test]
 fn m37_what_a_killed_supervisor_left_is_removed_by_the_next_command() {
     let holm = Holm::with(TestImage::Busybox);
-    let name = holm.background(&["-p", "80"], "sleep 1000");
+    let network = holm.name();
+    holm.holm(["network", "create", &network]).outcome().ok();
+    let name = holm.background(&["--network", &network, "-p", "80"], "sleep 1000");
     let traces = Traces::of(&holm, &name);
     let killed = Command::new("pkill").args(["-9", "-f", &format!("supervise {}", traces.id)]).status();
     assert!(killed.expect("pkill").success());

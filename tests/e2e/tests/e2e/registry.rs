@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
 
-use holm_e2e::{Holm, Outcome, TestImage, until};
+use holm_e2e::{Holm, Outcome, Podman, TestImage, until};
 use holm_test_registry::{DockerRegistry, Mode};
 
 /// A registry that has busybox, put there by skopeo.
@@ -15,38 +15,14 @@ fn with_busybox() -> DockerRegistry {
     registry
 }
 
-/// podman with storage of its own.
-struct Podman {
-    storage: tempfile::TempDir,
-}
-
-impl Podman {
-    fn new() -> Self {
-        Self { storage: tempfile::tempdir_in("/var/tmp").unwrap() }
-    }
-
-    fn podman(&self, arguments: &[&str]) -> Outcome {
-        let root = self.storage.path().join("root");
-        let options = ["--root", root.to_str().unwrap(), "--storage-driver=vfs", "--cgroup-manager=cgroupfs"];
-        tool("podman", &[options.as_slice(), arguments].concat())
-    }
-
-    /// Pulls an image from a registry without TLS, and runs it.
-    fn run(&self, image: &str) -> String {
-        self.podman(&["run", "--rm", "--runtime=crun", "--network=none", "--tls-verify=false", image]).ok()
-    }
-
-    /// Of the images that it has.
-    fn ids(&self) -> String {
-        self.podman(&["images", "--no-trunc", "-q"]).ok()
-    }
-}
-
-impl Drop for Podman {
-    fn drop(&mut self) {
-        // Its files belong to root of podman's own making, and may be mounts.
-        let _ = self.podman(&["system", "reset", "--force"]);
-    }
+/// What an image of a registry without TLS prints under podman with crun, and the id that podman gives it.
+fn under_podman(image: &str) -> (String, String) {
+    let podman = Podman::over("crun");
+    let options = ["run", "--rm", "--network", "none", "--pull", "always", "--tls-verify=false"];
+    let ran = podman.podman([&options[..], &[image]].concat()).ok();
+    let id = podman.podman(["images", "--no-trunc", "-q", image]).ok();
+    podman.podman(["rmi", image]).ok();
+    (ran, id)
 }
 
 fn tool(program: &str, arguments: &[&str]) -> Outcome {
@@ -105,10 +81,7 @@ fn what_holm_pushes_runs_under_podman() {
     let id = id.outcome().ok();
     let pushed = holm.holm(["push", &name]).outcome().ok();
     assert!(pushed.lines().last().unwrap().starts_with("v1: digest: sha256:"), "{pushed}");
-    let podman = Podman::new();
-    let ran = podman.run(&name);
-    let there = podman.ids();
-    drop(podman);
+    let (ran, there) = under_podman(&name);
     assert_eq!(ran.lines().last(), Some("hello"));
     assert_eq!(there, id, "the same image");
 }
@@ -123,10 +96,7 @@ fn m13_a_committed_image_runs_under_podman() {
     let change = "CMD [\"sh\", \"-c\", \"cat /etc/made; ls /etc\"]";
     let id = holm.holm(["commit", "-c", change, &container, &name]).outcome().ok();
     holm.holm(["push", &name]).outcome().ok();
-    let podman = Podman::new();
-    let ran = podman.run(&name);
-    let there = podman.ids();
-    drop(podman);
+    let (ran, there) = under_podman(&name);
     assert!(ran.starts_with("hello\n") && !ran.contains("passwd"), "{ran}");
     assert_eq!(there, id, "the same image");
 }
