@@ -15,9 +15,9 @@ use holm_protocol::vm_control::DevicePlace;
 const ALWAYS: [&str; 5] =
     ["earlyprintk=serial,ttyS0,115200,keep", "reboot=k", "panic=-1", "tsc=reliable", "swiotlb=noforce"];
 
-/// Emergencies only: nothing is printed in a good start, and a panic raises the level by itself. It has to come before
-/// the console, which otherwise prints all that was logged so far, byte by byte, each a way out of the guest and back.
-const QUIET: &str = "loglevel=1";
+/// Critical messages and worse: nothing is printed in a good start, "kernel BUG at" is, and an oops or a panic raises the
+/// level by itself. It has to come before the console, which otherwise prints all that was logged so far, byte by byte, each a way out of the guest and back.
+const QUIET: &str = "loglevel=3";
 /// Everything.
 const VERBOSE: &str = "loglevel=8";
 
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn the_level_is_set_before_the_console() {
         let line = assemble(&config(ConsoleConfig::Off), None);
-        assert!(line.starts_with("loglevel=1 "));
+        assert!(line.starts_with("loglevel=3 "));
     }
 
     #[test]

@@ -5,9 +5,14 @@ use holm_protocol::vm_exit::printable;
 /// What `panic()` prints before its message (Linux `kernel/panic.c`).
 const MARK: &[u8] = b"Kernel panic - not syncing: ";
 
-/// Remembers the first panic it hears.
+/// How a line begins in which the kernel says what it stumbled over (`arch/x86/mm/fault.c`, `lib/bug.c`,
+/// `arch/x86/kernel/dumpstack.c`). The panic that follows calls each of them a fatal exception and no more.
+const STUMBLES: [&[u8]; 3] = [b"BUG: ", b"kernel BUG at ", b"Oops: "];
+
+/// Remembers the first panic it hears, and what led to it.
 #[derive(Debug, Default)]
 pub(super) struct PanicWatch {
+    stumble: Option<String>,
     message: Option<String>,
 }
 
@@ -17,8 +22,16 @@ impl PanicWatch {
         if self.message.is_some() {
             return;
         }
-        if let Some(at) = line.windows(MARK.len()).position(|w| w == MARK) {
-            self.message = Some(printable(line.get(at + MARK.len()..).unwrap_or_default()));
+        if let Some(panic) = after(line, MARK) {
+            let panic = printable(panic);
+            self.message = Some(match self.stumble.take() {
+                Some(stumble) => format!("{panic}: {stumble}"),
+                None => panic,
+            });
+        } else if self.stumble.is_none() {
+            let from =
+                STUMBLES.iter().find_map(|mark| Some(line.len() - mark.len() - after(line, mark)?.len()));
+            self.stumble = from.and_then(|from| Some(printable(line.get(from..)?)));
         }
     }
 
@@ -28,9 +41,33 @@ impl PanicWatch {
     }
 }
 
+/// What follows `mark` in `line`.
+fn after<'a>(line: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
+    let at = line.windows(mark.len()).position(|window| window == mark)?;
+    line.get(at + mark.len()..)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kernel_stumbled_over_is_told() {
+        let mut watch = PanicWatch::default();
+        for line in [
+            "[    3.1] BUG: kernel NULL pointer dereference, address: 0000000000000008",
+            "[    3.1] #PF: supervisor read access in kernel mode",
+            "[    3.1] Oops: 0000 [#1] PREEMPT SMP",
+            "[    3.2] Kernel panic - not syncing: Fatal exception",
+        ] {
+            assert_eq!(watch.message(), None);
+            watch.hear(line.as_bytes());
+        }
+        assert_eq!(
+            watch.message(),
+            Some("Fatal exception: BUG: kernel NULL pointer dereference, address: 0000000000000008")
+        );
+    }
 
     #[test]
     fn the_first_panic_counts() {
