@@ -75,6 +75,7 @@ host: stage images
 lint: packages
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	tests/named-tests
 
 deny: packages
 	tools/cargo-deny check -D warnings licenses bans sources
