@@ -9,6 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::Sandbox;
 use crate::child::channel::AgentEnd;
+use crate::container::cgroup::Exhausted;
 use crate::fault::{At, Fault};
 use crate::reaper::Ended;
 use crate::stdio::Streams;
@@ -18,8 +19,8 @@ use crate::sys::pidfd;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) ended: Ended,
-    /// Something in the container was killed for memory.
-    pub(crate) oom_killed: bool,
+    /// Why something in the container was killed for memory, if it was.
+    pub(crate) out_of_memory: Option<Exhausted>,
 }
 
 /// One process.
@@ -50,7 +51,7 @@ impl Process {
                 // The kernel ends a pid namespace by itself; a container without one ends here.
                 sandbox.cgroup.kill().unwrap_or_default();
             }
-            let outcome = Outcome { ended, oom_killed: sandbox.cgroup.oom_killed() };
+            let outcome = Outcome { ended, out_of_memory: sandbox.cgroup.out_of_memory() };
             sender.send(Some(outcome)).unwrap_or_default();
         });
         Arc::new(Self { pid, pidfd, channel: Mutex::new(Some(channel)), streams, outcome })

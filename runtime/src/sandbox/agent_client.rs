@@ -128,6 +128,8 @@ pub struct Exit {
     pub code: u8,
     /// Something in the container was killed for memory.
     pub oom_killed: bool,
+    /// That was because all memory of the VM was in use, and no limit of the container.
+    pub vm_exhausted: bool,
 }
 
 /// Why a call failed.
@@ -316,7 +318,7 @@ impl AgentClient {
             .map_err(AgentError::of("wait_process"))?;
         let code = u8::try_from(reply.exit_code)
             .map_err(|_| AgentError::lost("wait_process", &format!("exit code {}", reply.exit_code)))?;
-        Ok(Exit { code, oom_killed: reply.oom_killed })
+        Ok(Exit { code, oom_killed: reply.oom_killed, vm_exhausted: reply.vm_exhausted })
     }
 
     /// Sends a signal to a process.

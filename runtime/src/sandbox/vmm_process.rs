@@ -18,6 +18,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::inherit::inherit;
+use super::kernel_log;
 use super::vmm_control::VmmControl;
 
 /// Longest line taken from the VMM, in bytes; what follows is cut.
@@ -88,6 +89,7 @@ impl VmmProcess {
             .spawn()
             .map_err(|source| VmmError::Start { path: vmm.to_owned(), source })?;
         let pid = child.id();
+        let_be_killed_for_memory(pid);
         let reaped = Arc::new(Mutex::new(false));
         let mark = Arc::clone(&reaped);
         thread::spawn(move || ended(watch(&mut child, &mark)));
@@ -108,6 +110,18 @@ impl VmmProcess {
             // A VMM that ended meanwhile is what was wanted.
             let _ = kill_process(pid, Signal::KILL);
         }
+    }
+}
+
+/// What a guest uses is a workload's: the host may take it back, however well who started it is protected (sshd and many
+/// services are). Otherwise a limit that is reached ends nothing, and the guest stands still.
+fn let_be_killed_for_memory(pid: u32) {
+    let path = format!("/proc/{pid}/oom_score_adj");
+    let score = std::fs::read_to_string(&path).ok().and_then(|score| score.trim().parse::<i32>().ok());
+    if score.is_some_and(|score| score < 0)
+        && let Err(error) = std::fs::write(&path, "0")
+    {
+        tracing::warn!(pid, %error, "the VMM is as protected from being killed for memory as this process");
     }
 }
 
@@ -134,10 +148,24 @@ fn watch(child: &mut Child, reaped: &Mutex<bool>) -> VmmEnd {
         status.as_ref().ok().and_then(|s| s.code()).map_or(VmExitKind::Killed, VmExitKind::from_status);
     let signal = status.ok().and_then(|s| s.signal());
     let reason = match signal {
-        Some(signal) => format!("the VMM was killed by signal {signal}"),
+        Some(signal) => killed(child.id(), signal),
         None => last.strip_prefix("holm-vmm: ").unwrap_or(&last).to_owned(),
     };
     VmmEnd { kind, reason }
+}
+
+/// What is known of a VMM that a signal ended.
+fn killed(pid: u32, signal: i32) -> String {
+    let name = nix::sys::signal::Signal::try_from(signal).map_or("unknown", nix::sys::signal::Signal::as_str);
+    let why = match name {
+        "SIGKILL" => {
+            kernel_log::killed_for_memory(pid).map(|words| format!("the host has no memory left: {words}"))
+        }
+        "SIGSYS" => Some("it asked its kernel for what its seccomp filter forbids".to_owned()),
+        _ => None,
+    };
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("the VMM was killed by signal {signal} ({name}){why}")
 }
 
 /// The last line that is not empty, bounded; reads to the end of file.
@@ -188,7 +216,9 @@ mod tests {
             end_of("echo noise >&2; echo 'holm-vmm: guest triple fault' >&2; exit 12"),
             VmmEnd { kind: VmExitKind::TripleFault, reason: "guest triple fault".into() }
         );
-        assert_eq!(end_of("kill -9 $$").reason, "the VMM was killed by signal 9");
+        assert_eq!(end_of("kill -9 $$").reason, "the VMM was killed by signal 9 (SIGKILL)");
+        let forbidden = end_of("kill -SYS $$").reason;
+        assert!(forbidden.ends_with("what its seccomp filter forbids"), "{forbidden}");
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::mem::take;
 use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -282,7 +283,7 @@ impl Supervisor {
     fn note_end(&mut self, result: &Result<Exit, SupervisorError>, status: Status) {
         self.state.status = status;
         self.state.pid = 0;
-        (self.state.vm_cpus, self.state.vm_memory_mib) = (0, 0);
+        let (_, memory_mib) = (take(&mut self.state.vm_cpus), take(&mut self.state.vm_memory_mib));
         if status != Status::Restarting {
             self.state.supervisor_pid = 0;
         }
@@ -290,6 +291,12 @@ impl Supervisor {
             Ok(exit) => {
                 self.state.exit_code = exit.code.into();
                 self.state.oom_killed = exit.oom_killed;
+                if exit.vm_exhausted {
+                    self.state.error = format!(
+                        "killed for memory: all {memory_mib} MiB of the VM were in use, below any limit of the container \
+                         (-m or --vm-memory give it more)"
+                    );
+                }
             }
             Err(error) => {
                 self.state.exit_code = error.exit_code().into();

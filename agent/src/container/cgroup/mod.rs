@@ -88,9 +88,9 @@ impl Cgroup {
         pids
     }
 
-    /// Whether the kernel killed something in it for memory.
-    pub(crate) fn oom_killed(&self) -> bool {
-        fs::read_to_string(self.path.join("memory.events")).is_ok_and(|events| oom_kills(&events) > 0)
+    /// Whose memory was used up when the kernel killed something in it for memory, if it did.
+    pub(crate) fn out_of_memory(&self) -> Option<Exhausted> {
+        exhausted(&fs::read_to_string(self.path.join("memory.events")).ok()?)
     }
 
     /// Removes it and what the workload made below. Only works once all processes are gone.
@@ -99,9 +99,23 @@ impl Cgroup {
     }
 }
 
-fn oom_kills(events: &str) -> u64 {
-    let count = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
-    count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+/// Whose memory was used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exhausted {
+    /// What the limit of the container, or of a cgroup in it, allows.
+    Limit,
+    /// All that the VM has.
+    Vm,
+}
+
+/// From `memory.events`: `oom` counts limits that were reached, `oom_kill` what was killed, whatever the reason (Linux
+/// `cgroup-v2.rst`).
+fn exhausted(events: &str) -> Option<Exhausted> {
+    let has = |name: &str| {
+        events.lines().any(|line| line.strip_prefix(name).is_some_and(|count| count.trim() != "0"))
+    };
+    let cause = if has("oom ") { Exhausted::Limit } else { Exhausted::Vm };
+    has("oom_kill ").then_some(cause)
 }
 
 /// Lets cgroups below the root use every controller that the kernel has.
@@ -144,9 +158,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oom_kills_are_read_from_their_own_line() {
-        assert_eq!(oom_kills("low 0\nhigh 3\nmax 9\noom 2\noom_kill 1\noom_group_kill 0\n"), 1);
-        assert_eq!(oom_kills("oom 5\noom_kill 0\n"), 0);
-        assert_eq!(oom_kills(""), 0);
+    fn what_was_used_up_is_told_apart() {
+        let events =
+            |oom, kill| format!("low 0\nhigh 3\nmax 9\noom {oom}\noom_kill {kill}\noom_group_kill 0\n");
+        assert_eq!(exhausted(&events(2, 1)), Some(Exhausted::Limit));
+        assert_eq!(exhausted(&events(0, 12)), Some(Exhausted::Vm));
+        assert_eq!(exhausted(&events(5, 0)), None, "an allocation failed");
+        assert_eq!(exhausted(""), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What a container is, how it ends, and how it goes.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
@@ -77,6 +78,12 @@ fn m22_killed_for_memory_is_said() {
     let words = ["busybox", "tail", "/dev/zero"];
     assert_eq!(holm.holm(["run", "-m", "32m", "--name", &hog]).args(words).outcome().code, 137);
     assert_eq!(inspect(&holm, &hog, "{{.State.OOMKilled}} {{.State.ExitCode}}"), "true 137");
+    assert_eq!(inspect(&holm, &hog, "{{.State.Error}}"), "");
+    // Without a limit, the VM's memory is one.
+    let hog = holm.name();
+    assert_eq!(holm.holm(["run", "--name", &hog]).args(words).outcome().code, 137);
+    let error = inspect(&holm, &hog, "{{.State.OOMKilled}} {{.State.Error}}");
+    assert!(error.starts_with("true killed for memory: all 512 MiB of the VM were in use"), "{error}");
     // Killed by somebody is not killed for memory.
     let killed = holm.background(&[], "exec sleep 1000");
     holm.holm(["kill", &killed]).outcome().ok();
@@ -94,6 +101,25 @@ fn m22_a_vmm_that_died_is_said() {
     let error = inspect(&holm, &name, "{{.State.ExitCode}} {{.State.Error}}");
     assert!(error.starts_with("125 the VM ended: ") && error.contains("signal 9"), "{error}");
     holm.holm(["start", &name]).outcome().ok();
+}
+
+#[test]
+fn m22_a_vmm_that_the_host_killed_for_memory_is_said() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.background(&[], "exec sleep 1000");
+    let cgroup = PathBuf::from("/sys/fs/cgroup").join(&name);
+    fs::create_dir(&cgroup).unwrap();
+    fs::write(cgroup.join("memory.max"), "8M").unwrap();
+    fs::write(cgroup.join("memory.swap.max"), "0").unwrap();
+    fs::write(cgroup.join("cgroup.procs"), inspect(&holm, &name, "{{.State.Pid}}")).unwrap();
+    holm.holm(["exec", &name, "dd", "if=/dev/zero", "of=/dev/shm/all", "bs=1M", "count=32"]).outcome();
+    until("its end", || inspect(&holm, &name, "{{.State.Status}}") == "exited");
+    let error = inspect(&holm, &name, "{{.State.ExitCode}} {{.State.OOMKilled}} {{.State.Error}}");
+    fs::remove_dir(&cgroup).unwrap();
+    assert!(
+        error.starts_with("125 false the VM ended: ") && error.contains("the host has no memory left"),
+        "{error}"
+    );
 }
 
 #[test]
