@@ -20,7 +20,7 @@ use super::handover::{Handover, hand_over, take_over};
 use super::protocol::{Report, Request};
 use super::record::Status;
 use super::signals;
-use super::stdio::Ends;
+use super::stdio::{Ends, leave_inherited};
 use super::store::Store;
 use crate::host::Installation;
 use crate::supervisor::protocol::{receive, send};
@@ -81,6 +81,9 @@ pub fn hold(number: Handover) -> Result<u8, OciError> {
         .ok_or_else(|| OciError::Refused("a process is held by `exec` only".to_owned()))?;
     // Wherever it was started, it keeps no file system from being unmounted.
     std::env::set_current_dir("/").map_err(OciError::system("cannot change to /"))?;
+    if request.console_socket.is_some() {
+        leave_inherited()?;
+    }
     // Who has gone need not be told.
     let done = execute(&request, || drop(send(&asked, &Report::Done)));
     if let Err(error) = &done {

@@ -30,7 +30,7 @@ use super::namespaces::show_root;
 use super::protocol::{Report, Request};
 use super::record::{Record, Status};
 use super::signals;
-use super::stdio::{Carriers, Ends};
+use super::stdio::{Carriers, Ends, leave_inherited};
 use super::store::{OciContainer, Store};
 use crate::durable;
 use crate::host::{Directories, Installation};
@@ -211,7 +211,11 @@ impl Supervisor {
         hooks::run("prestart", bundle.hooks(|hooks| hooks.prestart()), &state)?;
         hooks::run("createRuntime", bundle.hooks(|hooks| hooks.create_runtime()), &state)?;
         let ends = match &words.console_socket {
-            Some(socket) => Ends::terminal(open_console(socket, bundle.console_size())?)?,
+            Some(socket) => {
+                let terminal = open_console(socket, bundle.console_size())?;
+                leave_inherited()?;
+                Ends::terminal(terminal)?
+            }
             None if bundle.has_terminal() => Ends::inherited_terminal()?,
             None => Ends::inherited()?,
         };
