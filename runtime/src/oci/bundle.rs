@@ -216,7 +216,7 @@ fn is_guests(device: &LinuxDevice) -> bool {
 }
 
 /// Limits that name processors, disks and page sizes of the host.
-fn leave_to_the_host(resources: &mut LinuxResources) {
+pub(super) fn leave_to_the_host(resources: &mut LinuxResources) {
     resources.set_block_io(None).set_hugepage_limits(None).set_network(None).set_rdma(None).set_unified(None);
     if let Some(cpu) = resources.cpu_mut() {
         cpu.set_cpus(None).set_mems(None);

@@ -33,6 +33,7 @@ mod signals;
 mod stdio;
 mod store;
 mod supervisor;
+mod update;
 
 pub use bundle::Bundle;
 pub use client::Client;

@@ -18,8 +18,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::libc::{SIGHUP, SIGKILL, SIGWINCH};
+use oci_spec::runtime::LinuxResources;
 
-use super::bundle::Bundle;
+use super::bundle::{Bundle, leave_to_the_host};
 use super::cgroup;
 use super::console::open_console;
 use super::create::SuperviseWords;
@@ -32,6 +33,7 @@ use super::record::{Record, Status};
 use super::signals;
 use super::stdio::{Carriers, Ends, leave_inherited};
 use super::store::{OciContainer, Store};
+use super::update::check_room;
 use crate::durable;
 use crate::host::{Directories, Installation};
 use crate::network::carry_prepared;
@@ -421,6 +423,10 @@ impl Supervisor {
                 agent.resize_process(&process, columns, rows).map(|()| Report::Done)
             }),
             Request::Processes => in_thread(client, move |_| agent.processes().map(Report::Processes)),
+            Request::Usage => in_thread(client, move |_| agent.usage().map(Report::Usage)),
+            Request::Update(change) => {
+                report(&client, self.update(made, *change).map(|()| Report::Done));
+            }
         }
     }
 
@@ -440,6 +446,16 @@ impl Supervisor {
             }
         }
         report(client, started.map(|()| Report::Done));
+    }
+
+    /// Limits the workload in the guest, and the VM on the host.
+    fn update(&self, made: &Made, mut change: LinuxResources) -> Result<(), OciError> {
+        let shape = made.bundle.shape();
+        check_room(&change, shape)?;
+        let hosts = change.clone();
+        leave_to_the_host(&mut change);
+        made.agent.update_container(&change)?;
+        self.record.cgroup.as_ref().map_or(Ok(()), |place| cgroup::set_limits(place, &hosts, shape))
     }
 
     /// Ends the VM and waits until nothing of the host's files is in use.
