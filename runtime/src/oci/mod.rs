@@ -29,6 +29,7 @@ mod mounts;
 mod namespaces;
 mod protocol;
 mod record;
+mod resolver;
 mod signals;
 mod stdio;
 mod store;
