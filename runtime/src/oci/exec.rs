@@ -17,6 +17,7 @@ use super::console::open_console;
 use super::create::write_pid_file;
 use super::error::OciError;
 use super::handover::{Handover, hand_over, take_over};
+use super::process::without_impossible_ambient;
 use super::protocol::{Report, Request};
 use super::record::Status;
 use super::signals;
@@ -115,7 +116,7 @@ pub fn execute(request: &ExecRequest, started: impl FnOnce()) -> Result<u8, OciE
         None => Ends::inherited()?,
     };
     let name = unique_name();
-    let spec = Box::new(request.process.clone());
+    let spec = Box::new(without_impossible_ambient(request.process.clone()));
     client.do_(&Request::Execute { process: name.clone(), spec, stdin: ends.has_stdin() })?;
     let vsock = container.sockets().join("vsock");
     let carriers = ends.ask(&vsock, &container.name(), &name)?.carry(&ends)?;

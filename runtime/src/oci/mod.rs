@@ -27,6 +27,7 @@ mod hooks;
 mod id;
 mod mounts;
 mod namespaces;
+mod process;
 mod protocol;
 mod record;
 mod resolver;
