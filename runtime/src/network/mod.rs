@@ -46,7 +46,7 @@ pub use mac_address::{MacAddress, MacAddressError};
 pub use name::{NetworkName, NetworkNameError};
 pub use names::{NameService, Names, RESOLVER_ADDRESS};
 pub use passt::is_passt_there;
-pub(crate) use prepared::carry_prepared;
+pub(crate) use prepared::{Resolver, carry_prepared};
 pub use record::Network;
 pub use store::{NetworkStore, NewNetwork};
 pub use subnet::{Subnet, SubnetError};

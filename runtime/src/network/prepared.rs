@@ -2,6 +2,9 @@
 //! in both directions before the namespace's own IP stack sees a packet (tc's ingress hook and mirred action). The guest gets
 //! the same addresses.
 //!
+//! An engine's resolver in such a namespace (Docker's) asks others from there. Its answers and the neighbors' addresses that it needs would be
+//! the guest's alone: [`Resolver::InNamespace`] leaves some ports to the namespace.
+//!
 //! Works on the namespace of the calling thread. What it makes goes with the TAP's last user, or with the namespace.
 
 use std::collections::BTreeMap;
@@ -26,6 +29,20 @@ const TAP_PREFIX: &str = "holm";
 const OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
 const OTHERS_PAUSE: Duration = Duration::from_millis(10);
 
+/// Whether the engine has a resolver in the namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resolver {
+    /// At [`super::RESOLVER_ADDRESS`].
+    InNamespace,
+    /// None: every packet is the guest's.
+    None,
+}
+
+/// From which ports the namespace asks nameservers then: above those that a guest's kernel chooses by itself.
+const NAMESPACE_PORTS: (u16, u16) = (61_000, 65_535);
+/// What the namespace's kernel chooses from.
+const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+
 /// An interface as it is found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Found {
@@ -38,7 +55,7 @@ struct Found {
 ///
 /// # Errors
 /// One cannot be; those before it are tied.
-pub(crate) fn carry_prepared() -> Result<Vec<(VmNetwork, GuestInterface)>, NetworkError> {
+pub(crate) fn carry_prepared(resolver: Resolver) -> Result<Vec<(VmNetwork, GuestInterface)>, NetworkError> {
     let failed = |source| NetworkError::Device { action: "list the interfaces".to_owned(), source };
     let gateways = gateways_of(&fs::read_to_string("/proc/thread-self/net/route").unwrap_or_default());
     let begun = Instant::now();
@@ -56,6 +73,13 @@ pub(crate) fn carry_prepared() -> Result<Vec<(VmNetwork, GuestInterface)>, Netwo
         }
         sleep(OTHERS_PAUSE);
     };
+    if resolver == Resolver::InNamespace {
+        let (first, last) = NAMESPACE_PORTS;
+        fs::write(PORT_RANGE, format!("{first} {last}")).map_err(|source| NetworkError::Device {
+            action: "set the ports of the container's network namespace".to_owned(),
+            source,
+        })?;
+    }
     let mut carried = Vec::new();
     for (name, interface) in found {
         let (Some(mac), Some((address, prefix_length))) = (interface.mac, interface.address) else {
@@ -65,7 +89,7 @@ pub(crate) fn carry_prepared() -> Result<Vec<(VmNetwork, GuestInterface)>, Netwo
         let tap_name = format!("{TAP_PREFIX}{}", carried.len());
         let tap = netdevice::make_tap(&tap_name)?;
         netdevice::bring_up_with_mtu(&tap_name, mtu_bytes)?;
-        tie(&name, &tap_name)?;
+        tie(&name, &tap_name, resolver)?;
         let device = NetworkDevice { mac, mtu_bytes, rates: NetworkRates::default() };
         let gateway = gateways.get(&name).copied();
         let guest = GuestInterface { name, mac, address, prefix_length, gateway, mtu_bytes };
@@ -107,8 +131,8 @@ fn gateways_of(table: &str) -> BTreeMap<String, Ipv4Addr> {
 }
 
 /// Has what comes in on each of two interfaces go out on the other.
-fn tie(one: &str, other: &str) -> Result<(), NetworkError> {
-    let commands = commands_for(one, other);
+fn tie(one: &str, other: &str, resolver: Resolver) -> Result<(), NetworkError> {
+    let commands = commands_for(one, other, resolver);
     let Err(first) = run_tc(&commands) else { return Ok(()) };
     // An earlier container of this namespace left its hook; what it led to is gone.
     let again = format!("qdisc del dev {one} ingress\n{commands}");
@@ -118,12 +142,30 @@ fn tie(one: &str, other: &str) -> Result<(), NetworkError> {
     })
 }
 
-fn commands_for(one: &str, other: &str) -> String {
+fn commands_for(one: &str, other: &str, resolver: Resolver) -> String {
     let mut commands = String::new();
     for (from, to) in [(one, other), (other, one)] {
+        commands.push_str(&format!("qdisc add dev {from} ingress\n"));
+        if resolver == Resolver::InNamespace && from == one {
+            commands.push_str(&for_the_namespace(from, to));
+        }
         commands.push_str(&format!(
-            "qdisc add dev {from} ingress\n\
-             filter add dev {from} parent ffff: protocol all matchall action mirred egress redirect dev {to}\n"
+            "filter add dev {from} parent ffff: prio 9 protocol all matchall action mirred egress redirect dev {to}\n"
+        ));
+    }
+    commands
+}
+
+/// Nameservers' answers to the namespace are its own, who has which address concerns it as well as the guest.
+fn for_the_namespace(from: &str, to: &str) -> String {
+    let (first, last) = NAMESPACE_PORTS;
+    let mut commands = format!(
+        "filter add dev {from} parent ffff: prio 1 protocol arp matchall action mirred egress mirror dev {to} pass\n"
+    );
+    for transport in ["udp", "tcp"] {
+        commands.push_str(&format!(
+            "filter add dev {from} parent ffff: prio 2 protocol ip flower ip_proto {transport} src_port 53 \
+             dst_port {first}-{last} action pass\n"
         ));
     }
     commands
@@ -160,17 +202,25 @@ mod tests {
 
     #[test]
     fn packets_go_both_ways() {
-        let commands = commands_for("eth0", "holm0");
+        let commands = commands_for("eth0", "holm0", Resolver::None);
         assert_eq!(commands.lines().count(), 4);
-        assert!(
-            commands.contains(
-                "dev eth0 parent ffff: protocol all matchall action mirred egress redirect dev holm0"
-            )
-        );
-        assert!(
-            commands.contains(
-                "dev holm0 parent ffff: protocol all matchall action mirred egress redirect dev eth0"
-            )
-        );
+        for (from, to) in [("eth0", "holm0"), ("holm0", "eth0")] {
+            let filter = format!(
+                "dev {from} parent ffff: prio 9 protocol all matchall action mirred egress redirect dev {to}"
+            );
+            assert!(commands.contains(&filter), "{commands}");
+        }
+    }
+
+    #[test]
+    fn the_answers_to_an_engines_resolver_stay_in_the_namespace() {
+        let commands = commands_for("eth0", "holm0", Resolver::InNamespace);
+        assert_eq!(commands.lines().count(), 7);
+        for words in ["protocol arp", "ip_proto udp src_port 53 dst_port 61000-65535", "ip_proto tcp"] {
+            let mut lines = commands.lines().filter(|line| line.contains(words));
+            let line = lines.next().unwrap();
+            assert!(line.starts_with("filter add dev eth0") && line.ends_with("pass"), "{line}");
+            assert_eq!(lines.next(), None, "the guest's packets all go out");
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::error::OciError;
 use super::id::OciId;
 use super::mounts;
 use super::namespaces::NetworkNamespace;
+use super::process::without_impossible_ambient;
 use crate::sandbox::VmShape;
 use crate::volume::Shares;
 
@@ -194,6 +195,7 @@ impl Bundle {
         let mut spec = self.spec.clone();
         let mounts: &[Mount] = self.spec.mounts().as_deref().unwrap_or_default();
         spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares)?)).set_hooks(None);
+        spec.set_process(self.spec.process().clone().map(without_impossible_ambient));
         if let Some(linux) = spec.linux_mut() {
             let mut namespaces = linux.namespaces().clone().unwrap_or_default();
             for namespace in &mut namespaces {
@@ -216,7 +218,7 @@ fn is_guests(device: &LinuxDevice) -> bool {
 }
 
 /// Limits that name processors, disks and page sizes of the host.
-fn leave_to_the_host(resources: &mut LinuxResources) {
+pub(super) fn leave_to_the_host(resources: &mut LinuxResources) {
     resources.set_block_io(None).set_hugepage_limits(None).set_network(None).set_rdma(None).set_unified(None);
     if let Some(cpu) = resources.cpu_mut() {
         cpu.set_cpus(None).set_mems(None);

@@ -16,6 +16,8 @@ use crate::sandbox::VmShape;
 const ROOT: &str = "/sys/fs/cgroup";
 /// What the VMM and the supervisor need beside the guest's memory.
 const OVERHEAD_BYTES: u64 = 64 << 20;
+/// The file with the processes of a cgroup.
+const PROCESSES: &str = "cgroup.procs";
 /// What is limited or counted.
 const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
 
@@ -70,10 +72,6 @@ pub(super) fn enter(
     resources: Option<&LinuxResources>,
     shape: VmShape,
 ) -> Result<(), OciError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OciError::Write { path, source }
-    };
     fs::create_dir_all(place).map_err(failed(place))?;
     let above = place.ancestors().skip(1).take_while(|path| path.starts_with(ROOT));
     for directory in above.collect::<Vec<_>>().into_iter().rev() {
@@ -82,14 +80,37 @@ pub(super) fn enter(
             let _ = fs::write(directory.join("cgroup.subtree_control"), format!("+{controller}"));
         }
     }
-    for (name, value) in resources.map(|resources| limits(resources, shape)).unwrap_or_default() {
+    resources.map_or(Ok(()), |resources| set_limits(place, resources, shape))?;
+    let processes = place.join(PROCESSES);
+    fs::write(&processes, std::process::id().to_string()).map_err(failed(&processes))
+}
+
+/// Sets the limits that are named; the others stay.
+pub(super) fn set_limits(place: &Path, resources: &LinuxResources, shape: VmShape) -> Result<(), OciError> {
+    for (name, value) in limits(resources, shape) {
         let path = place.join(name);
         if path.exists() {
             fs::write(&path, value).map_err(failed(&path))?;
         }
     }
-    let processes = place.join("cgroup.procs");
-    fs::write(&processes, std::process::id().to_string()).map_err(failed(&processes))
+    Ok(())
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> OciError {
+    let path = path.to_owned();
+    move |source| OciError::Write { path, source }
+}
+
+/// The processes in a cgroup and below it; none of one that is gone.
+pub(super) fn processes(place: &Path) -> Vec<u32> {
+    let listed = fs::read_to_string(place.join(PROCESSES)).unwrap_or_default();
+    let mut pids: Vec<u32> = listed.lines().filter_map(|line| line.parse().ok()).collect();
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            pids.extend(processes(&entry.path()));
+        }
+    }
+    pids
 }
 
 /// Files and what is written into them. The number of processes is the guest's: the host has a fixed few.
@@ -101,8 +122,10 @@ fn limits(resources: &LinuxResources, shape: VmShape) -> Vec<(&'static str, Stri
         limits.push(("memory.max", whole.to_string()));
     }
     if let Some(cpu) = resources.cpu() {
-        let period = cpu.period().filter(|period| *period > 0).unwrap_or(100_000);
-        if let Some(quota) = cpu.quota().filter(|quota| *quota > 0) {
+        if cpu.quota().is_some() || cpu.period().is_some() {
+            let quota = cpu.quota().filter(|quota| *quota > 0);
+            let quota = quota.map_or("max".to_owned(), |quota| quota.to_string());
+            let period = cpu.period().filter(|period| *period > 0).unwrap_or(100_000);
             limits.push(("cpu.max", format!("{quota} {period}")));
         }
         if let Some(shares) = cpu.shares().filter(|shares| *shares > 0) {
@@ -150,6 +173,16 @@ mod tests {
     }
 
     #[test]
+    fn processes_below_belong_to_a_cgroup_too() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join(PROCESSES), "7\n8\n").unwrap();
+        fs::create_dir(place.path().join("below")).unwrap();
+        fs::write(place.path().join("below").join(PROCESSES), "9\n").unwrap();
+        assert_eq!(processes(place.path()), [7, 8, 9]);
+        assert!(processes(&place.path().join("gone")).is_empty());
+    }
+
+    #[test]
     fn the_vm_gets_what_it_needs_beside_its_workload() {
         let resources: LinuxResources = serde_json::from_value(serde_json::json!({
             "memory": {"limit": 134_217_728}, "pids": {"limit": 5},
@@ -164,7 +197,9 @@ mod tests {
             ("cpuset.cpus", "0-1".to_owned()),
         ];
         assert_eq!(limits(&resources, shape), expected);
-        let none = serde_json::from_str(r#"{"memory": {"limit": -1}, "cpu": {"quota": -1, "shares": 0}}"#);
+        let none = serde_json::from_str(r#"{"memory": {"limit": -1}, "cpu": {"shares": 0}}"#);
         assert!(limits(&none.unwrap(), shape).is_empty());
+        let lifted = serde_json::from_str(r#"{"cpu": {"quota": -1}}"#).unwrap();
+        assert_eq!(limits(&lifted, shape), [("cpu.max", "max 100000".to_owned())]);
     }
 }

@@ -3,11 +3,13 @@
 use std::io::{self, BufReader};
 use std::os::unix::net::UnixStream;
 
+use oci_spec::runtime::LinuxResources;
+
 use super::error::OciError;
 use super::protocol::{Report, Request};
 use super::record::Status;
 use super::store::OciContainer;
-use crate::sandbox::ProcessUsage;
+use crate::sandbox::{ProcessUsage, Usage};
 use crate::supervisor::protocol::{receive, send};
 
 /// Asks the supervisor of one container.
@@ -73,6 +75,25 @@ impl<'a> Client<'a> {
             Report::Processes(processes) => Ok(processes),
             other => Err(unexpected(other)),
         }
+    }
+
+    /// What they use, as the guest counts it.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn usage(&self) -> Result<Usage, OciError> {
+        match self.ask(&Request::Usage)? {
+            Report::Usage(usage) => Ok(usage),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Sets other limits; those that are not named stay.
+    ///
+    /// # Errors
+    /// It does not run, or its VM has no room for them.
+    pub fn update(&self, change: &LinuxResources) -> Result<(), OciError> {
+        self.do_(&Request::Update(Box::new(change.clone())))
     }
 
     /// Has something done.

@@ -95,8 +95,8 @@ pub enum OciError {
     #[error("the guest did not answer within {0} s")]
     BootTimeout(u64),
     /// The agent refused, or was lost.
-    #[error(transparent)]
-    Agent(#[from] AgentError),
+    #[error("{}", for_engines(.0))]
+    Agent(AgentError),
     /// A stream could not be attached.
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -127,6 +127,21 @@ pub enum OciError {
     Died,
 }
 
+/// The agent's words with those that engines look for to tell with 126 that a program cannot be executed.
+fn for_engines(error: &AgentError) -> String {
+    const REFUSED: &str = "permission denied";
+    match error {
+        AgentError::NotExecutable(message) if !message.contains(REFUSED) => format!("{message}: {REFUSED}"),
+        other => other.to_string(),
+    }
+}
+
+impl From<AgentError> for OciError {
+    fn from(error: AgentError) -> Self {
+        Self::Agent(error)
+    }
+}
+
 impl OciError {
     /// For a failed system call.
     pub(super) fn system<E: Into<io::Error>>(action: &'static str) -> impl FnOnce(E) -> Self {
@@ -137,5 +152,20 @@ impl OciError {
     #[must_use]
     pub fn message(&self) -> String {
         with_causes(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_find_the_words_that_mean_126() {
+        let message = |error| OciError::from(error).message();
+        let directory = AgentError::NotExecutable("exec: \"/etc\": is a directory".to_owned());
+        assert_eq!(message(directory), "exec: \"/etc\": is a directory: permission denied");
+        let refused = AgentError::NotExecutable("exec: \"/x\": permission denied".to_owned());
+        assert_eq!(message(refused), "exec: \"/x\": permission denied");
+        assert_eq!(message(AgentError::Failed("no".to_owned())), "no");
     }
 }

@@ -17,10 +17,11 @@ use super::console::open_console;
 use super::create::write_pid_file;
 use super::error::OciError;
 use super::handover::{Handover, hand_over, take_over};
+use super::process::without_impossible_ambient;
 use super::protocol::{Report, Request};
 use super::record::Status;
 use super::signals;
-use super::stdio::Ends;
+use super::stdio::{Ends, leave_inherited};
 use super::store::Store;
 use crate::host::Installation;
 use crate::supervisor::protocol::{receive, send};
@@ -81,6 +82,9 @@ pub fn hold(number: Handover) -> Result<u8, OciError> {
         .ok_or_else(|| OciError::Refused("a process is held by `exec` only".to_owned()))?;
     // Wherever it was started, it keeps no file system from being unmounted.
     std::env::set_current_dir("/").map_err(OciError::system("cannot change to /"))?;
+    if request.console_socket.is_some() {
+        leave_inherited()?;
+    }
     // Who has gone need not be told.
     let done = execute(&request, || drop(send(&asked, &Report::Done)));
     if let Err(error) = &done {
@@ -112,7 +116,7 @@ pub fn execute(request: &ExecRequest, started: impl FnOnce()) -> Result<u8, OciE
         None => Ends::inherited()?,
     };
     let name = unique_name();
-    let spec = Box::new(request.process.clone());
+    let spec = Box::new(without_impossible_ambient(request.process.clone()));
     client.do_(&Request::Execute { process: name.clone(), spec, stdin: ends.has_stdin() })?;
     let vsock = container.sockets().join("vsock");
     let carriers = ends.ask(&vsock, &container.name(), &name)?.carry(&ends)?;

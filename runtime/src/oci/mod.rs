@@ -27,12 +27,15 @@ mod hooks;
 mod id;
 mod mounts;
 mod namespaces;
+mod process;
 mod protocol;
 mod record;
+mod resolver;
 mod signals;
 mod stdio;
 mod store;
 mod supervisor;
+mod update;
 
 pub use bundle::Bundle;
 pub use client::Client;

@@ -1,10 +1,10 @@
 //! What verbs and a supervisor say to each other: one request and its report for each connection, JSON lines as between the
 //! engine's supervisor and its clients ([`crate::supervisor::protocol`]).
 
-use oci_spec::runtime::Process;
+use oci_spec::runtime::{LinuxResources, Process};
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::ProcessUsage;
+use crate::sandbox::{ProcessUsage, Usage};
 
 /// What is asked. Processes are named as for the agent: the empty name is the container's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,10 @@ pub(super) enum Request {
     Resume,
     /// Which processes there are.
     Processes,
+    /// What they use.
+    Usage,
+    /// Other limits; those that are not named stay.
+    Update(Box<LinuxResources>),
 }
 
 /// What is answered.
@@ -70,6 +74,8 @@ pub(super) enum Report {
     },
     /// What runs.
     Processes(Vec<ProcessUsage>),
+    /// What it uses.
+    Usage(Usage),
     /// It was not done.
     Failed {
         /// For the user.

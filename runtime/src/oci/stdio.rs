@@ -93,6 +93,16 @@ impl Ends {
     }
 }
 
+/// Gives up the standard streams of this process, whose workload has a terminal: whoever called reads them to their end.
+pub(super) fn leave_inherited() -> Result<(), OciError> {
+    let what = "cannot give up the standard streams";
+    let null = File::options().read(true).write(true).open("/dev/null").map_err(OciError::system(what))?;
+    rustix::stdio::dup2_stdin(&null)
+        .and_then(|()| rustix::stdio::dup2_stdout(&null))
+        .and_then(|()| rustix::stdio::dup2_stderr(&null))
+        .map_err(OciError::system(what))
+}
+
 /// Whether there is nothing to be read.
 fn is_null(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| {

@@ -198,6 +198,19 @@ impl OciContainer {
         directory.is_dir() && is_locked(&directory)
     }
 
+    /// The host's processes that are the container: its supervisor and its VMM.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn host_processes(&self) -> Result<Vec<u32>, OciError> {
+        let record = self.record()?;
+        if !self.is_alive() {
+            return Err(OciError::NotRunning);
+        }
+        let members = record.cgroup.as_deref().map(cgroup::processes).unwrap_or_default();
+        Ok(if members.is_empty() { vec![record.pid] } else { members })
+    }
+
     /// Where it is in its life.
     ///
     /// # Errors

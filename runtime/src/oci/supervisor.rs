@@ -17,9 +17,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use holm_protocol::agent::NAMES_PORT;
 use nix::libc::{SIGHUP, SIGKILL, SIGWINCH};
+use oci_spec::runtime::LinuxResources;
 
-use super::bundle::Bundle;
+use super::bundle::{Bundle, leave_to_the_host};
 use super::cgroup;
 use super::console::open_console;
 use super::create::SuperviseWords;
@@ -29,12 +31,14 @@ use super::hooks;
 use super::namespaces::show_root;
 use super::protocol::{Report, Request};
 use super::record::{Record, Status};
+use super::resolver;
 use super::signals;
-use super::stdio::{Carriers, Ends};
+use super::stdio::{Carriers, Ends, leave_inherited};
 use super::store::{OciContainer, Store};
+use super::update::check_room;
 use crate::durable;
 use crate::host::{Directories, Installation};
-use crate::network::carry_prepared;
+use crate::network::{NameService, Resolver, carry_prepared};
 use crate::sandbox::{
     AgentClient, AgentError, BootEvents, ContainerRequest, Exit, GuestRoot, HostAccess, ProcessRequest,
     Sandbox, VmmEnd,
@@ -86,6 +90,8 @@ struct Supervisor {
     waiting: VecDeque<Event>,
     sandbox: Option<Sandbox>,
     vmm_end: Option<VmmEnd>,
+    /// Answers the guest's questions about names, if the engine has a resolver.
+    names: Option<NameService>,
     /// When the VM is ended, whatever the workload does.
     kill_at: Option<Instant>,
 }
@@ -122,6 +128,7 @@ pub fn supervise(words: &str) -> Result<u8, OciError> {
         waiting: VecDeque::new(),
         sandbox: None,
         vmm_end: None,
+        names: None,
         kill_at: None,
     };
     let bundle = match supervisor.enter() {
@@ -211,7 +218,11 @@ impl Supervisor {
         hooks::run("prestart", bundle.hooks(|hooks| hooks.prestart()), &state)?;
         hooks::run("createRuntime", bundle.hooks(|hooks| hooks.create_runtime()), &state)?;
         let ends = match &words.console_socket {
-            Some(socket) => Ends::terminal(open_console(socket, bundle.console_size())?)?,
+            Some(socket) => {
+                let terminal = open_console(socket, bundle.console_size())?;
+                leave_inherited()?;
+                Ends::terminal(terminal)?
+            }
             None if bundle.has_terminal() => Ends::inherited_terminal()?,
             None => Ends::inherited()?,
         };
@@ -257,13 +268,20 @@ impl Supervisor {
         let guest = bundle.for_guest()?;
         let directories = Directories::from_environment();
         let templates = TemplateStore::new(&directories);
-        let (networks, interfaces): (Vec<_>, Vec<_>) = carry_prepared()?.into_iter().unzip();
-        let host = HostAccess {
+        let resolver = resolver::of(bundle.spec.mounts().as_deref().unwrap_or_default());
+        let (networks, interfaces): (Vec<_>, Vec<_>) = carry_prepared(resolver)?.into_iter().unzip();
+        let mut host = HostAccess {
             networks,
             shares: guest.shares.configs,
             sockets: guest.shares.sockets,
             ..HostAccess::default()
         };
+        let serve_names = resolver == Resolver::InNamespace;
+        if serve_names {
+            let socket = self.container.sockets().join("vsock-names");
+            self.names = Some(resolver::serve(&socket).map_err(OciError::system("cannot answer for names"))?);
+            host.sockets.push((NAMES_PORT, socket));
+        }
         let sandbox = self.sandbox.insert(Sandbox::boot(
             &installation,
             Some(&templates),
@@ -285,7 +303,7 @@ impl Supervisor {
             spec: &guest.spec,
             files: &[],
             interfaces: &interfaces,
-            serve_names: false,
+            serve_names,
             root: GuestRoot::Directory(&guest.root),
             stdin: ends.has_stdin(),
             tty: bundle.has_terminal(),
@@ -417,6 +435,10 @@ impl Supervisor {
                 agent.resize_process(&process, columns, rows).map(|()| Report::Done)
             }),
             Request::Processes => in_thread(client, move |_| agent.processes().map(Report::Processes)),
+            Request::Usage => in_thread(client, move |_| agent.usage().map(Report::Usage)),
+            Request::Update(change) => {
+                report(&client, self.update(made, *change).map(|()| Report::Done));
+            }
         }
     }
 
@@ -436,6 +458,16 @@ impl Supervisor {
             }
         }
         report(client, started.map(|()| Report::Done));
+    }
+
+    /// Limits the workload in the guest, and the VM on the host.
+    fn update(&self, made: &Made, mut change: LinuxResources) -> Result<(), OciError> {
+        let shape = made.bundle.shape();
+        check_room(&change, shape)?;
+        let hosts = change.clone();
+        leave_to_the_host(&mut change);
+        made.agent.update_container(&change)?;
+        self.record.cgroup.as_ref().map_or(Ok(()), |place| cgroup::set_limits(place, &hosts, shape))
     }
 
     /// Ends the VM and waits until nothing of the host's files is in use.

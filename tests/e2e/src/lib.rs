@@ -7,6 +7,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a fixture fails by panicking")]
 
+mod docker;
 mod holm;
 mod image;
 mod outcome;
@@ -15,6 +16,7 @@ mod pty;
 mod until;
 mod user;
 
+pub use docker::Docker;
 pub use holm::Holm;
 pub use image::TestImage;
 pub use outcome::Outcome;

@@ -93,6 +93,25 @@ impl Podman {
         self.command(arguments).output().expect("start podman").into()
     }
 
+    /// `buildah run` in a container of buildah's, with the same store and runtime, not started yet.
+    pub fn buildah_run(&self, container: &str, script: &str) -> Command {
+        let mut command = buildah();
+        command.args(["run", "--isolation=oci", "--network=none", "--runtime", &self.runtime, container]);
+        command.args(["sh", "-c", script]);
+        command
+    }
+
+    /// A container of buildah's, by its name.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[track_caller]
+    pub fn buildah_from(&self, image: &str) -> String {
+        let name = self.name();
+        let made = buildah().args(["from", "--name", &name, image]).output().expect("start buildah");
+        Outcome::from(made).ok()
+    }
+
     /// `podman run --rm --network none OPTIONS busybox sh -c SCRIPT`.
     #[track_caller]
     pub fn run(&self, options: &[&str], script: &str) -> Outcome {
@@ -144,6 +163,12 @@ impl Podman {
         let path = text.trim().rsplit(':').next().expect("path").trim_start_matches('/').to_owned();
         Path::new("/sys/fs/cgroup").join(path)
     }
+}
+
+fn buildah() -> Command {
+    let mut command = Command::new("buildah");
+    command.args(["--root", ROOT, "--runroot", RUN_ROOT, "--storage-driver=overlay"]);
+    command
 }
 
 impl Drop for Podman {

@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod hidden;
@@ -9,11 +10,13 @@ mod kill;
 mod list;
 mod pause;
 mod ps;
+mod refused;
 mod resume;
 mod run;
 mod spec;
 mod start;
 mod state;
+mod update;
 
 use std::process::ExitCode;
 
@@ -26,8 +29,10 @@ use crate::Global;
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Checkpoint(refused::Refused),
     Create(create::Create),
     Delete(delete::Delete),
+    Events(events::Events),
     Exec(exec::Exec),
     Features(features::Features),
     #[command(hide = true)]
@@ -36,6 +41,7 @@ pub(crate) enum Verb {
     List(list::List),
     Pause(pause::Pause),
     Ps(ps::Ps),
+    Restore(refused::Refused),
     Resume(resume::Resume),
     Run(run::Run),
     Spec(spec::Spec),
@@ -43,13 +49,16 @@ pub(crate) enum Verb {
     State(state::State),
     #[command(hide = true)]
     Supervise(hidden::Supervise),
+    Update(update::Update),
 }
 
 impl Verb {
     pub(crate) fn run(self, global: &Global) -> Result<ExitCode> {
         match self {
+            Self::Checkpoint(verb) => verb.run("checkpoint"),
             Self::Create(verb) => verb.run(global),
             Self::Delete(verb) => verb.run(global),
+            Self::Events(verb) => verb.run(global),
             Self::Exec(verb) => verb.run(global),
             Self::Features(verb) => verb.run(),
             Self::Hold(verb) => verb.run(),
@@ -57,12 +66,14 @@ impl Verb {
             Self::List(verb) => verb.run(global),
             Self::Pause(verb) => verb.run(global),
             Self::Ps(verb) => verb.run(global),
+            Self::Restore(verb) => verb.run("restore"),
             Self::Resume(verb) => verb.run(global),
             Self::Run(verb) => verb.run(global),
             Self::Spec(verb) => verb.run(),
             Self::Start(verb) => verb.run(global),
             Self::State(verb) => verb.run(global),
             Self::Supervise(verb) => verb.run(),
+            Self::Update(verb) => verb.run(global),
         }
     }
 

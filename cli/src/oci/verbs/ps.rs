@@ -1,4 +1,5 @@
-//! `ps`: the processes of a container. Their pids are the guest's: the host has none for them.
+//! `ps`: the processes of a container. As a table for people it shows those in the guest, by the guest's pids. As JSON it is for
+//! engines, which take the pids for the host's and look them up there (`docker top`): supervisor and VMM.
 
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use holm_runtime::oci::Client;
 use super::list::ListFormat;
 use crate::Global;
 
-/// Show the processes of a container, by their pids in its VM
+/// Show the processes of a container, by their pids in its VM; as JSON, the pids of the host's processes behind it
 #[derive(Debug, Args)]
 pub(crate) struct Ps {
     /// How to print them
@@ -25,12 +26,12 @@ pub(crate) struct Ps {
 
 impl Ps {
     pub(super) fn run(&self, global: &Global) -> Result<ExitCode> {
-        let processes = Client::of(&super::find(global, &self.id)?).processes()?;
+        let container = super::find(global, &self.id)?;
         if self.format == ListFormat::Json {
-            let pids: Vec<i32> = processes.iter().map(|process| process.pid).collect();
-            output::line(&serde_json::to_string(&pids)?);
+            output::line(&serde_json::to_string(&container.host_processes()?)?);
             return Ok(ExitCode::SUCCESS);
         }
+        let processes = Client::of(&container).processes()?;
         let row = |process: &holm_runtime::sandbox::ProcessUsage| {
             [
                 process.uid.to_string(),

@@ -56,11 +56,14 @@ pub struct Names {
     pub nameservers: Vec<SocketAddr>,
 }
 
-/// Ends with its value.
+/// Answers a container's questions. Ends with its value.
 #[derive(Debug)]
 pub struct NameService {
     listener: UnixListener,
 }
+
+/// What a question is answered; `None` when it is none.
+type Reply = dyn Fn(&[u8], Transport) -> Option<Vec<u8>> + Send + Sync;
 
 /// Over what the container was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,48 +72,65 @@ enum Transport {
     Tcp,
 }
 
+impl NameService {
+    /// Has others asked, one after the other, from the network namespace of the calling thread. Listens on the unix socket `path`, to
+    /// which the VMM connects the guest.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub(crate) fn forward(path: &Path, nameservers: Vec<SocketAddr>) -> io::Result<Self> {
+        let reply = move |question: &[u8], transport| {
+            forward::ask(question, &nameservers, transport).or_else(|| answer::failure(question))
+        };
+        Self::serve(path, Arc::new(reply))
+    }
+
+    fn serve(path: &Path, reply: Arc<Reply>) -> io::Result<Self> {
+        let listener = UnixListener::bind(path)?;
+        let accepting = listener.try_clone()?;
+        thread::spawn(move || {
+            for connection in accepting.incoming() {
+                let Ok(connection) = connection else { return };
+                if Arc::strong_count(&reply) > MAX_CONNECTIONS {
+                    continue;
+                }
+                let reply = Arc::clone(&reply);
+                thread::spawn(move || {
+                    if let Err(error) = converse(connection, &*reply) {
+                        tracing::debug!(%error, "a container's question about names");
+                    }
+                });
+            }
+        });
+        Ok(Self { listener })
+    }
+}
+
+fn converse(mut connection: UnixStream, reply: &Reply) -> io::Result<()> {
+    connection.set_read_timeout(Some(IDLE))?;
+    connection.set_write_timeout(Some(IDLE))?;
+    let mut over = [0];
+    connection.read_exact(&mut over)?;
+    let transport = match over {
+        [NAMES_OVER_UDP] => Transport::Udp,
+        [NAMES_OVER_TCP] => Transport::Tcp,
+        _ => return Err(io::ErrorKind::InvalidData.into()),
+    };
+    while let Some(question) = message::read(&mut connection)? {
+        if let Some(reply) = reply(&question, transport) {
+            message::write(&mut connection, &reply)?;
+        }
+    }
+    Ok(())
+}
+
 impl Names {
     /// Listens on the unix socket `path`, to which the VMM connects the guest.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn serve(self, path: &Path) -> io::Result<NameService> {
-        let listener = UnixListener::bind(path)?;
-        let accepting = listener.try_clone()?;
-        let names = Arc::new(self);
-        thread::spawn(move || {
-            for connection in accepting.incoming() {
-                let Ok(connection) = connection else { return };
-                if Arc::strong_count(&names) > MAX_CONNECTIONS {
-                    continue;
-                }
-                let names = Arc::clone(&names);
-                thread::spawn(move || {
-                    if let Err(error) = names.converse(connection) {
-                        tracing::debug!(%error, "a container's question about names");
-                    }
-                });
-            }
-        });
-        Ok(NameService { listener })
-    }
-
-    fn converse(&self, mut connection: UnixStream) -> io::Result<()> {
-        connection.set_read_timeout(Some(IDLE))?;
-        connection.set_write_timeout(Some(IDLE))?;
-        let mut over = [0];
-        connection.read_exact(&mut over)?;
-        let transport = match over {
-            [NAMES_OVER_UDP] => Transport::Udp,
-            [NAMES_OVER_TCP] => Transport::Tcp,
-            _ => return Err(io::ErrorKind::InvalidData.into()),
-        };
-        while let Some(question) = message::read(&mut connection)? {
-            if let Some(reply) = self.reply(&question, transport) {
-                message::write(&mut connection, &reply)?;
-            }
-        }
-        Ok(())
+        NameService::serve(path, Arc::new(move |question: &[u8], transport| self.reply(question, transport)))
     }
 
     fn reply(&self, question: &[u8], transport: Transport) -> Option<Vec<u8>> {

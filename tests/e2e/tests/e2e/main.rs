@@ -7,6 +7,7 @@ mod block_volumes;
 mod confinement;
 mod crashes;
 mod databases;
+mod docker;
 mod events;
 mod exec;
 mod files;

@@ -183,3 +183,42 @@ fn podman_is_told_what_a_vm_cannot_give() {
         assert!(refused.code == 126 && refused.err().contains(words), "{}: {}", refused.code, refused.err());
     }
 }
+
+#[test]
+fn podman_checks_health_and_updates_limits() {
+    let podman = Podman::over_holm();
+    let check = "test -e /tmp/sound";
+    let name = podman.background(&["--health-cmd", check, "--health-interval", "disable"], "sleep 1000");
+    let is_healthy = || podman.podman(["healthcheck", "run", &name]).code == 0;
+    assert!(!is_healthy());
+    podman.podman(["exec", &name, "touch", "/tmp/sound"]).ok();
+    assert!(is_healthy());
+    podman.podman(["update", "--cpus", "0.7", "--memory", "100m", &name]).ok();
+    let inside = podman.podman(["exec", &name, "sh", "-c", "cd /sys/fs/cgroup; cat memory.max cpu.max"]).ok();
+    assert_eq!(inside, "104857600\n70000 100000");
+    assert_eq!(fs::read_to_string(podman.cgroup(&name).join("cpu.max")).unwrap(), "70000 100000\n");
+    let refused = podman.podman(["update", "--cpus", "3", &name]);
+    assert!(refused.code == 125 && refused.err().contains("stop it first"), "{}", refused.err());
+}
+
+#[test]
+fn podman_and_buildah_build() {
+    let podman = Podman::over_holm();
+    let context = tempfile::tempdir().unwrap();
+    fs::write(context.path().join("file"), "hello\n").unwrap();
+    let steps = "FROM busybox\nENV A=b\nCOPY file /file\nRUN echo $A | cat - /file >/made && uname -r >/kernel\n\
+                 USER 1000\nWORKDIR /tmp\nRUN id -u >made\nCMD [\"cat\", \"/made\", \"/tmp/made\", \"/kernel\"]\n";
+    fs::write(context.path().join("Containerfile"), steps).unwrap();
+    let image = format!("localhost/{}", podman.name());
+    podman.podman(["build", "-q", "--network=none", "-t", &image, context.path().to_str().unwrap()]).ok();
+    let built = Podman::over("crun").podman(["run", "--rm", "--network=none", &image]).ok();
+    assert!(built.starts_with("b\nhello\n1000\n") && built.ends_with("-holm"), "{built}");
+    let container = podman.buildah_from(&image);
+    let mut command = podman.buildah_run(&container, "cat >/tmp/typed; cat /tmp/typed; exit 3");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"typed").unwrap();
+    let ran = Outcome::from(child.wait_with_output().unwrap());
+    podman.podman(["rm", "-f", &container]).ok();
+    podman.podman(["rmi", "-f", &image]).ok();
+    assert_eq!((ran.code, ran.out().as_str()), (3, "typed"));
+}

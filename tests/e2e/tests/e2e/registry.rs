@@ -1,9 +1,8 @@
 //! Images from and to a registry on the same host: pulled, run, pushed, and run by somebody else.
 
-use std::fs::File;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use holm_e2e::{Holm, Outcome, Podman, TestImage, until};
+use holm_e2e::{Docker, Holm, Outcome, Podman, TestImage};
 use holm_test_registry::{DockerRegistry, Mode};
 
 /// A registry that has busybox, put there by skopeo.
@@ -117,61 +116,17 @@ fn an_image_that_was_pulled_is_pushed_as_it_came() {
     assert_eq!(digest(), before);
 }
 
-/// Docker's daemon with state of its own, and no network of its own making.
-struct Docker {
-    daemon: Child,
-    directory: tempfile::TempDir,
-}
-
-impl Docker {
-    fn start() -> Self {
-        let directory = tempfile::Builder::new().prefix("d").tempdir_in("/var/tmp").unwrap();
-        let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-        let daemon = Command::new("dockerd")
-            .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
-            .args(["--host", &format!("unix://{}", at("socket")), "--storage-driver=vfs"])
-            .args([
-                "--bridge=none",
-                "--iptables=false",
-                "--ip6tables=false",
-                "--ip-forward=false",
-                "--ip-masq=false",
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(at("log")).unwrap())
-            .spawn()
-            .expect("dockerd, of Debian's package docker.io");
-        let docker = Self { daemon, directory };
-        until("dockerd answers", || docker.docker(&["version"]).code == 0);
-        docker
-    }
-
-    fn docker(&self, arguments: &[&str]) -> Outcome {
-        let socket = format!("unix://{}", self.directory.path().join("socket").display());
-        tool("docker", &[&["--host", &socket], arguments].concat())
-    }
-}
-
-impl Drop for Docker {
-    fn drop(&mut self) {
-        // Asked to end, it ends its containerd too.
-        let _ = tool("kill", &[&self.daemon.id().to_string()]);
-        let _ = self.daemon.wait();
-    }
-}
-
 #[test]
 fn docker_loads_what_holm_saves_and_holm_runs_what_docker_pushes() {
-    let (registry, holm, docker) = (with_busybox(), Holm::empty(), Docker::start());
+    let (registry, holm, docker) = (with_busybox(), Holm::empty(), Docker::without_network());
     let (pulled, pushed) = (registry.name("busybox:latest"), registry.name("from/docker:1"));
     holm.holm(["pull", "-q", &pulled]).outcome().ok();
-    let archive = docker.directory.path().join("busybox.tar");
+    let archive = docker.directory().join("busybox.tar");
     holm.holm(["save", &pulled, "-o"]).arg(&archive).outcome().ok();
-    let loaded = docker.docker(&["load", "-q", "-i", archive.to_str().unwrap()]).ok();
+    let loaded = docker.docker(["load", "-q", "-i", archive.to_str().unwrap()]).ok();
     assert_eq!(loaded, format!("Loaded image: {pulled}"));
-    docker.docker(&["tag", &pulled, &pushed]).ok();
-    docker.docker(&["push", "-q", &pushed]).ok();
+    docker.docker(["tag", &pulled, &pushed]).ok();
+    docker.docker(["push", "-q", &pushed]).ok();
     drop(docker);
     assert_eq!(holm.run([pushed.as_str(), "echo", "hello"]).ok(), "hello");
     let id = |name: &str| holm.holm(["image", "inspect", "-f", "{{.Id}}", name]).outcome().ok();
