@@ -15,6 +15,7 @@
 mod files;
 mod filter;
 mod privileges;
+mod program;
 mod role;
 mod syscalls;
 
@@ -25,6 +26,9 @@ pub use role::Role;
 /// Why this process cannot be confined.
 #[derive(Debug, thiserror::Error)]
 pub enum JailError {
+    /// It could gain privileges by executing a program.
+    #[error("cannot renounce new privileges")]
+    Privileges(#[source] nix::errno::Errno),
     /// Its user cannot be changed.
     #[error("cannot become user {user}")]
     User {
@@ -45,12 +49,14 @@ pub enum JailError {
     /// A directory is not there any more.
     #[error("cannot confine the VMM to its shares")]
     Share(#[source] landlock::PathFdError),
-    /// The filter cannot be made.
-    #[error("cannot make the system call filter of {0:?}")]
-    Filter(Role, #[source] seccompiler::BackendError),
-    /// The filter cannot be installed.
-    #[error("cannot install the system call filter of {0:?}")]
-    Install(Role, #[source] seccompiler::Error),
+    /// The kernel refuses a filter.
+    #[error("cannot install the system call filter of {role:?}")]
+    Filter {
+        /// Whose.
+        role: Role,
+        /// What the kernel said.
+        source: nix::errno::Errno,
+    },
 }
 
 /// Gives up what no VM needs once its files are open; the parent is the process that this one ends with, if it does.
