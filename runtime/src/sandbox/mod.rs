@@ -8,6 +8,7 @@ mod boot;
 mod dial;
 mod host_threads;
 mod inherit;
+mod pid_namespace;
 mod shape;
 mod stillness;
 mod stream;

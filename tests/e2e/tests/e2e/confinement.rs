@@ -49,7 +49,7 @@ fn t6_every_thread_of_the_vmm_is_confined() {
         // CHOWN DAC_OVERRIDE FOWNER FSETID SETGID SETUID SETPCAP MKNOD SETFCAP.
         assert_eq!(thread["CapPrm"], "00000000880001db", "{thread:?}");
     }
-    assert_eq!(shared_namespaces(&shares), ["cgroup", "pid", "user"]);
+    assert_eq!(shared_namespaces(&shares), ["cgroup", "user"]);
     // Nothing but what it has open, of which shares are a part.
     assert_eq!((names(&shares, ""), names(&shares, "proc/self")), (vec!["proc".into()], vec!["fd".into()]));
     // Without a share nothing is left, not even root's name.
@@ -63,7 +63,7 @@ fn t6_every_thread_of_the_vmm_is_confined() {
             }
             assert_eq!((thread["NoNewPrivs"].as_str(), thread["Seccomp"].as_str()), ("1", "2"), "{thread:?}");
         }
-        assert_eq!(shared_namespaces(&vmm), ["cgroup", "pid", "user"]);
+        assert_eq!(shared_namespaces(&vmm), ["cgroup", "user"]);
         assert!(names(&vmm, "").is_empty());
     }
 }
