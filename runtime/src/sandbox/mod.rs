@@ -9,6 +9,7 @@ mod dial;
 mod host_threads;
 mod inherit;
 mod kernel_log;
+mod pid_namespace;
 mod shape;
 mod stillness;
 mod stream;

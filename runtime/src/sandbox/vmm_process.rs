@@ -19,6 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::inherit::inherit;
 use super::kernel_log;
+use super::pid_namespace;
 use super::vmm_control::VmmControl;
 
 /// Longest line taken from the VMM, in bytes; what follows is cut.
@@ -79,14 +80,14 @@ impl VmmProcess {
         if !descriptors.is_empty() {
             inherit(&mut command, descriptors);
         }
-        let mut child = command
+        command
             .args(["--config-fd", "0", "--parent", &std::process::id().to_string()])
             .stdin(config_file(&config).map_err(VmmError::Config)?)
             .stdout(others)
             .stderr(Stdio::piped())
             .env_clear()
-            .envs(std::env::var_os("HOLM_LOG").map(|level| ("HOLM_LOG", level)))
-            .spawn()
+            .envs(std::env::var_os("HOLM_LOG").map(|level| ("HOLM_LOG", level)));
+        let mut child = pid_namespace::in_its_own(|| command.spawn())
             .map_err(|source| VmmError::Start { path: vmm.to_owned(), source })?;
         let pid = child.id();
         let_be_killed_for_memory(pid);
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    fn end_of(script: &str) -> VmmEnd {
+    fn started(script: &str) -> (VmmProcess, mpsc::Receiver<VmmEnd>) {
         let dir = tempfile::tempdir().unwrap();
         let vmm = dir.path().join("vmm");
         std::fs::write(&vmm, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -204,8 +205,16 @@ mod tests {
         }))
         .unwrap();
         let (sender, receiver) = mpsc::channel();
-        let process = VmmProcess::start(&vmm, &config, &[], move |end| sender.send(end).unwrap()).unwrap();
-        let end = receiver.recv().unwrap();
+        let ended = move |end| {
+            sender.send(end).unwrap();
+            drop(dir);
+        };
+        (VmmProcess::start(&vmm, &config, &[], ended).unwrap(), receiver)
+    }
+
+    fn end_of(script: &str) -> VmmEnd {
+        let (process, end) = started(script);
+        let end = end.recv().unwrap();
         process.kill();
         end
     }
@@ -216,9 +225,14 @@ mod tests {
             end_of("echo noise >&2; echo 'holm-vmm: guest triple fault' >&2; exit 12"),
             VmmEnd { kind: VmExitKind::TripleFault, reason: "guest triple fault".into() }
         );
-        assert_eq!(end_of("kill -9 $$").reason, "the VMM was killed by signal 9 (SIGKILL)");
-        let forbidden = end_of("kill -SYS $$").reason;
-        assert!(forbidden.ends_with("what its seccomp filter forbids"), "{forbidden}");
+        let (process, end) = started("exec sleep 1000");
+        process.kill();
+        assert_eq!(end.recv().unwrap().reason, "the VMM was killed by signal 9 (SIGKILL)");
+        let forbidden = killed(process.pid(), 31);
+        assert!(
+            forbidden.ends_with("(SIGSYS): it asked its kernel for what its seccomp filter forbids"),
+            "{forbidden}"
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use holm_protocol::vm_config::ShareConfig;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus,
+    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated,
+    RulesetCreatedAttr, RulesetStatus,
 };
 
 use super::JailError;
@@ -12,8 +12,8 @@ use super::JailError;
 /// The newest rules that are asked for; an older kernel keeps those that it knows.
 const NEWEST: ABI = ABI::V5;
 
-/// Confines this process, and sets its no-new-privileges bit.
-pub(super) fn confine(shares: &[ShareConfig]) -> Result<(), JailError> {
+/// The rules for a process that may open what is below its shares, found by their names.
+pub(super) fn only_below(shares: &[ShareConfig]) -> Result<RulesetCreated, JailError> {
     let everything = AccessFs::from_all(NEWEST);
     let ruleset = Ruleset::default().handle_access(everything).map_err(JailError::Files)?;
     let ruleset = ruleset.handle_access(AccessNet::from_all(NEWEST)).map_err(JailError::Files)?;
@@ -23,7 +23,12 @@ pub(super) fn confine(shares: &[ShareConfig]) -> Result<(), JailError> {
         let directory = PathFd::new(&share.directory).map_err(JailError::Share)?;
         ruleset = ruleset.add_rule(PathBeneath::new(directory, access)).map_err(JailError::Files)?;
     }
-    let status = ruleset.restrict_self().map_err(JailError::Files)?;
+    Ok(ruleset)
+}
+
+/// Confines this process, which then cannot mount anything either.
+pub(super) fn confine(rules: RulesetCreated) -> Result<(), JailError> {
+    let status = rules.restrict_self().map_err(JailError::Files)?;
     if status.ruleset == RulesetStatus::NotEnforced {
         tracing::info!("the host's kernel has no Landlock that would do: the VMM is confined without it");
     }
@@ -54,7 +59,7 @@ mod tests {
         };
         let shares = [share(&ours, false), share(&theirs, true)];
         let confined = move || {
-            confine(&shares).unwrap();
+            confine(only_below(&shares).unwrap()).unwrap();
             let refused = |error: std::io::Error| assert_eq!(error.kind(), PermissionDenied);
             File::create(ours.join("new")).unwrap();
             fs::rename(ours.join("new"), ours.join("other")).unwrap();

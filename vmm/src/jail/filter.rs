@@ -1,65 +1,38 @@
-//! From the table to a filter in the kernel (seccomp(2)).
+//! A role's program, handed to the kernel (seccomp(2)).
+#![allow(unsafe_code)] // seccomp(2)
 
-use std::collections::BTreeMap;
+use nix::errno::Errno;
 
-use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, apply_filter,
-};
-
-use super::syscalls::{self, Arguments};
+use super::program::Program;
+use super::syscalls::{DISK, MAIN, NETWORK, SHARES, VCPU};
 use super::{JailError, Role};
 
-/// Linux `clone(2)` flags of a thread, and not of a process.
-const CLONE_THREAD: u64 = 0x1_0000;
+static OF_MAIN: Program = Program::allowing(MAIN);
+static OF_VCPUS: Program = Program::allowing(VCPU);
+static OF_DISKS: Program = Program::allowing(DISK);
+static OF_NETWORKS: Program = Program::allowing(NETWORK);
+static OF_SHARES: Program = Program::allowing(SHARES);
 
-/// Installs the filter of a role for the calling thread.
+/// Installs the filter of a role for the calling thread, which has given up to gain privileges by a program.
 pub(super) fn install(role: Role) -> Result<(), JailError> {
-    if syscalls::of(role).any(|call| call.number == libc::SYS_clone) {
-        let fallback = thread_fallback().map_err(|error| JailError::Filter(role, error))?;
-        apply_filter(&fallback).map_err(|error| JailError::Install(role, error))?;
-    }
-    let filter = of(role).map_err(|error| JailError::Filter(role, error))?;
-    apply_filter(&filter).map_err(|error| JailError::Install(role, error))
-}
-
-/// All that the role may call; anything else kills the process.
-fn of(role: Role) -> Result<BpfProgram, BackendError> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for call in syscalls::of(role) {
-        rules.insert(call.number, conditions(call.arguments)?);
-    }
-    if rules.contains_key(&libc::SYS_clone) {
-        // Refused by the other filter; this one would kill.
-        rules.insert(libc::SYS_clone3, Vec::new());
-    }
-    SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, TargetArch::x86_64)?
-        .try_into()
-}
-
-/// No filter sees the arguments of clone3, which lie in memory. The C library falls back to clone where there is none.
-fn thread_fallback() -> Result<BpfProgram, BackendError> {
-    let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let missing = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-    SeccompFilter::new(rules, SeccompAction::Allow, missing, TargetArch::x86_64)?.try_into()
-}
-
-/// Rules of which one has to hold.
-fn conditions(arguments: Arguments) -> Result<Vec<SeccompRule>, BackendError> {
-    use SeccompCmpArgLen::{Dword, Qword};
-    let one = |index, length, operator, value| {
-        SeccompRule::new(vec![SeccompCondition::new(index, length, operator, value)?])
+    let instructions = of(role).of_process(std::process::id());
+    let program = libc::sock_fprog {
+        len: u16::try_from(instructions.len()).unwrap_or(u16::MAX),
+        filter: instructions.as_ptr().cast_mut(),
     };
-    match arguments {
-        Arguments::Any => Ok(Vec::new()),
-        Arguments::OneOf(index, values) => {
-            values.iter().map(|value| one(index, Dword, SeccompCmpOp::Eq, *value)).collect()
-        }
-        Arguments::NotExecutable => {
-            let executable = u64::from(libc::PROT_EXEC.unsigned_abs());
-            Ok(vec![one(2, Dword, SeccompCmpOp::MaskedEq(executable), 0)?])
-        }
-        Arguments::Thread => Ok(vec![one(0, Qword, SeccompCmpOp::MaskedEq(CLONE_THREAD), CLONE_THREAD)?]),
+    // SAFETY: the kernel copies as many instructions as there are, and writes none.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
+    Errno::result(answer).map(drop).map_err(|source| JailError::Filter { role, source })
+}
+
+const fn of(role: Role) -> &'static Program {
+    match role {
+        Role::Main => &OF_MAIN,
+        Role::Vcpu => &OF_VCPUS,
+        Role::Disk => &OF_DISKS,
+        Role::Network => &OF_NETWORKS,
+        Role::Shares => &OF_SHARES,
     }
 }
 
@@ -75,14 +48,6 @@ mod tests {
     /// The variable that tells [`a_confined_process`] its role and what it tries.
     const ATTEMPT: &str = "HOLM_TEST_ATTEMPT";
 
-    #[test]
-    fn every_role_has_a_filter() {
-        for role in Role::ALL {
-            assert!(!of(role).unwrap().is_empty(), "{role:?}");
-        }
-        assert!(!thread_fallback().unwrap().is_empty());
-    }
-
     /// Does nothing but in a process that [`attempt`] starts.
     #[test]
     fn a_confined_process() {
@@ -90,12 +55,16 @@ mod tests {
         let (role, what) = attempt.split_once(' ').unwrap();
         let role = Role::ALL.into_iter().find(|known| format!("{known:?}") == role).unwrap();
         let mut file = tempfile::tempfile().unwrap();
+        let parent = nix::unistd::getppid().as_raw();
+        nix::sys::prctl::set_no_new_privs().unwrap();
         install(role).unwrap();
         match what {
             "what it may" => file.write_all(b"a line").unwrap(),
             "a socket" => drop(TcpListener::bind("127.0.0.1:0")),
             "a file" => drop(std::fs::File::open("/etc/passwd")),
             "its parent" => drop(nix::unistd::getppid()),
+            // SAFETY: looks whether there is such a thread, and sends it nothing.
+            "a signal" => drop(unsafe { libc::syscall(libc::SYS_tgkill, parent, parent, 0) }),
             "a program" => drop(Command::new("/bin/true").spawn()),
             other => panic!("{other}"),
         }
@@ -115,7 +84,7 @@ mod tests {
     fn what_is_not_in_the_table_ends_the_process() {
         for role in Role::ALL {
             assert_eq!(attempt(role, "what it may").code(), Some(0), "{role:?}");
-            for what in ["a socket", "its parent", "a program"] {
+            for what in ["a socket", "its parent", "a signal", "a program"] {
                 assert_eq!(attempt(role, what).signal(), Some(libc::SIGSYS), "{role:?}: {what}");
             }
             // Landlock decides about the files of the one that may open any.

@@ -1,8 +1,8 @@
 //! What this process gives up before the guest's first instruction, so that a guest that took it over has gained little.
 //!
 //! ```text
-//!   files open, no threads ──► own user ──► no capabilities ──► Landlock ──► threads start, each with its filter ──► main's own
-//!                              └───────────────── enter ──────────────────┘ └── confine_this_thread ─────────────────────────┘
+//!   files open, no threads ──► own namespaces ──► own user ──► no capabilities ──► Landlock ──► threads, each with its filter
+//!                              └────────────────────────── enter ───────────────────────────┘   └── confine_this_thread ───┘
 //! ```
 //!
 //! All that a VM needs is open by then. Only the thread of the shares opens more, below the shared directories: a VM with shares
@@ -14,7 +14,9 @@
 
 mod files;
 mod filter;
+mod namespaces;
 mod privileges;
+mod program;
 mod role;
 mod syscalls;
 
@@ -25,6 +27,9 @@ pub use role::Role;
 /// Why this process cannot be confined.
 #[derive(Debug, thiserror::Error)]
 pub enum JailError {
+    /// It could gain privileges by executing a program.
+    #[error("cannot renounce new privileges")]
+    Privileges(#[source] nix::errno::Errno),
     /// Its user cannot be changed.
     #[error("cannot become user {user}")]
     User {
@@ -36,6 +41,9 @@ pub enum JailError {
     /// Its capabilities cannot be dropped.
     #[error("cannot drop capabilities")]
     Capabilities(#[source] caps::errors::CapsError),
+    /// It has a mount namespace, and cannot empty it.
+    #[error("cannot change to a root directory that is empty")]
+    Root(#[source] std::io::Error),
     /// It would survive its parent.
     #[error(transparent)]
     Parent(#[from] crate::parent::ParentError),
@@ -45,12 +53,14 @@ pub enum JailError {
     /// A directory is not there any more.
     #[error("cannot confine the VMM to its shares")]
     Share(#[source] landlock::PathFdError),
-    /// The filter cannot be made.
-    #[error("cannot make the system call filter of {0:?}")]
-    Filter(Role, #[source] seccompiler::BackendError),
-    /// The filter cannot be installed.
-    #[error("cannot install the system call filter of {0:?}")]
-    Install(Role, #[source] seccompiler::Error),
+    /// The kernel refuses a filter.
+    #[error("cannot install the system call filter of {role:?}")]
+    Filter {
+        /// Whose.
+        role: Role,
+        /// What the kernel said.
+        source: nix::errno::Errno,
+    },
 }
 
 /// Gives up what no VM needs once its files are open; the parent is the process that this one ends with, if it does.
@@ -58,10 +68,13 @@ pub enum JailError {
 /// # Errors
 /// The host refuses what it offers.
 pub fn enter(config: &VmConfig, parent: Option<i32>) -> Result<(), JailError> {
-    privileges::drop_all_but(&config.jail, !config.shares.is_empty())?;
+    let has_shares = !config.shares.is_empty();
+    let files = files::only_below(&config.shares)?;
+    namespaces::leave_the_hosts(has_shares)?;
+    privileges::drop_all_but(&config.jail, has_shares)?;
     // A change of the user ends what tied this process to its parent.
     parent.map_or(Ok(()), crate::parent::end_with)?;
-    files::confine(&config.shares)
+    files::confine(files)
 }
 
 /// Leaves the calling thread the system calls of its role. Whatever else it tries ends the process.

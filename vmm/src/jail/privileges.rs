@@ -2,6 +2,7 @@
 
 use caps::{CapSet, Capability, CapsHashSet};
 use holm_protocol::vm_config::JailConfig;
+use nix::sys::prctl::set_no_new_privs;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use super::JailError;
@@ -22,19 +23,12 @@ const FOR_SHARES: [Capability; 9] = [
 ];
 
 /// Becomes the configured user, and drops every capability, for good, but those that serving shares takes.
+///
+/// For good without a word to the bounding set, which limits what a program brings that is executed: this process may gain
+/// nothing by one (`PR_SET_NO_NEW_PRIVS`), and executes none.
 pub(super) fn drop_all_but(config: &JailConfig, has_shares: bool) -> Result<(), JailError> {
+    set_no_new_privs().map_err(JailError::Privileges)?;
     let kept: CapsHashSet = if has_shares { FOR_SHARES.into_iter().collect() } else { CapsHashSet::new() };
-    let held = caps::read(None, CapSet::Permitted).map_err(JailError::Capabilities)?;
-    if held.contains(&Capability::CAP_SETPCAP) {
-        for capability in caps::all() {
-            // The kernel may know fewer than this list.
-            if !kept.contains(&capability)
-                && caps::has_cap(None, CapSet::Bounding, capability).unwrap_or(false)
-            {
-                caps::drop(None, CapSet::Bounding, capability).map_err(JailError::Capabilities)?;
-            }
-        }
-    }
     if let Some(user) = config.user {
         let failed = |source| JailError::User { user, source };
         let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));

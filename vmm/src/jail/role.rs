@@ -17,5 +17,6 @@ pub enum Role {
 
 impl Role {
     /// All of them.
+    #[cfg(test)]
     pub const ALL: [Self; 5] = [Self::Main, Self::Vcpu, Self::Disk, Self::Network, Self::Shares];
 }

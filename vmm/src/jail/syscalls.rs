@@ -2,50 +2,62 @@
 //!
 //! docs/decisions/0028-jail.md tells how it was made, and what of it no trace has shown.
 
-use super::Role;
-
-/// What the arguments must be.
+/// What the arguments must be. Of those that are judged, the kernel looks at no more than the lower half.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Arguments {
     /// Anything.
     Any,
-    /// The argument of this number has one of these values, in its lower half.
-    OneOf(u8, &'static [u64]),
-    /// The third argument asks for memory that cannot be executed.
-    NotExecutable,
-    /// The first argument asks for a thread and not for a process.
-    Thread,
+    /// The argument of this index has one of these values.
+    OneOf(usize, &'static [u32]),
+    /// The argument of this index is the number of the calling process.
+    ThisProcess(usize),
+    /// The argument of this index has this bit.
+    With(usize, u32),
+    /// The argument of this index does not have this bit.
+    Without(usize, u32),
+    /// Whatever they are, the answer is that there is no such call.
+    Missing,
 }
 
 /// A system call that is allowed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
-    pub(super) number: i64,
+    pub(super) number: u32,
     pub(super) arguments: Arguments,
 }
 
-/// All calls of a role.
-pub(super) fn of(role: Role) -> impl Iterator<Item = Call> {
-    let own: &[&[Call]] = match role {
-        Role::Main => &[EVENTS, SOCKETS, NETWORK, THREADS, MACHINE],
-        Role::Vcpu => &[VCPU],
-        Role::Disk => &[EVENTS, DISK],
-        Role::Network => &[EVENTS, NETWORK],
-        Role::Shares => &[EVENTS, SHARES],
-    };
-    CHECKS.iter().chain(EVERY).chain(own.iter().copied().flatten()).copied()
+/// All calls of the role.
+pub(super) const MAIN: &[&[Call]] = &[CHECKS, EVERY, EVENTS, SOCKETS, FRAMES, THREADS, MACHINE];
+/// All calls of the role.
+pub(super) const VCPU: &[&[Call]] = &[CHECKS, EVERY, GUEST];
+/// All calls of the role.
+pub(super) const DISK: &[&[Call]] = &[CHECKS, EVERY, EVENTS, BLOCKS];
+/// All calls of the role.
+pub(super) const NETWORK: &[&[Call]] = &[CHECKS, EVERY, EVENTS, FRAMES];
+/// All calls of the role.
+pub(super) const SHARES: &[&[Call]] = &[CHECKS, EVERY, EVENTS, FILES];
+
+const fn any(number: libc::c_long) -> Call {
+    call(number, Arguments::Any)
 }
 
-const fn any(number: i64) -> Call {
-    Call { number, arguments: Arguments::Any }
+const fn one_of(number: libc::c_long, argument: usize, values: &'static [u32]) -> Call {
+    call(number, Arguments::OneOf(argument, values))
 }
 
-const fn one_of(number: i64, argument: u8, values: &'static [u64]) -> Call {
-    Call { number, arguments: Arguments::OneOf(argument, values) }
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // numbers of system calls are small
+const fn call(number: libc::c_long, arguments: Arguments) -> Call {
+    Call { number: number as u32, arguments }
+}
+
+/// Memory that cannot be executed.
+const fn no_code(number: libc::c_long) -> Call {
+    call(number, Arguments::Without(2, libc::PROT_EXEC.unsigned_abs()))
 }
 
 /// Of every thread of a debug build, in which the standard library looks at descriptors before it closes them.
-const CHECKS: &[Call] = if cfg!(debug_assertions) { &[one_of(libc::SYS_fcntl, 1, &[1])] } else { &[] };
+const CHECKS: &[Call] = if cfg!(debug_assertions) { LOOKS } else { &[] };
+const LOOKS: &[Call] = &[one_of(libc::SYS_fcntl, 1, &[libc::F_GETFD.unsigned_abs()])];
 
 /// Of every thread: memory, locks, the log, and its own end.
 const EVERY: &[Call] = &[
@@ -58,15 +70,16 @@ const EVERY: &[Call] = &[
     any(libc::SYS_getrandom),
     any(libc::SYS_gettid),
     any(libc::SYS_madvise),
-    Call { number: libc::SYS_mmap, arguments: Arguments::NotExecutable },
-    Call { number: libc::SYS_mprotect, arguments: Arguments::NotExecutable },
+    no_code(libc::SYS_mmap),
+    no_code(libc::SYS_mprotect),
     any(libc::SYS_mremap),
     any(libc::SYS_munmap),
     any(libc::SYS_restart_syscall),
     any(libc::SYS_rt_sigprocmask),
     any(libc::SYS_rt_sigreturn),
     any(libc::SYS_sigaltstack),
-    any(libc::SYS_tgkill),
+    // A VMM that shares its user with others could end them.
+    call(libc::SYS_tgkill, Arguments::ThisProcess(0)),
     any(libc::SYS_write),
 ];
 
@@ -92,39 +105,59 @@ const SOCKETS: &[Call] = &[
 ];
 
 /// Of a network, over a TAP or a stream.
-const NETWORK: &[Call] = &[any(libc::SYS_readv), any(libc::SYS_sendto), any(libc::SYS_writev)];
+const FRAMES: &[Call] = &[any(libc::SYS_readv), any(libc::SYS_sendto), any(libc::SYS_writev)];
 
-/// Of whoever starts threads, for a network that comes later.
+/// Not F_SETOWN, by which a file signals any process.
+const ON_DESCRIPTORS: &[u32] = &[
+    libc::F_DUPFD_CLOEXEC.unsigned_abs(),
+    libc::F_GETFD.unsigned_abs(),
+    libc::F_SETFD.unsigned_abs(),
+    libc::F_SETFL.unsigned_abs(),
+];
+
+/// Of whoever starts threads, for a network that comes later. No filter sees the arguments of clone3, which lie in memory; where
+/// there is none, the C library takes clone.
 const THREADS: &[Call] = &[
-    Call { number: libc::SYS_clone, arguments: Arguments::Thread },
+    call(libc::SYS_clone, Arguments::With(0, libc::CLONE_THREAD.unsigned_abs())),
+    call(libc::SYS_clone3, Arguments::Missing),
     any(libc::SYS_clock_nanosleep),
     any(libc::SYS_epoll_create1),
     any(libc::SYS_eventfd2),
-    any(libc::SYS_fcntl),
+    one_of(libc::SYS_fcntl, 1, ON_DESCRIPTORS),
     any(libc::SYS_rseq),
     any(libc::SYS_sched_getaffinity),
     any(libc::SYS_seccomp),
     any(libc::SYS_set_robust_list),
     any(libc::SYS_timerfd_create),
-    one_of(libc::SYS_prctl, 0, &[15, 38]),
+    one_of(libc::SYS_prctl, 0, &[libc::PR_SET_NAME.unsigned_abs()]),
 ];
 
 /// Of whoever changes and saves the machine.
 const MACHINE: &[Call] = &[any(libc::SYS_getpid), any(libc::SYS_ioctl), any(libc::SYS_pread64)];
 
 /// Of a vCPU.
-const VCPU: &[Call] = &[any(libc::SYS_ioctl), any(libc::SYS_shutdown), any(libc::SYS_timerfd_settime)];
+const GUEST: &[Call] = &[any(libc::SYS_ioctl), any(libc::SYS_shutdown), any(libc::SYS_timerfd_settime)];
 
 /// Of a disk.
-const DISK: &[Call] =
+const BLOCKS: &[Call] =
     &[any(libc::SYS_fallocate), any(libc::SYS_fdatasync), any(libc::SYS_preadv), any(libc::SYS_pwritev)];
 
+/// As above, and locks.
+const ON_FILES: &[u32] = &[
+    libc::F_DUPFD_CLOEXEC.unsigned_abs(),
+    libc::F_GETFD.unsigned_abs(),
+    libc::F_GETFL.unsigned_abs(),
+    libc::F_SETFL.unsigned_abs(),
+    libc::F_OFD_GETLK.unsigned_abs(),
+    libc::F_OFD_SETLK.unsigned_abs(),
+];
+
 /// Of the shares: what a guest does to files (`devices::virtio::fs::files`).
-const SHARES: &[Call] = &[
+const FILES: &[Call] = &[
     any(libc::SYS_fallocate),
     any(libc::SYS_fchmodat),
     any(libc::SYS_fchownat),
-    any(libc::SYS_fcntl),
+    one_of(libc::SYS_fcntl, 1, ON_FILES),
     any(libc::SYS_fdatasync),
     any(libc::SYS_flock),
     any(libc::SYS_fstat),

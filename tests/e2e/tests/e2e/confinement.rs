@@ -1,17 +1,22 @@
 //! What a hostile workload cannot do to its own agent and VM (threats.md).
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 
 use holm_e2e::{Holm, TestImage};
 
-/// Fields of /proc/PID/status of every thread of a container's VMM.
-fn vmm_threads(holm: &Holm, options: &[&str]) -> Vec<HashMap<String, String>> {
+/// The process id of a new container's VMM.
+fn vmm(holm: &Holm, options: &[&str]) -> String {
     let name = holm.name();
     let run = [&["run", "-d", "--name", &name], options, &["busybox", "sleep", "1000"]].concat();
     holm.holm(run).outcome().ok();
-    let vmm = holm.holm(["inspect", "-f", "{{.State.Pid}}", &name]).outcome().ok();
-    let tasks = fs::read_dir(format!("/proc/{vmm}/task")).unwrap();
+    holm.holm(["inspect", "-f", "{{.State.Pid}}", &name]).outcome().ok()
+}
+
+/// Fields of /proc/PID/status of every thread of a process.
+fn threads(pid: &str) -> Vec<HashMap<String, String>> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let fields = |status: String| {
         let fields = status.lines().filter_map(|line| line.split_once(":\t"));
         fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -19,26 +24,47 @@ fn vmm_threads(holm: &Holm, options: &[&str]) -> Vec<HashMap<String, String>> {
     tasks.map(|task| fields(fs::read_to_string(task.unwrap().path().join("status")).unwrap())).collect()
 }
 
+/// The namespaces that a process shares with this one.
+pub(crate) fn shared_namespaces(pid: &str) -> Vec<&'static str> {
+    let all = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
+    let namespace = |pid: &str, kind: &str| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
+    all.into_iter().filter(|kind| namespace(pid, kind) == namespace("self", kind)).collect()
+}
+
+/// What a directory holds of those that a process sees.
+fn names(pid: &str, directory: &str) -> Vec<OsString> {
+    let entries = fs::read_dir(format!("/proc/{pid}/root/{directory}")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
+}
+
 #[test]
 fn t6_every_thread_of_the_vmm_is_confined() {
     let holm = Holm::with(TestImage::Busybox);
-    let threads = vmm_threads(&holm, &["-v", "data:/data"]);
+    let shares = vmm(&holm, &["-v", "data:/data"]);
+    let with_shares = threads(&shares);
     // The main thread, a vCPU, two disks, a network, the shares.
-    assert_eq!(threads.len(), 6);
-    for thread in &threads {
+    assert_eq!(with_shares.len(), 6);
+    for thread in &with_shares {
         assert_eq!((thread["NoNewPrivs"].as_str(), thread["Seccomp"].as_str()), ("1", "2"), "{thread:?}");
         // CHOWN DAC_OVERRIDE FOWNER FSETID SETGID SETUID SETPCAP MKNOD SETFCAP.
-        assert_eq!(thread["CapBnd"], "00000000880001db", "{thread:?}");
+        assert_eq!(thread["CapPrm"], "00000000880001db", "{thread:?}");
     }
+    assert_eq!(shared_namespaces(&shares), ["cgroup", "user"]);
+    // Nothing but what it has open, of which shares are a part.
+    assert_eq!((names(&shares, ""), names(&shares, "proc/self")), (vec!["proc".into()], vec!["fd".into()]));
     // Without a share nothing is left, not even root's name.
-    for thread in vmm_threads(&holm, &[]).iter().chain(&vmm_threads(&holm, &["--network", "none", "--cold"]))
-    {
-        let user: u32 = thread["Uid"].split('\t').next().unwrap().parse().unwrap();
-        assert!(user > 0x7000_0000, "{thread:?}");
-        for set in ["CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"] {
-            assert_eq!(thread[set], "0000000000000000", "{thread:?}");
+    for options in [&[][..], &["--network", "none", "--cold"]] {
+        let vmm = vmm(&holm, options);
+        for thread in threads(&vmm) {
+            let user: u32 = thread["Uid"].split('\t').next().unwrap().parse().unwrap();
+            assert!(user > 0x7000_0000, "{thread:?}");
+            for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
+                assert_eq!(thread[set], "0000000000000000", "{thread:?}");
+            }
+            assert_eq!((thread["NoNewPrivs"].as_str(), thread["Seccomp"].as_str()), ("1", "2"), "{thread:?}");
         }
-        assert_eq!((thread["NoNewPrivs"].as_str(), thread["Seccomp"].as_str()), ("1", "2"), "{thread:?}");
+        assert_eq!(shared_namespaces(&vmm), ["cgroup", "user"]);
+        assert!(names(&vmm, "").is_empty());
     }
 }
 

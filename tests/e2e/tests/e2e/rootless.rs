@@ -8,6 +8,7 @@ use std::process::Command;
 
 use holm_e2e::{Holm, TestImage, until};
 
+use crate::confinement::shared_namespaces;
 use crate::network::{Outside, SERVER, host, inspected, succeeds};
 
 const NONE: [&str; 2] = ["--network", "none"];
@@ -46,10 +47,13 @@ fn rootless_containers_run_with_root_inside_and_the_user_outside() {
         .outcome();
     assert_eq!((shown.code, shown.out().as_str()), (7, "0"), "{}", shown.err());
     let name = holm.background(&NONE, "sleep 1000");
+    let vmm = inspected(&holm, &name, "{{.State.Pid}}");
     for key in ["Uid", "Gid"] {
-        let status = host(&format!("grep {key}: /proc/{}/status", inspected(&holm, &name, "{{.State.Pid}}")));
+        let status = host(&format!("grep {key}: /proc/{vmm}/status"));
         assert!(!status.split_whitespace().skip(1).any(|id| id == "0"), "{status}");
     }
+    assert_eq!(shared_namespaces(&vmm), ["cgroup", "pid"]);
+    assert!(fs::read_dir(format!("/proc/{vmm}/root")).unwrap().next().is_none());
     assert!(!holm.holm(["template", "ls"]).outcome().ok().is_empty());
     let doctor = holm.holm(["doctor"]).outcome().ok();
     assert!(doctor.contains("/home/holm-tests/.local/share/holm") && doctor.contains("by passt"), "{doctor}");

@@ -216,6 +216,25 @@ fn m34_special_files_of_the_host_are_not_opened() {
     assert!(!directory.path().join("disk").exists());
 }
 
+/// The VMM has left the host's mounts by then.
+#[test]
+fn m34_what_is_mounted_below_a_directory_comes_with_it() {
+    let (holm, directory) = (busybox(), host());
+    let below = directory.path().join("below");
+    fs::create_dir(&below).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        assert!(Command::new(program).args(arguments).arg(&below).status().unwrap().success());
+    };
+    run("mount", &["-t", "tmpfs", "none"]);
+    fs::write(below.join("file"), "on another file system").unwrap();
+    let script = "cat /data/below/file; echo new > /data/below/new";
+    let outcome = holm.run(["-v", &at(&directory, "", "/data"), "busybox", "sh", "-c", script]);
+    let written = fs::read_to_string(below.join("new"));
+    run("umount", &[]);
+    assert_eq!(outcome.ok(), "on another file system");
+    assert_eq!(written.unwrap(), "new\n");
+}
+
 #[test]
 fn m34_both_forms_and_their_refusals() {
     let (holm, directory) = (busybox(), host());

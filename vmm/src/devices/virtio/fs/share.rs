@@ -3,10 +3,13 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 
 use fuse_backend_rs::api::filesystem::ROOT_ID;
 use holm_protocol::vm_config::ShareConfig;
+use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
 
 use super::files::Files;
 use super::names::errno;
@@ -29,7 +32,18 @@ impl Root {
         let only = config.only.as_deref().map(CString::new).transpose()?;
         let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
         let directory = File::options().read(true).custom_flags(flags).open(&config.directory)?;
+        let directory = mount_of_its_own(directory.into())?.into();
         Ok(Self { directory, only, read_only: config.read_only })
+    }
+}
+
+/// The directory and all that is mounted below it, in mounts that stay together when the process has left the root that they
+/// hang from (`jail::namespaces`). The directory itself for an ordinary user, who stays where he is.
+fn mount_of_its_own(directory: OwnedFd) -> io::Result<OwnedFd> {
+    let whole = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE;
+    match open_tree(&directory, "", whole | OpenTreeFlags::AT_EMPTY_PATH | OpenTreeFlags::OPEN_TREE_CLOEXEC) {
+        Err(Errno::PERM) => Ok(directory),
+        mount => Ok(mount?),
     }
 }
 
