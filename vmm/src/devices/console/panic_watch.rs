@@ -22,16 +22,15 @@ impl PanicWatch {
         if self.message.is_some() {
             return;
         }
-        if let Some(panic) = after(line, MARK) {
-            let panic = printable(panic);
+        if let Some(at) = find(line, MARK) {
+            let panic = printable(line.get(at + MARK.len()..).unwrap_or_default());
             self.message = Some(match self.stumble.take() {
                 Some(stumble) => format!("{panic}: {stumble}"),
                 None => panic,
             });
         } else if self.stumble.is_none() {
-            let from =
-                STUMBLES.iter().find_map(|mark| Some(line.len() - mark.len() - after(line, mark)?.len()));
-            self.stumble = from.and_then(|from| Some(printable(line.get(from..)?)));
+            let at = STUMBLES.iter().find_map(|mark| find(line, mark));
+            self.stumble = at.and_then(|at| Some(printable(line.get(at..)?)));
         }
     }
 
@@ -41,10 +40,9 @@ impl PanicWatch {
     }
 }
 
-/// What follows `mark` in `line`.
-fn after<'a>(line: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
-    let at = line.windows(mark.len()).position(|window| window == mark)?;
-    line.get(at + mark.len()..)
+/// Where `mark` stands in `line`.
+fn find(line: &[u8], mark: &[u8]) -> Option<usize> {
+    line.windows(mark.len()).position(|window| window == mark)
 }
 
 #[cfg(test)]
@@ -72,6 +70,9 @@ mod tests {
     #[test]
     fn the_first_panic_counts() {
         let mut watch = PanicWatch::default();
+        for short in ["", "B", "BUG:"] {
+            watch.hear(short.as_bytes());
+        }
         watch.hear(b"[    0.5] Run /init as init process");
         assert_eq!(watch.message(), None);
         watch.hear(b"[    0.6] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100");
