@@ -283,7 +283,8 @@ impl Supervisor {
     fn note_end(&mut self, result: &Result<Exit, SupervisorError>, status: Status) {
         self.state.status = status;
         self.state.pid = 0;
-        let (_, memory_mib) = (take(&mut self.state.vm_cpus), take(&mut self.state.vm_memory_mib));
+        self.state.vm_cpus = 0;
+        let memory_mib = take(&mut self.state.vm_memory_mib);
         if status != Status::Restarting {
             self.state.supervisor_pid = 0;
         }
