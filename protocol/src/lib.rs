@@ -5,9 +5,11 @@
 //! - [`vm_exit`]: VMM -> host, how a VM ended.
 //! - [`kvm_probe`]: VMM -> host, whether KVM can run guests.
 //! - [`agent`]: host <-> guest agent, ttrpc over vsock (`proto/agent.proto` is the contract).
+//! - [`causes`]: an error and its causes as one line, a reason that is told.
 //! - [`stream`]: the header line that names a stdio stream on its own vsock connection.
 
 pub mod agent;
+pub mod causes;
 pub mod kvm_probe;
 pub mod stream;
 pub mod vm_config;

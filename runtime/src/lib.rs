@@ -19,7 +19,6 @@
 //! Blocking I/O and threads; no async.
 
 pub mod bundle;
-mod causes;
 pub mod check;
 pub mod config;
 pub mod container;

@@ -6,10 +6,10 @@
 use std::io::{self, Write};
 use std::thread::{Builder, JoinHandle};
 
+use holm_protocol::causes::with_causes;
 use holm_protocol::vm_exit::VmExit;
 
 use crate::jail::{self, JailError, Role};
-use crate::machine::reason;
 
 /// Enough for the deepest call (a configuration error's formatting) many times over.
 const STACK_BYTES: usize = 256 << 10;
@@ -34,7 +34,7 @@ pub fn spawn<T: Send + 'static>(
 }
 
 fn end_process(error: &JailError) -> ! {
-    let exit = VmExit::Internal(reason(error));
+    let exit = VmExit::Internal(with_causes(error));
     // Nobody may be listening any more; the status still tells.
     let _ = writeln!(io::stderr(), "holm-vmm: {exit}");
     std::process::exit(exit.status().into());

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::causes::with_causes;
+use holm_protocol::causes::with_causes;
+
 use crate::host::{DirectoriesError, InstallationError};
 use crate::network::NetworkError;
 use crate::sandbox::{AgentError, BootError, StreamError};

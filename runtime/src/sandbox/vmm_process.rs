@@ -160,7 +160,7 @@ fn killed(pid: u32, signal: i32) -> String {
     let name = nix::sys::signal::Signal::try_from(signal).map_or("unknown", nix::sys::signal::Signal::as_str);
     let why = match name {
         "SIGKILL" => {
-            kernel_log::killed_for_memory(pid).map(|words| format!("the host has no memory left: {words}"))
+            kernel_log::killed_for_memory(pid).map(|words| format!("the host's kernel says: {words}"))
         }
         "SIGSYS" => Some("it asked its kernel for what its seccomp filter forbids".to_owned()),
         _ => None,

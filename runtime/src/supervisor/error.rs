@@ -1,9 +1,9 @@
 //! Why a supervisor could not run its container.
 
+use holm_protocol::causes::with_causes;
 use holm_protocol::vm_exit::VmExitKind;
 
 use crate::bundle::BundleError;
-use crate::causes::with_causes;
 use crate::container::ContainerError;
 use crate::host::{DirectoriesError, InstallationError};
 use crate::image::ImageError;

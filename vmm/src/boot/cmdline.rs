@@ -16,7 +16,8 @@ const ALWAYS: [&str; 5] =
     ["earlyprintk=serial,ttyS0,115200,keep", "reboot=k", "panic=-1", "tsc=reliable", "swiotlb=noforce"];
 
 /// Critical messages and worse: nothing is printed in a good start, "kernel BUG at" is, and an oops or a panic raises the
-/// level by itself. It has to come before the console, which otherwise prints all that was logged so far, byte by byte, each a way out of the guest and back.
+/// level by itself. It has to come before the console, which otherwise prints all that was logged so far, byte by byte, each
+/// a way out of the guest and back.
 const QUIET: &str = "loglevel=3";
 /// Everything.
 const VERBOSE: &str = "loglevel=8";

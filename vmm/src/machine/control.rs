@@ -8,12 +8,13 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
+use holm_protocol::causes::with_causes;
 use holm_protocol::vm_control::{ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
 use vmm_sys_util::epoll::EventSet;
 
-use super::{Machine, MachineError, reason};
+use super::{Machine, MachineError};
 use crate::descriptors;
 use crate::devices::virtio::net::{Net, NetError, Tap};
 
@@ -60,12 +61,12 @@ impl Control {
             ControlRequest::AddNetwork(network) => {
                 network.check().map_err(|error| error.to_string())?;
                 let tap = descriptors.next().ok_or("a network without its TAP")?;
-                let tap = Tap::received(tap).map_err(NetError::from).map_err(|error| reason(&error))?;
-                let device = Net::new(tap, &network).map_err(|error| reason(&error))?;
+                let tap = Tap::received(tap).map_err(NetError::from).map_err(|error| with_causes(&error))?;
+                let device = Net::new(tap, &network).map_err(|error| with_causes(&error))?;
                 let slot = machine
                     .slots
                     .plug_network(Arc::new(Mutex::new(device)))
-                    .map_err(|error| reason(&error))?;
+                    .map_err(|error| with_causes(&error))?;
                 let slot = u32::try_from(slot).map_err(|error| error.to_string())?;
                 Ok(ControlReply::Plugged(DevicePlace::of_slot(slot)))
             }
@@ -80,7 +81,7 @@ impl Control {
             ControlRequest::Save => {
                 let mut file = || descriptors.next().map(File::from).ok_or("a template without its files");
                 let (state, memory) = (file()?, file()?);
-                machine.save(&state, &memory).map_err(|error| reason(&error))?;
+                machine.save(&state, &memory).map_err(|error| with_causes(&error))?;
                 Ok(ControlReply::Done)
             }
             ControlRequest::Origin => Ok(ControlReply::Origin(machine.origin.clone())),

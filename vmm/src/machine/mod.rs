@@ -18,11 +18,11 @@ mod restore;
 mod save;
 mod vm;
 
-use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
+use holm_protocol::causes::with_causes;
 use holm_protocol::vm_config::{ConfigError, VmConfig};
 use holm_protocol::vm_control::Origin;
 use holm_protocol::vm_exit::VmExit;
@@ -152,7 +152,7 @@ pub enum MachineError {
 impl From<&MachineError> for VmExit {
     /// What the host is told: its own mistakes apart from KVM's and from ours.
     fn from(error: &MachineError) -> Self {
-        let reason = reason(error);
+        let reason = with_causes(error);
         match error {
             MachineError::Config(_)
             | MachineError::Boot(_)
@@ -177,18 +177,6 @@ impl MachineError {
     }
 }
 
-/// An error with its causes, on one line.
-pub(crate) fn reason(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 /// Runs the VM that `config` describes to its end, which is the `parent`'s at the latest.
 #[must_use]
 pub fn run(config: &VmConfig, parent: Option<i32>) -> VmExit {
@@ -210,7 +198,7 @@ fn build_and_run(config: &VmConfig, parent: Option<i32>) -> Result<VmExit, Machi
         Some(template) => match restore::restore(&kvm, config, template) {
             Ok(parts) => (parts, Origin::Template),
             Err(error) => {
-                let why = reason(&error);
+                let why = with_causes(&error);
                 tracing::warn!(why, "booting, because the template cannot be used");
                 let is_damaged = error.is_of_template_files();
                 (boot::boot(&kvm, config)?, Origin::TemplateRefused { why, is_damaged })

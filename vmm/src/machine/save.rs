@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::Write;
 
+use holm_protocol::causes::with_causes;
 use holm_protocol::vm_exit::VmExit;
 
 use super::{Machine, MachineError, STOP_PATIENCE, vm};
@@ -30,7 +31,7 @@ impl Machine {
         };
         match vcpu::start(vcpus, &self.bus, &self.ending) {
             Ok(threads) => self.threads = Some(threads),
-            Err(error) => self.ending.report(VmExit::Internal(super::reason(&error))),
+            Err(error) => self.ending.report(VmExit::Internal(with_causes(&error))),
         }
         saved
     }

@@ -1,5 +1,6 @@
 //! What `holm-vmm --probe` prints.
 
+use holm_protocol::causes::with_causes;
 use holm_protocol::kvm_probe::KvmProbe;
 
 use super::{ProbeError, measure};
@@ -15,7 +16,7 @@ pub fn report() -> KvmProbe {
                 ProbeError::Interpreted { instructions_per_second } => Some(instructions_per_second),
                 _ => None,
             },
-            reason: Some(crate::machine::reason(&error)),
+            reason: Some(with_causes(&error)),
         },
     }
 }

@@ -117,7 +117,8 @@ fn m22_a_vmm_that_the_host_killed_for_memory_is_said() {
     let error = inspect(&holm, &name, "{{.State.ExitCode}} {{.State.OOMKilled}} {{.State.Error}}");
     fs::remove_dir(&cgroup).unwrap();
     assert!(
-        error.starts_with("125 false the VM ended: ") && error.contains("the host has no memory left"),
+        error.starts_with("125 false the VM ended: ")
+            && error.contains("the host's kernel says: Memory cgroup out of memory: Killed process"),
         "{error}"
     );
 }
