@@ -30,7 +30,8 @@ use crate::host::Directories;
 /// Characters of a name of a directory for sockets.
 const NAME_CHARACTERS: usize = 32;
 
-/// How long a VMM that was killed may stay in its cgroup, and between two looks.
+/// How long a VMM that was killed may stay in its cgroup, how long anybody else may, and between two looks.
+const VMM_TIMEOUT: Duration = Duration::from_secs(10);
 const CGROUP_TIMEOUT: Duration = Duration::from_secs(1);
 const CGROUP_PAUSE: Duration = Duration::from_millis(5);
 
@@ -239,19 +240,26 @@ impl OciContainer {
     }
 }
 
-/// A VMM whose supervisor was killed a moment ago is still in it.
+/// A VMM whose supervisor was killed a moment ago is still in it: the kernel ends it, and gives back a guest's memory first.
 fn remove_cgroup(place: &Path) -> io::Result<()> {
     let begun = Instant::now();
     loop {
         match cgroup::remove(place) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && begun.elapsed() < CGROUP_TIMEOUT => {
-                sleep(CGROUP_PAUSE);
-            }
-            // Somebody else's processes are in it: it is not ours alone.
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
             removed => return removed,
         }
+        let has_vmm = cgroup::processes(place).into_iter().any(is_vmm);
+        if begun.elapsed() > if has_vmm { VMM_TIMEOUT } else { CGROUP_TIMEOUT } {
+            // Somebody else's processes are in it: it is not ours alone.
+            return Ok(());
+        }
+        sleep(CGROUP_PAUSE);
     }
+}
+
+/// Whether a process of the host has the name of our VMM, which is nobody else's.
+fn is_vmm(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "holm-vmm")
 }
 
 #[cfg(test)]
