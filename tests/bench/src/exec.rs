@@ -12,8 +12,8 @@ pub(crate) fn exec(holm: &Holm, runs: u32) -> Result<Figure> {
     let podman = Podman::at(holm.scratch("podman")?);
     let there = podman.sleeper(holm.image())?;
     let here = succeed(&mut holm.command(["run", "-d", "busybox", "sleep", "1000"]))?;
-    let medians =
+    let spreads =
         in_turn(runs, || holm.command(["exec", &here, "true"]), || podman.command(["exec", &there, "true"]));
     succeed(&mut holm.command(["rm", "-f", &here]))?;
-    Ok(Figure::new("exec", "s", medians?, "podman exec with crun", runs))
+    Ok(Figure::new("exec", "s", spreads?, "podman exec with crun", runs))
 }

@@ -5,16 +5,22 @@ use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
 use crate::machine::Machine;
+use crate::sample::Spread;
 
 /// One measured value and what it is held against.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
+    /// The median of its runs.
     pub(crate) value: f64,
+    /// What 99 of 100 runs do not exceed; of fewer runs than a hundred, the greatest.
+    pub(crate) p99: f64,
     pub(crate) unit: &'static str,
     /// What the baseline is, in words.
     pub(crate) against: String,
     pub(crate) baseline: f64,
+    /// Absent where the baseline is a goal.
+    pub(crate) baseline_p99: Option<f64>,
     /// Value over baseline.
     pub(crate) ratio: f64,
     /// Counted runs.
@@ -25,11 +31,34 @@ impl Figure {
     pub(crate) fn new(
         name: &'static str,
         unit: &'static str,
-        (value, baseline): (f64, f64),
+        (ours, theirs): (Spread, Spread),
         against: impl Into<String>,
         n: u32,
     ) -> Self {
-        Self { name, value, unit, against: against.into(), baseline, ratio: value / baseline, n }
+        let goal = Self::of_goal(name, unit, ours, theirs.median, against, n);
+        Self { baseline_p99: Some(theirs.p99), ..goal }
+    }
+
+    /// Held against a number.
+    pub(crate) fn of_goal(
+        name: &'static str,
+        unit: &'static str,
+        ours: Spread,
+        goal: f64,
+        against: impl Into<String>,
+        n: u32,
+    ) -> Self {
+        Self {
+            name,
+            value: ours.median,
+            p99: ours.p99,
+            unit,
+            against: against.into(),
+            baseline: goal,
+            baseline_p99: None,
+            ratio: ours.median / goal,
+            n,
+        }
     }
 }
 
@@ -52,19 +81,21 @@ impl Report {
     pub(crate) fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
-        table.set_header(["figure", "value", "unit", "baseline", "against", "ratio", "n"]);
+        table.set_header(["figure", "median", "p99", "unit", "baseline", "p99", "against", "ratio", "n"]);
         for figure in &self.figures {
             table.add_row([
                 figure.name.to_owned(),
                 format!("{:.3}", figure.value),
+                format!("{:.3}", figure.p99),
                 figure.unit.to_owned(),
                 format!("{:.3}", figure.baseline),
+                figure.baseline_p99.map_or_else(String::new, |p99| format!("{p99:.3}")),
                 figure.against.clone(),
                 format!("{:.2}", figure.ratio),
                 figure.n.to_string(),
             ]);
         }
-        for index in [1, 3, 5, 6] {
+        for index in [1, 2, 4, 5, 7, 8] {
             if let Some(column) = table.column_mut(index) {
                 column.set_cell_alignment(CellAlignment::Right);
             }

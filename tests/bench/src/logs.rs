@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::containers::{Holm, succeed};
 use crate::figure::Figure;
-use crate::sample::median;
+use crate::sample::Spread;
 
 const MIB: u64 = 64;
 /// Prints a MiB of lines 64 times, from one program that copies what it prints, and says on standard error how many
@@ -26,8 +26,7 @@ pub(crate) fn logs(holm: &Holm, runs: u32) -> Result<Figure> {
         here.push(in_a_container(holm, &format!("talker{run}"))?);
         there.push(on_the_host()?);
     }
-    let medians = (median(here), median(there));
-    Ok(Figure::new("logs.64_mib", "s", medians, "cat's pipe on the host", runs))
+    Ok(Figure::new("logs.64_mib", "s", (Spread::of(here), Spread::of(there)), "cat's pipe on the host", runs))
 }
 
 fn in_a_container(holm: &Holm, name: &str) -> Result<f64> {

@@ -1,6 +1,6 @@
 //! `make bench`: Holm's figures beside what it is compared with, measured in one run on one machine.
 //!
-//! Every timed figure is the median of whole processes, Holm and baseline in turn (A B A B ...), so that a machine whose
+//! Every timed figure is of whole processes, Holm and baseline in turn (A B A B ...), so that a machine whose
 //! speed drifts does not favour one. A ratio below 1.0 means that Holm takes less. Timings never decide a test.
 
 #![allow(clippy::print_stderr, reason = "a program that reports to a terminal")]
@@ -64,6 +64,7 @@ const FIGURES: &[(&str, Measure)] = &[
     ("start.template", start::template_against_runc),
     ("start.template.crun", start::template_against_crun),
     ("start.template.qemu", start::template_against_qemu),
+    ("start.podman", start::podman),
     ("exec", exec::exec),
     ("pull", pull::pull),
     ("logs.64_mib", logs::logs),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::containers::{Holm, succeed};
 use crate::figure::Figure;
-use crate::sample::median;
+use crate::sample::Spread;
 
 /// The goal for the VMM's memory that is not the guest's.
 const VMM_GOAL_MIB: f64 = 5.0;
@@ -21,7 +21,7 @@ pub(crate) fn vmm_rss(holm: &Holm, runs: u32) -> Result<Figure> {
     let values: Result<Vec<f64>> = (0..runs.min(5)).map(|_| one_vmm_rss(holm)).collect();
     let values = values?;
     let n = u32::try_from(values.len())?;
-    Ok(Figure::new("vmm.rss_mib", "MiB", (median(values), VMM_GOAL_MIB), "goal, at most", n))
+    Ok(Figure::of_goal("vmm.rss_mib", "MiB", Spread::of(values), VMM_GOAL_MIB, "goal, at most", n))
 }
 
 fn one_vmm_rss(holm: &Holm) -> Result<f64> {
@@ -67,7 +67,8 @@ pub(crate) fn guest_free(holm: &Holm, _runs: u32) -> Result<Figure> {
     ]))?;
     let line = meminfo.lines().find(|line| line.starts_with("MemAvailable:")).context("MemAvailable")?;
     let kib: f64 = line.split_whitespace().nth(1).context("MemAvailable")?.parse()?;
-    Ok(Figure::new("guest.free_mib", "MiB", (kib / 1024.0, FREE_GOAL_MIB), "goal, at least", 1))
+    let free = Spread::of(vec![kib / 1024.0]);
+    Ok(Figure::of_goal("guest.free_mib", "MiB", free, FREE_GOAL_MIB, "goal, at least", 1))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! podman with crun, the engine that Holm's verbs are compared with.
+//! podman: the engine that Holm's verbs are compared with, over crun, and one that Holm is a runtime of.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,21 +19,32 @@ impl Podman {
         Self { root }
     }
 
-    /// `podman` with these arguments.
+    /// `podman` over crun with these arguments.
     pub(crate) fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        self.over("crun", arguments)
+    }
+
+    /// The same over another runtime, by name or path.
+    pub(crate) fn over<'a>(&self, runtime: &str, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new("podman");
-        let options = ["--storage-driver=overlay", "--runtime=crun", "--cgroup-manager=cgroupfs"];
+        let options = ["--storage-driver=overlay", "--cgroup-manager=cgroupfs"];
         // Its own mounts, too: whoever else uses containers/storage at the time would lose count of theirs.
         let run_root = self.root.with_extension("run");
+        command.arg("--runtime").arg(runtime);
         command.arg("--root").arg(&self.root).arg("--runroot").arg(run_root).args(options).args(arguments);
         command
     }
 
+    /// Loads an archive; gives the image's name.
+    pub(crate) fn load(&self, archive: &Path) -> Result<String> {
+        let loaded = succeed(self.command(["load", "-q", "-i"]).arg(archive))?;
+        Ok(loaded.rsplit(' ').next().unwrap_or_default().to_owned())
+    }
+
     /// A container of the busybox image that sleeps; gives its ID.
-    pub(crate) fn sleeper(&self, image: &Path) -> Result<String> {
-        let loaded = succeed(self.command(["load", "-q", "-i"]).arg(image))?;
-        let image = loaded.rsplit(' ').next().unwrap_or_default();
-        succeed(&mut self.command(["run", "-d", "--network=none", image, "sleep", "1000"]))
+    pub(crate) fn sleeper(&self, archive: &Path) -> Result<String> {
+        let image = self.load(archive)?;
+        succeed(&mut self.command(["run", "-d", "--network=none", &image, "sleep", "1000"]))
     }
 }
 

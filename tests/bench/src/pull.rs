@@ -22,7 +22,7 @@ pub(crate) fn pull(holm: &Holm, runs: u32) -> Result<Figure> {
     let (registry, podman) = (DockerRegistry::start(Mode::Plain), Podman::at(holm.scratch("podman")?));
     let name = registry.put("big:latest", &RegistryImage::of("amd64", tars()?));
     // What is not there need not be removed.
-    let medians = in_turn(
+    let spreads = in_turn(
         runs,
         || {
             let _ = succeed(&mut holm.command(["rmi", "-f", &name]));
@@ -34,7 +34,7 @@ pub(crate) fn pull(holm: &Holm, runs: u32) -> Result<Figure> {
         },
     )?;
     let against = format!("podman pull, {LAYERS} layers of {LAYER_MIB} MiB");
-    Ok(Figure::new("pull", "s", medians, against, runs))
+    Ok(Figure::new("pull", "s", spreads, against, runs))
 }
 
 /// The layers' tars, each of other files of the host, always the same ones.

@@ -35,8 +35,21 @@ fn seconds(command: &mut Command) -> Result<f64> {
     Ok(elapsed)
 }
 
-/// Medians of both commands over `runs` runs each, in turn, after one of each to warm up.
-pub(crate) fn in_turn(runs: u32, a: impl Fn() -> Command, b: impl Fn() -> Command) -> Result<(f64, f64)> {
+/// What many runs of the same gave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    /// The middle value; the mean of the two middle ones of an even number.
+    pub(crate) median: f64,
+    /// The value that at least 99 of 100 do not exceed: of fewer than a hundred, the greatest.
+    pub(crate) p99: f64,
+}
+
+/// Both commands over `runs` runs each, in turn, after one of each to warm up.
+pub(crate) fn in_turn(
+    runs: u32,
+    a: impl Fn() -> Command,
+    b: impl Fn() -> Command,
+) -> Result<(Spread, Spread)> {
     seconds(&mut a())?;
     seconds(&mut b())?;
     let (mut times_a, mut times_b) = (Vec::new(), Vec::new());
@@ -44,17 +57,20 @@ pub(crate) fn in_turn(runs: u32, a: impl Fn() -> Command, b: impl Fn() -> Comman
         times_a.push(seconds(&mut a())?);
         times_b.push(seconds(&mut b())?);
     }
-    Ok((median(times_a), median(times_b)))
+    Ok((Spread::of(times_a), Spread::of(times_b)))
 }
 
-/// The middle value; the mean of the two middle ones of an even number.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match (values.get(middle.wrapping_sub(1)), values.get(middle)) {
-        (Some(low), Some(high)) if values.len().is_multiple_of(2) => f64::midpoint(*low, *high),
-        (_, Some(value)) => *value,
-        _ => f64::NAN,
+impl Spread {
+    pub(crate) fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let median = match (values.get(middle.wrapping_sub(1)), values.get(middle)) {
+            (Some(low), Some(high)) if values.len().is_multiple_of(2) => f64::midpoint(*low, *high),
+            (_, Some(value)) => *value,
+            _ => f64::NAN,
+        };
+        let rank = (values.len() * 99).div_ceil(100).saturating_sub(1);
+        Self { median, p99: values.get(rank).copied().unwrap_or(f64::NAN) }
     }
 }
 
@@ -63,8 +79,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_in_the_middle() {
-        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
-        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
+    fn the_median_is_in_the_middle_and_the_p99_near_the_end() {
+        for (values, median, p99) in [
+            (vec![3.0, 1.0, 2.0], 2.0, 3.0),
+            (vec![4.0, 1.0, 2.0, 3.0], 2.5, 4.0),
+            ((0..200).map(f64::from).collect(), 99.5, 197.0),
+        ] {
+            let spread = Spread::of(values);
+            assert!(
+                (spread.median - median).abs() < f64::EPSILON && (spread.p99 - p99).abs() < f64::EPSILON,
+                "{spread:?}"
+            );
+        }
     }
 }
