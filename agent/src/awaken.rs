@@ -1,6 +1,6 @@
 //! What a guest does first of all when the host wants something of it, whether it has just booted or goes on from a template.
 //!
-//! Guests of one template are the same to the last bit until then. Random numbers, clock and devices make each its own, before
+//! Guests of one template are the same to the last bit until then. Random numbers, clock, memory and devices make each its own, before
 //! anything of a container exists.
 
 use std::time::Duration;
@@ -10,6 +10,7 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 
 use crate::fault::{At, Fault};
+use crate::memory;
 use crate::plug;
 use crate::sys::random;
 
@@ -22,6 +23,7 @@ pub(crate) fn awaken(awakening: &Awakening) -> Result<(), Fault> {
         let now = TimeSpec::from_duration(Duration::from_nanos(awakening.realtime_ns));
         clock_settime(ClockId::CLOCK_REALTIME, now).at("setting the clock")?;
     }
+    memory::grow(&awakening.memory).at("taking memory into use")?;
     for device in &awakening.devices {
         plug::plug(device).at(format_args!("finding the device in slot {}", device.slot))?;
     }

@@ -13,6 +13,7 @@ mod disk;
 mod fault;
 mod files;
 mod klog;
+mod memory;
 mod mount_points;
 mod names;
 mod oci;

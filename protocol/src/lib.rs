@@ -1,6 +1,7 @@
 //! What crosses a boundary in Holm: types and constants only, no I/O, no threads.
 //!
 //! - [`vm_config`]: host -> VMM, one JSON document on a file descriptor.
+//! - [`vm_memory`]: where a guest's memory is.
 //! - [`vm_control`]: host -> VMM, devices that come and go while the VM runs.
 //! - [`vm_exit`]: VMM -> host, how a VM ended.
 //! - [`kvm_probe`]: VMM -> host, whether KVM can run guests.
@@ -16,3 +17,4 @@ pub mod vm_config;
 pub mod vm_control;
 pub mod vm_dial;
 pub mod vm_exit;
+pub mod vm_memory;

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::vm_control::DevicePlace;
+use crate::vm_memory::{self, MEMORY_BLOCK_MIB, MemoryRange};
 
 /// Smallest memory a guest boots with.
 pub const MIN_MEMORY_MIB: u32 = 64;
@@ -54,6 +55,10 @@ pub struct VmConfig {
     pub vcpus: u8,
     /// Guest memory in MiB, from [`MIN_MEMORY_MIB`].
     pub memory_mib: u32,
+    /// How much of it, at its end, the guest does not find when it boots and is told of later (`Awakening` in
+    /// protocol/proto/agent.proto), in MiB: whole blocks. So VMs of many sizes go on from one template.
+    #[serde(default)]
+    pub told_memory_mib: u32,
     /// The guest kernel and what it starts with.
     pub boot: BootConfig,
     /// A saved VM to go on from instead of booting; one that cannot be used is passed over.
@@ -282,6 +287,16 @@ pub enum ConfigError {
     /// Memory out of range.
     #[error("{0} MiB of memory; allowed are {MIN_MEMORY_MIB} to {MAX_MEMORY_MIB} MiB")]
     Memory(u32),
+    /// Memory that the guest is told of later is not in whole blocks, or leaves too little to boot with.
+    #[error(
+        "{told_mib} of {memory_mib} MiB of memory later: both in steps of {MEMORY_BLOCK_MIB} MiB, and not all"
+    )]
+    ToldMemory {
+        /// All memory.
+        memory_mib: u32,
+        /// What comes later.
+        told_mib: u32,
+    },
     /// More disks than interrupt lines.
     #[error("{0} disks; allowed are at most {MAX_DISKS}")]
     TooManyDisks(usize),
@@ -353,6 +368,11 @@ impl VmConfig {
         if !(MIN_MEMORY_MIB..=MAX_MEMORY_MIB).contains(&self.memory_mib) {
             return Err(ConfigError::Memory(self.memory_mib));
         }
+        let (memory_mib, told_mib) = (self.memory_mib, self.told_memory_mib);
+        let is_whole = [memory_mib, told_mib].iter().all(|mib| mib % MEMORY_BLOCK_MIB == 0);
+        if told_mib != 0 && (!is_whole || told_mib >= memory_mib) {
+            return Err(ConfigError::ToldMemory { memory_mib, told_mib });
+        }
         for argument in &self.boot.cmdline {
             if argument.is_empty() || !argument.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err(ConfigError::Cmdline(argument.clone()));
@@ -402,6 +422,18 @@ impl VmConfig {
     pub fn network_slot(&self, index: usize) -> u32 {
         let before = self.disks.len() + usize::from(!self.shares.is_empty());
         u32::try_from(before + index).map_or(u32::MAX, |told| FIRST_TOLD_SLOT + told)
+    }
+
+    /// The memory that the guest finds when it boots, in MiB.
+    #[must_use]
+    pub const fn boot_memory_mib(&self) -> u32 {
+        self.memory_mib.saturating_sub(self.told_memory_mib)
+    }
+
+    /// The memory that the guest has to be told of.
+    #[must_use]
+    pub fn told_memory(&self) -> Vec<MemoryRange> {
+        vm_memory::between(self.boot_memory_mib(), self.memory_mib)
     }
 
     /// Where the guest finds the devices that it has to be told of before it can make a container.
@@ -486,6 +518,7 @@ mod tests {
         VmConfig {
             vcpus: 1,
             memory_mib: 128,
+            told_memory_mib: 0,
             boot: BootConfig { kernel: "/vmlinux".into(), initramfs: "/initramfs".into(), cmdline: vec![] },
             template: Some(TemplateConfig {
                 state: "/state".into(),

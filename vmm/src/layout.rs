@@ -9,6 +9,7 @@
 //! ```
 
 pub use holm_protocol::vm_control::{FIRST_VIRTIO_GSI, VIRTIO_MMIO_BASE, VIRTIO_MMIO_STRIDE};
+pub use holm_protocol::vm_memory::DEVICE_WINDOW_START;
 
 /// The segment descriptors with which the kernel is entered.
 pub const GDT: u64 = 0x500;
@@ -30,10 +31,6 @@ pub const MP_TABLE: u64 = 0x9_fc00;
 pub const MP_TABLE_MAX_BYTES: usize = 0x400;
 /// RAM resumes here after the legacy hole.
 pub const HIGH_RAM_START: u64 = 0x10_0000;
-/// RAM below 4 GiB ends here at the latest; devices start.
-pub const DEVICE_WINDOW_START: u64 = 3 << 30;
-/// RAM beyond [`DEVICE_WINDOW_START`] resumes here.
-pub const DEVICE_WINDOW_END: u64 = 4 << 30;
 /// Number of the IOAPIC's lines.
 pub const IOAPIC_LINES: u32 = 24;
 /// Most virtio-mmio devices: one line each.

@@ -9,11 +9,10 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
+use holm_protocol::vm_memory as vm_memory_layout;
 use nix::sys::mman::{self, MapFlags, MmapAdvise, ProtFlags};
 use vm_memory::mmap::{FromRangesError, MmapRegion, MmapRegionError};
 use vm_memory::{GuestMemoryMmap, GuestRegionMmap};
-
-use crate::layout;
 
 pub use vm_memory::{
     Address, ByteValued, Bytes, GuestAddress, GuestMemory, GuestMemoryError, GuestMemoryRegion, VolatileSlice,
@@ -44,8 +43,10 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 /// # Errors
 /// The host refuses the mapping.
 pub fn allocate(memory_mib: u32) -> Result<GuestRam, MemoryError> {
-    let regions = ranges(memory_mib).into_iter().map(|(start, bytes)| {
-        GuestRegionMmap::new(aligned(bytes)?, start).ok_or(FromRangesError::InvalidGuestRegion)
+    let regions = vm_memory_layout::ranges(memory_mib).into_iter().map(|range| {
+        let bytes = usize::try_from(range.length_bytes).unwrap_or(usize::MAX);
+        GuestRegionMmap::new(aligned(bytes)?, GuestAddress(range.start))
+            .ok_or(FromRangesError::InvalidGuestRegion)
     });
     regions
         .collect::<Result<Vec<_>, _>>()
@@ -68,19 +69,6 @@ fn aligned(bytes: usize) -> Result<MmapRegion, FromRangesError> {
     // SAFETY: `offset` is less than a huge page, by which the mapping is longer than `bytes`; nothing else knows of it.
     unsafe { MmapRegion::build_raw(start.as_ptr().add(offset), bytes, protection.bits(), flags.bits()) }
         .map_err(FromRangesError::from)
-}
-
-/// Start and length in bytes of each piece of RAM: one below the device window and, if that is not enough, one above.
-#[must_use]
-pub fn ranges(memory_mib: u32) -> Vec<(GuestAddress, usize)> {
-    let total = u64::from(memory_mib) << 20;
-    let low = total.min(layout::DEVICE_WINDOW_START);
-    let bytes = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
-    let mut ranges = vec![(GuestAddress(0), bytes(low))];
-    if total > low {
-        ranges.push((GuestAddress(layout::DEVICE_WINDOW_END), bytes(total - low)));
-    }
-    ranges
 }
 
 /// Gives whole pages back to the host: the guest finds zeroes there, and the host has the memory until then. Parts of pages at
@@ -149,13 +137,5 @@ mod tests {
                 assert_eq!(host % HUGE_PAGE_BYTES, 0, "{memory_mib} MiB at {host:#x}");
             }
         }
-    }
-
-    #[test]
-    fn memory_steps_over_the_device_window() {
-        assert_eq!(ranges(64), [(GuestAddress(0), 64 << 20)]);
-        assert_eq!(ranges(3072), [(GuestAddress(0), 3 << 30)]);
-        assert_eq!(ranges(3073), [(GuestAddress(0), 3 << 30), (GuestAddress(4 << 30), 1 << 20)]);
-        assert_eq!(ranges(5120), [(GuestAddress(0), 3 << 30), (GuestAddress(4 << 30), 2 << 30)]);
     }
 }

@@ -292,7 +292,7 @@ impl Supervisor {
             &self.container.sockets(),
             EventSender(self.sender.clone()),
         )?);
-        let (vsock, devices) = (sandbox.vsock_socket.clone(), sandbox.told.clone());
+        let (vsock, told) = (sandbox.vsock_socket.clone(), sandbox.told.clone());
         let name = self.container.name();
         let agent = AgentClient::new(self.await_agent()?, &name)?;
         if let Some(sandbox) = &self.sandbox {
@@ -307,7 +307,7 @@ impl Supervisor {
             root: GuestRoot::Directory(&guest.root),
             stdin: ends.has_stdin(),
             tty: bundle.has_terminal(),
-            devices: &devices,
+            told: &told,
             start: false,
         })?;
         let carriers = asked.carry(&ends)?;

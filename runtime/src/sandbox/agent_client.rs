@@ -9,20 +9,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holm_protocol::agent::messages::{
     Awakening, ConnectNetworkRequest, CreateContainerRequest, CreateProcessRequest, DisconnectNetworkRequest,
-    FreezeContainerRequest, InjectedFile, ListProcessesRequest, MmioDevice, MountContainerRequest,
-    NetworkInterface, ProcessRef, ReadUsageRequest, ResizeTerminalRequest, Rootfs, ShutdownRequest,
-    SignalProcessRequest, StatFileRequest, Stdio, TransferRequest as TransferMessage, UpdateContainerRequest,
-    VersionRequest,
+    FreezeContainerRequest, InjectedFile, ListProcessesRequest, MemoryRange, MmioDevice,
+    MountContainerRequest, NetworkInterface, ProcessRef, ReadUsageRequest, ResizeTerminalRequest, Rootfs,
+    ShutdownRequest, SignalProcessRequest, StatFileRequest, Stdio, TransferRequest as TransferMessage,
+    UpdateContainerRequest, VersionRequest,
 };
 use holm_protocol::agent::service::AgentClient as Ttrpc;
 use holm_protocol::vm_config::LATE_SLOTS;
 use holm_protocol::vm_control::DevicePlace;
 use holm_protocol::vm_exit::printable;
+use holm_protocol::vm_memory;
 use oci_spec::runtime::{LinuxResources, Process, Spec};
 use protobuf::MessageField;
 use ttrpc::Code;
 use ttrpc::context::Context;
 
+use super::boot::Told;
 use super::stillness::Stillness;
 use super::transfer::{FileStatus, TransferRequest};
 use super::usage::{self, ProcessUsage, Usage};
@@ -58,8 +60,8 @@ pub struct ContainerRequest<'a> {
     pub stdin: bool,
     /// Whether the process has a terminal.
     pub tty: bool,
-    /// The devices that the guest has to be told of.
-    pub devices: &'a [DevicePlace],
+    /// What the guest has to be told of.
+    pub told: &'a Told,
     /// Whether the process goes at once; otherwise [`AgentClient::start_process`] lets it go.
     pub start: bool,
 }
@@ -264,7 +266,7 @@ impl AgentClient {
             interfaces: request.interfaces.iter().map(GuestInterface::message).collect(),
             serve_names: request.serve_names,
             start: request.start,
-            awakening: awakening(request.devices)?,
+            awakening: awakening(request.told)?,
             ..CreateContainerRequest::default()
         };
         // A new volume is filled meanwhile, which takes as long as there is to copy.
@@ -472,14 +474,14 @@ impl AgentClient {
         &self,
         image_disk: &str,
         writable_disk: &str,
-        devices: &[DevicePlace],
+        told: &Told,
     ) -> Result<(), AgentError> {
         let message = MountContainerRequest {
             container_id: self.container_id.clone(),
             rootfs: MessageField::some(
                 GuestRoot::Disks { image: image_disk, writable: writable_disk }.message(),
             ),
-            awakening: awakening(devices)?,
+            awakening: awakening(told)?,
             ..MountContainerRequest::default()
         };
         self.ttrpc.mount_container(call(), &message).map(|_| ()).map_err(AgentError::of("mount_container"))
@@ -540,7 +542,7 @@ fn injected(files: &[EngineFile]) -> Vec<InjectedFile> {
 }
 
 /// What makes a guest its own.
-fn awakening(devices: &[DevicePlace]) -> Result<MessageField<Awakening>, AgentError> {
+fn awakening(told: &Told) -> Result<MessageField<Awakening>, AgentError> {
     let mut entropy = vec![0; ENTROPY_BYTES];
     File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut entropy))
@@ -549,10 +551,15 @@ fn awakening(devices: &[DevicePlace]) -> Result<MessageField<Awakening>, AgentEr
     Ok(MessageField::some(Awakening {
         entropy,
         realtime_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
-        devices: devices.iter().map(|place| mmio_device(*place)).collect(),
+        devices: told.devices.iter().map(|place| mmio_device(*place)).collect(),
+        memory: told.memory.iter().map(memory_range).collect(),
         late_devices: LATE_SLOTS.map(DevicePlace::of_slot).map(mmio_device).collect(),
         ..Awakening::default()
     }))
+}
+
+fn memory_range(range: &vm_memory::MemoryRange) -> MemoryRange {
+    MemoryRange { start: range.start, length_bytes: range.length_bytes, ..MemoryRange::default() }
 }
 
 fn mmio_device(place: DevicePlace) -> MmioDevice {

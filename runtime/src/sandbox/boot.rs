@@ -12,6 +12,7 @@ use holm_protocol::vm_config::{
     SegmentConfig, ShareConfig, TemplateConfig, VmConfig, VsockConfig,
 };
 use holm_protocol::vm_control::DevicePlace;
+use holm_protocol::vm_memory::MemoryRange;
 
 use super::dial::Switchboard;
 use super::shape::VmShape;
@@ -57,10 +58,19 @@ pub struct Sandbox {
     pub vsock_socket: PathBuf,
     /// The slots of its networks, in their order.
     pub network_slots: Vec<u32>,
-    /// The devices that the guest has to be told of.
-    pub told: Vec<DevicePlace>,
+    /// What the guest has to be told of.
+    pub told: Told,
     /// What it has to do with templates.
     pub start: Start,
+}
+
+/// What a guest does not find by itself: it was not there when it booted.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// Disks, shares and networks.
+    pub devices: Vec<DevicePlace>,
+    /// Memory.
+    pub memory: Vec<MemoryRange>,
 }
 
 /// How a VM starts, as far as this process knows.
@@ -153,6 +163,7 @@ impl Sandbox {
             vcpus: shape.vcpus,
             template: start.template(),
             memory_mib: shape.memory_mib,
+            told_memory_mib: start.told_memory_mib(shape),
             boot: BootConfig {
                 kernel: installation.kernel.clone(),
                 initramfs: installation.initramfs.clone(),
@@ -177,7 +188,8 @@ impl Sandbox {
         let vmm =
             VmmProcess::start(&installation.vmm, &config, &descriptors, move |end| events.vmm_ended(end))?;
         std::thread::spawn(move || switchboard.serve());
-        Ok(Self { vmm, shape, vsock_socket, network_slots, told: config.told_places(), start })
+        let told = Told { devices: config.told_places(), memory: config.told_memory() };
+        Ok(Self { vmm, shape, vsock_socket, network_slots, told, start })
     }
 }
 
@@ -188,13 +200,21 @@ impl Start {
         cmdline: &[String],
         shape: VmShape,
     ) -> Self {
-        match TemplateKey::of(installation, cmdline, shape) {
+        match TemplateKey::of(installation, cmdline, shape.booted()) {
             Ok(key) if store.is_refused(&key) => Self::Cold,
             Ok(key) => store.find(&key).map_or(Self::First(key), Self::From),
             Err(error) => {
                 tracing::warn!(%error, "cannot tell which template would do");
                 Self::Cold
             }
+        }
+    }
+
+    /// How much of its memory a VM of this size does not find when it boots.
+    fn told_memory_mib(&self, shape: VmShape) -> u32 {
+        match self {
+            Self::Cold => 0,
+            Self::First(_) | Self::From(_) => shape.memory_mib - shape.booted().memory_mib,
         }
     }
 

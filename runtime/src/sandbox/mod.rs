@@ -22,7 +22,7 @@ pub use agent_client::{
     AgentClient, AgentError, ContainerRequest, Exit, GuestInterface, GuestRoot, NetworkChange, ProcessRequest,
 };
 pub use boot::{
-    BootError, BootEvents, HostAccess, IMAGE_DISK, Sandbox, Start, VmLink, VmNetwork, WRITABLE_DISK,
+    BootError, BootEvents, HostAccess, IMAGE_DISK, Sandbox, Start, Told, VmLink, VmNetwork, WRITABLE_DISK,
     file_disk, template_platform,
 };
 pub use host_threads::{HostThreadsError, confine_process, confine_this_thread};

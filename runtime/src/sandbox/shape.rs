@@ -1,6 +1,7 @@
 //! How large a VM is: derived from the container's limits (M31, M32).
 
 use holm_protocol::vm_config::{MAX_MEMORY_MIB, MAX_VCPUS, MIN_MEMORY_MIB};
+use holm_protocol::vm_memory::MEMORY_BLOCK_MIB;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ const DEFAULT_MEMORY_MIB: u32 = 512;
 const DEFAULT_VCPUS: u8 = 1;
 /// The kernel's period for CPU time, in microseconds.
 const DEFAULT_PERIOD_US: u64 = 100_000;
+/// With what VMs of many sizes boot when they are to be templates: the others' memory comes later. The larger one is the smallest
+/// whose kernel has transparent huge pages.
+const BOOT_MEMORY_MIB: [u32; 2] = [128, 640];
 /// What the guest needs beside the workload's limit: kernel, agent, page tables of a small guest.
 const GUEST_OWN_MIB: u32 = 48;
 /// The kernel keeps 64 bytes for each page of 4096: one MiB for 64.
@@ -58,6 +62,15 @@ impl VmShape {
         });
         Self { vcpus: vcpus.min(MAX_VCPUS), memory_mib: memory_mib(limit.map(needed_mib)) }
     }
+
+    /// The VM that boots, or is in a template, when one of this size is wanted; memory that it lacks is added to it.
+    #[must_use]
+    pub fn booted(self) -> Self {
+        let grows_to = |boot_mib: &u32| *boot_mib <= self.memory_mib && self.memory_mib != DEFAULT_MEMORY_MIB;
+        let is_whole = self.memory_mib.is_multiple_of(MEMORY_BLOCK_MIB);
+        let boot_mib = BOOT_MEMORY_MIB.into_iter().rfind(grows_to).filter(|_| is_whole);
+        Self { memory_mib: boot_mib.unwrap_or(self.memory_mib), ..self }
+    }
 }
 
 /// What a VM needs so that its workload can have this much.
@@ -71,10 +84,11 @@ fn memory_mib(wanted_mib: Option<u32>) -> u32 {
     wanted_mib.unwrap_or(DEFAULT_MEMORY_MIB).clamp(MIN_MEMORY_MIB, MAX_MEMORY_MIB)
 }
 
-/// The next of a few sizes: VMs of one size share a template, and the workload's limit holds in the guest.
+/// The next of a few sizes, which are whole blocks: the workload's limit holds in the guest.
 fn rounded(memory_mib: u32) -> u32 {
     let step_mib = match memory_mib {
-        0..=1024 => 64,
+        0..MEMORY_BLOCK_MIB => MIN_MEMORY_MIB,
+        MEMORY_BLOCK_MIB..=1024 => MEMORY_BLOCK_MIB,
         1025..=8192 => 256,
         _ => 1024,
     };
@@ -101,7 +115,7 @@ mod tests {
             VmShape::for_settings(&Settings { limits, ..Settings::default() })
         };
         assert_eq!(shape(None, None), VmShape { vcpus: 1, memory_mib: 512 });
-        assert_eq!(shape(Some("128m"), Some("2.5")), VmShape { vcpus: 3, memory_mib: 192 });
+        assert_eq!(shape(Some("128m"), Some("2.5")), VmShape { vcpus: 3, memory_mib: 256 });
         assert_eq!(shape(Some("6m"), None).memory_mib, MIN_MEMORY_MIB);
         for (cpus, list, vcpus) in [(None, "0-3", 4), (Some("2"), "0-3", 2), (Some("2"), "5", 1)] {
             let (cpus, cpuset_cpus) = (cpus.map(|c| c.parse().unwrap()), Some(list.parse().unwrap()));
@@ -117,7 +131,7 @@ mod tests {
         assert_eq!(VmShape::for_resources(None), default);
         assert_eq!(shape(r#"{"memory": {"limit": -1}, "cpu": {"quota": -1, "period": 0}}"#), default);
         let limited = shape(r#"{"memory": {"limit": 134217728}, "cpu": {"quota": 250000}}"#);
-        assert_eq!(limited, VmShape { vcpus: 3, memory_mib: 192 });
+        assert_eq!(limited, VmShape { vcpus: 3, memory_mib: 256 });
         let absurd = shape(r#"{"memory": {"limit": 9223372036854775807}, "cpu": {"quota": 9000000000}}"#);
         assert_eq!(absurd, VmShape { vcpus: MAX_VCPUS, memory_mib: MAX_MEMORY_MIB });
     }
@@ -131,12 +145,19 @@ mod tests {
         };
         assert_eq!(shape("128m", None), VmShape { vcpus: 3, memory_mib: 128 });
         assert_eq!(shape("1g", Some("128m")).memory_mib, 1024);
-        assert_eq!(shape("128m", Some("128m")).memory_mib, 192);
+        assert_eq!(shape("128m", Some("128m")).memory_mib, 256);
     }
 
     #[test]
     fn there_are_few_sizes() {
         let sizes = [1, 64, 65, 178, 1024, 1025, 8192, 8193, u32::MAX].map(rounded);
-        assert_eq!(sizes, [64, 64, 128, 192, 1024, 1280, 8192, 9216, MAX_MEMORY_MIB]);
+        assert_eq!(sizes, [64, 64, 128, 256, 1024, 1280, 8192, 9216, MAX_MEMORY_MIB]);
+    }
+
+    #[test]
+    fn few_vms_boot_for_all_sizes() {
+        let sizes = [64, 100, 128, 200, 256, 384, 512, 640, 641, 1024, 5120, MAX_MEMORY_MIB];
+        let booted = sizes.map(|memory_mib| VmShape { vcpus: 2, memory_mib }.booted().memory_mib);
+        assert_eq!(booted, [64, 100, 128, 200, 128, 128, 512, 640, 641, 640, 640, 640]);
     }
 }

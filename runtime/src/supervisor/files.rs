@@ -39,7 +39,7 @@ impl Supervisor {
         let agent = AgentClient::new(connection, self.container.id.as_str())?;
         self.vm.agent = Some(agent.clone());
         self.settle_template(&agent);
-        agent.mount_container(IMAGE_DISK, WRITABLE_DISK, &self.told_devices())?;
+        agent.mount_container(IMAGE_DISK, WRITABLE_DISK, &self.told())?;
         self.vm.has_files = true;
         self.serves_files = true;
         self.clients.tell(&Report::Started);

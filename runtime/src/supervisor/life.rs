@@ -114,7 +114,7 @@ impl Supervisor {
             interfaces: &networks.interfaces,
             serve_names: networks.serve_names,
             root: GuestRoot::Disks { image: IMAGE_DISK, writable: WRITABLE_DISK },
-            devices: &self.told_devices(),
+            told: &self.told(),
             stdin: open_stdin,
             tty,
             start,

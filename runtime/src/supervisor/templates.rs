@@ -2,15 +2,15 @@
 
 use std::thread;
 
-use holm_protocol::vm_control::{DevicePlace, Origin};
+use holm_protocol::vm_control::Origin;
 
 use super::run::Supervisor;
-use crate::sandbox::{AgentClient, ControlError, Sandbox, Start, VmmControl};
+use crate::sandbox::{AgentClient, ControlError, Sandbox, Start, Told, VmmControl};
 use crate::template::{Template, TemplateKey, TemplateStore};
 
 impl Supervisor {
-    /// The devices that the guest has to be told of.
-    pub(super) fn told_devices(&self) -> Vec<DevicePlace> {
+    /// What the guest has to be told of.
+    pub(super) fn told(&self) -> Told {
         self.vm.sandbox.as_ref().map(|sandbox| sandbox.told.clone()).unwrap_or_default()
     }
 

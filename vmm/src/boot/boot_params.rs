@@ -1,12 +1,13 @@
 //! The zero page and what it points to: memory map, initramfs, command line (Linux Documentation/arch/x86/boot.rst, "64-bit
 //! Boot Protocol", and zero-page.rst).
 
+use holm_protocol::vm_memory::MemoryRange;
 use linux_loader::loader::bootparam::{boot_e820_entry, boot_params};
 
 use super::BootError;
 use super::initramfs::LoadedInitramfs;
 use crate::layout;
-use crate::memory::{Address, Bytes, GuestAddress, GuestMemory, GuestMemoryRegion, GuestRam};
+use crate::memory::{Address, Bytes, GuestAddress, GuestRam};
 
 /// `boot_flag`: the magic number of a boot sector.
 const BOOT_FLAG: u16 = 0xaa55;
@@ -21,11 +22,16 @@ const TYPE_RAM: u32 = 1;
 /// `E820_TYPE_RESERVED`.
 const TYPE_RESERVED: u32 = 2;
 
-/// Writes all that the kernel is told; the boot vCPU's RSI then holds [`layout::BOOT_PARAMS`].
+/// Writes all that the kernel is told, of memory that what it is to find; the boot vCPU's RSI then holds [`layout::BOOT_PARAMS`].
 ///
 /// # Errors
 /// Guest memory is too small for the structures, or the command line too long.
-pub fn write(memory: &GuestRam, cmdline: &str, initramfs: &LoadedInitramfs) -> Result<(), BootError> {
+pub fn write(
+    memory: &GuestRam,
+    found: &[MemoryRange],
+    cmdline: &str,
+    initramfs: &LoadedInitramfs,
+) -> Result<(), BootError> {
     if cmdline.len() >= layout::CMDLINE_MAX_BYTES {
         return Err(BootError::CmdlineTooLong(cmdline.len()));
     }
@@ -42,7 +48,7 @@ pub fn write(memory: &GuestRam, cmdline: &str, initramfs: &LoadedInitramfs) -> R
     // Both lie below the device window, at 3 GiB.
     params.hdr.ramdisk_image = u32::try_from(initramfs.start.raw_value()).unwrap_or_default();
     params.hdr.ramdisk_size = u32::try_from(initramfs.length_bytes).unwrap_or_default();
-    for (entry, place) in memory_map(memory).into_iter().zip(&mut params.e820_table) {
+    for (entry, place) in memory_map(found).into_iter().zip(&mut params.e820_table) {
         *place = entry;
         params.e820_entries += 1;
     }
@@ -51,17 +57,16 @@ pub fn write(memory: &GuestRam, cmdline: &str, initramfs: &LoadedInitramfs) -> R
 }
 
 /// RAM as it is, but for the hole between the MP table and 1 MiB.
-fn memory_map(memory: &GuestRam) -> Vec<boot_e820_entry> {
+fn memory_map(found: &[MemoryRange]) -> Vec<boot_e820_entry> {
     let entry = |start: u64, end: u64, type_| boot_e820_entry { addr: start, size: end - start, type_ };
     let mut map = vec![
         entry(0, layout::MP_TABLE, TYPE_RAM),
         entry(layout::MP_TABLE, layout::HIGH_RAM_START, TYPE_RESERVED),
     ];
-    for region in memory.iter() {
-        let start = region.start_addr().raw_value().max(layout::HIGH_RAM_START);
-        let end = region.start_addr().raw_value().saturating_add(region.len());
-        if start < end {
-            map.push(entry(start, end, TYPE_RAM));
+    for range in found {
+        let start = range.start.max(layout::HIGH_RAM_START);
+        if start < range.end() {
+            map.push(entry(start, range.end(), TYPE_RAM));
         }
     }
     map
@@ -69,6 +74,8 @@ fn memory_map(memory: &GuestRam) -> Vec<boot_e820_entry> {
 
 #[cfg(test)]
 mod tests {
+    use holm_protocol::vm_memory::ranges;
+
     use super::*;
     use crate::memory;
 
@@ -82,7 +89,7 @@ mod tests {
     #[test]
     fn the_kernel_finds_everything() {
         let memory = memory::allocate(64).unwrap();
-        write(&memory, "panic=-1", &INITRAMFS).unwrap();
+        write(&memory, &ranges(64), "panic=-1", &INITRAMFS).unwrap();
         let params: boot_params = memory.read_obj(GuestAddress(layout::BOOT_PARAMS)).unwrap();
         let hdr = params.hdr;
         assert_eq!(({ hdr.boot_flag }, { hdr.header }), (BOOT_FLAG, HEADER_MAGIC));
@@ -98,7 +105,7 @@ mod tests {
     #[test]
     fn the_memory_map_skips_the_device_window() {
         assert_eq!(
-            of_map(&memory_map(&memory::allocate(5120).unwrap())),
+            of_map(&memory_map(&ranges(5120))),
             [
                 (0, 0x9_fc00, TYPE_RAM),
                 (0x9_fc00, 1 << 20, TYPE_RESERVED),
@@ -112,8 +119,8 @@ mod tests {
     fn a_long_command_line_is_refused() {
         let memory = memory::allocate(64).unwrap();
         let longest = "x".repeat(layout::CMDLINE_MAX_BYTES - 1);
-        assert!(write(&memory, &longest, &INITRAMFS).is_ok());
-        let error = write(&memory, &format!("{longest}x"), &INITRAMFS).unwrap_err();
+        assert!(write(&memory, &ranges(64), &longest, &INITRAMFS).is_ok());
+        let error = write(&memory, &ranges(64), &format!("{longest}x"), &INITRAMFS).unwrap_err();
         assert!(matches!(error, BootError::CmdlineTooLong(2048)));
     }
 }

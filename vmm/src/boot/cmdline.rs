@@ -44,6 +44,7 @@ mod tests {
         VmConfig {
             vcpus: 1,
             memory_mib: 128,
+            told_memory_mib: 0,
             boot: BootConfig {
                 kernel: "/k".into(),
                 initramfs: "/i".into(),

@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::path::Path;
 
+use holm_protocol::vm_memory::MemoryRange;
+
 use super::BootError;
-use crate::layout;
-use crate::memory::{Address, Bytes, GuestAddress, GuestMemory, GuestMemoryRegion, GuestRam};
+use crate::layout::DEVICE_WINDOW_START;
+use crate::memory::{Address, Bytes, GuestAddress, GuestRam};
 
 const PAGE_BYTES: u64 = 4096;
 
@@ -18,17 +20,22 @@ pub struct LoadedInitramfs {
     pub length_bytes: u64,
 }
 
-/// Loads the initramfs above `kernel_end`.
+/// Loads the initramfs above `kernel_end` into the memory that the kernel is to find.
 ///
 /// # Errors
 /// The file cannot be read, or there is no room for it.
-pub fn load(memory: &GuestRam, path: &Path, kernel_end: GuestAddress) -> Result<LoadedInitramfs, BootError> {
+pub fn load(
+    memory: &GuestRam,
+    found: &[MemoryRange],
+    path: &Path,
+    kernel_end: GuestAddress,
+) -> Result<LoadedInitramfs, BootError> {
     let open_failed = |source| BootError::Open { path: path.into(), source };
     let mut file = File::open(path).map_err(open_failed)?;
     let length_bytes = file.metadata().map_err(open_failed)?.len();
     let too_large = || BootError::InitramfsTooLarge { path: path.into(), initramfs_bytes: length_bytes };
 
-    let start = place(low_ram_end(memory), length_bytes, kernel_end.raw_value()).ok_or_else(too_large)?;
+    let start = place(low_ram_end(found), length_bytes, kernel_end.raw_value()).ok_or_else(too_large)?;
     let start = GuestAddress(start);
     let count = usize::try_from(length_bytes).map_err(|_| too_large())?;
     memory
@@ -38,13 +45,8 @@ pub fn load(memory: &GuestRam, path: &Path, kernel_end: GuestAddress) -> Result<
 }
 
 /// First address behind the RAM below the device window.
-fn low_ram_end(memory: &GuestRam) -> u64 {
-    memory
-        .iter()
-        .map(|region| region.start_addr().raw_value().saturating_add(region.len()))
-        .filter(|&end| end <= layout::DEVICE_WINDOW_START)
-        .max()
-        .unwrap_or(0)
+fn low_ram_end(found: &[MemoryRange]) -> u64 {
+    found.iter().map(MemoryRange::end).filter(|&end| end <= DEVICE_WINDOW_START).max().unwrap_or(0)
 }
 
 /// The highest page at which `length_bytes` fit between `kernel_end` and `ram_end`.
@@ -56,6 +58,8 @@ fn place(ram_end: u64, length_bytes: u64, kernel_end: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use holm_protocol::vm_memory::ranges;
 
     use super::*;
     use crate::memory;
@@ -74,11 +78,11 @@ mod tests {
         let memory = memory::allocate(64).unwrap();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"070701").unwrap();
-        let loaded = load(&memory, file.path(), GuestAddress(0x100_0000)).unwrap();
+        let loaded = load(&memory, &ranges(64), file.path(), GuestAddress(0x100_0000)).unwrap();
         let mut seen = [0; 6];
         memory.read_slice(&mut seen, loaded.start).unwrap();
         assert_eq!(&seen, b"070701");
-        let crowded = load(&memory, file.path(), GuestAddress(64 << 20));
+        let crowded = load(&memory, &ranges(64), file.path(), GuestAddress(64 << 20));
         assert!(matches!(crowded, Err(BootError::InitramfsTooLarge { initramfs_bytes: 6, .. })));
     }
 }

@@ -1,6 +1,7 @@
 //! A VM that boots: a kernel in its memory, and the first vCPU before it.
 
 use holm_protocol::vm_config::VmConfig;
+use holm_protocol::vm_memory;
 use kvm_ioctls::Kvm;
 
 use super::{MachineError, Parts, vm};
@@ -15,12 +16,13 @@ pub(super) fn boot(kvm: &Kvm, config: &VmConfig) -> Result<Parts, MachineError> 
     let mut parts = Parts::new(kvm, config, memory::allocate(config.memory_mib)?)?;
     let memory = &parts.memory;
     let kernel = boot::kernel::load(memory, &config.boot.kernel)?;
-    let initramfs = boot::initramfs::load(memory, &config.boot.initramfs, kernel.end)?;
+    let found = vm_memory::ranges(config.boot_memory_mib());
+    let initramfs = boot::initramfs::load(memory, &found, &config.boot.initramfs, kernel.end)?;
     tracing::debug!(?kernel, ?initramfs, "loaded");
 
     parts.slots.plug_vsock(config, None)?;
     let cmdline = boot::cmdline::assemble(config, parts.slots.vsock_place());
-    boot::boot_params::write(memory, &cmdline, &initramfs)?;
+    boot::boot_params::write(memory, &found, &cmdline, &initramfs)?;
     boot::page_tables::write(memory).map_err(BootError::from)?;
     boot::mptable::write(memory, config.vcpus)?;
     tracing::debug!(cmdline, "ready to boot");

@@ -216,13 +216,13 @@ fn build_and_run(config: &VmConfig, parent: Option<i32>) -> Result<VmExit, Machi
     vcpu::install_handler()?;
     let threads = Some(vcpu::start(vcpus, &bus, &ending)?);
     tracing::debug!(?origin, "vCPUs started");
-    let memory_mib = config.memory_mib;
+    let boot_memory_mib = config.boot_memory_mib();
     let machine = Machine {
         kvm,
         vm,
         memory,
         page_map,
-        memory_mib,
+        boot_memory_mib,
         bus,
         slots,
         threads,
@@ -275,7 +275,8 @@ struct Machine {
     vm: Arc<VmFd>,
     memory: Arc<GuestRam>,
     page_map: PageMap,
-    memory_mib: u32,
+    /// What a template of it has.
+    boot_memory_mib: u32,
     bus: Arc<Bus>,
     slots: Slots,
     /// Absent while the vCPUs stand still.

@@ -17,7 +17,7 @@ use crate::vcpu::Vcpu;
 /// The template cannot be used; nothing of the guest has run.
 pub(super) fn restore(kvm: &Kvm, config: &VmConfig, files: &TemplateConfig) -> Result<Parts, MachineError> {
     let saved = template::read(&files.state)?;
-    if saved.memory_mib != config.memory_mib || saved.vcpus.len() != usize::from(config.vcpus) {
+    if saved.memory_mib != config.boot_memory_mib() || saved.vcpus.len() != usize::from(config.vcpus) {
         return Err(MachineError::TemplateSize { memory_mib: saved.memory_mib, vcpus: saved.vcpus.len() });
     }
     let file = File::open(&files.memory)

@@ -43,7 +43,7 @@ impl Machine {
             vcpu::msr_indices(&self.kvm).map_err(|source| vm::VmError { action: "list its MSRs", source })?;
         let vcpus = vcpus.iter_mut().map(|vcpu| vcpu.state(&indices)).collect::<Result<Vec<_>, _>>()?;
         let template = Template {
-            memory_mib: self.memory_mib,
+            memory_mib: self.boot_memory_mib,
             memory: template::save(&self.memory, &self.page_map, memory)?,
             vcpus,
             vm: vm::state(&self.vm)?,

@@ -24,7 +24,7 @@ pub use memory::{MemoryFileError, PageMap, map, save, verify};
 /// Everything of a VM but its memory.
 #[derive(Serialize, Deserialize)]
 pub struct Template {
-    /// Size of memory in MiB.
+    /// Size of the memory with which it booted in MiB.
     pub memory_mib: u32,
     /// The file of memory.
     pub memory: MemoryFile,

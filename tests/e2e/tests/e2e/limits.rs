@@ -112,7 +112,7 @@ fn m31_a_running_container_is_not_given_more_than_its_vm_has() {
     holm.holm(["wait", &name]).outcome().ok();
     update(&["-m=128m", "--cpus=2"]).ok();
     holm.holm(["start", &name]).outcome().ok();
-    assert_eq!(inspect(), "134217728 192 2");
+    assert_eq!(inspect(), "134217728 256 2");
     // Lowered below what it uses, it is killed as if it had grown beyond it.
     let hog = holm.background(
         &["--vm-memory=256m"],

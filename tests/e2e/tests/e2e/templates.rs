@@ -71,6 +71,39 @@ const WHO_AM_I: &str = "cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/ran
     hostname
     date +%s";
 
+/// The timestamp and the sequence number with which a TCP connection begins. Both count time, in milliseconds and in 64 ns, from
+/// where a secret of the kernel's and the addresses put them.
+const TCP: &str = r#"use Socket;
+    my ($here, $there) = map { pack_sockaddr_in($_, INADDR_LOOPBACK) } 7778, 7777;
+    socket(S, PF_INET, SOCK_STREAM, 0) && bind(S, $there) && listen(S, 1) or die $!;
+    socket(C, PF_INET, SOCK_STREAM, 0) && bind(C, $here) && connect(C, $there) or die $!;
+    my $option = sub { unpack("L", getsockopt(C, 6, $_[0])) };
+    print $option->(24), " "; # TCP_TIMESTAMP
+    setsockopt(C, 6, 19, 1) && setsockopt(C, 6, 20, 2) or die $!; # TCP_REPAIR: the queue to be sent
+    print $option->(21), "\n"; # TCP_QUEUE_SEQ"#;
+
+#[test]
+fn no_two_guests_of_a_template_have_the_secrets_of_tcp() {
+    let holm = Holm::with(TestImage::Debian);
+    let mut seen: Vec<[u32; 2]> = Vec::new();
+    for _ in 0..4 {
+        let out = holm.run(["--cap-add=NET_ADMIN", "debian", "perl", "-e", TCP]).ok();
+        let begun: Vec<u32> = out.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        seen.push(begun.try_into().unwrap());
+    }
+    // With one secret they would be as far apart as the times at which the guests got there after they went on.
+    let is_near = |one: u32, other: u32, units_per_s: u32| {
+        let apart = one.wrapping_sub(other);
+        apart.min(apart.wrapping_neg()) < units_per_s * 5
+    };
+    for (index, one) in seen.iter().enumerate() {
+        let twins = |other: &&[u32; 2]| {
+            is_near(one[0], other[0], 1_000) && is_near(one[1], other[1], 1_000_000_000 / 64)
+        };
+        assert_eq!(seen[..index].iter().find(twins), None, "{seen:?}");
+    }
+}
+
 #[test]
 fn no_two_guests_of_a_template_are_twins() {
     let holm = Holm::with(TestImage::Busybox);
@@ -85,5 +118,37 @@ fn no_two_guests_of_a_template_are_twins() {
         for line in lines {
             assert!(seen.insert(line.to_owned()), "guest {guest} repeats {line}");
         }
+    }
+}
+
+/// What a kernel derives from the size of its memory.
+const SIZED: &str = "awk '/MemTotal/ { print $2 }' /proc/meminfo; cd /proc/sys
+    cat kernel/threads-max fs/file-max user/max_pid_namespaces fs/inotify/max_user_watches
+    sed 's/.*\\[//; s/\\].*//' /sys/kernel/mm/transparent_hugepage/enabled";
+
+#[test]
+fn one_template_serves_vms_of_many_sizes() {
+    let holm = Holm::with(TestImage::Busybox).with_own_templates();
+    let numbers = |options: &[&str]| {
+        let out = holm.run([options, &["--network", "none", "busybox", "sh", "-c", SIZED]].concat()).ok();
+        let (numbers, huge_pages) = out.rsplit_once('\n').unwrap();
+        let numbers = numbers.split_whitespace().map(|word| word.parse().unwrap()).collect::<Vec<u64>>();
+        assert_eq!(numbers.len(), 5, "{out}");
+        (numbers, huge_pages.to_owned())
+    };
+    // The first boots, and grows as those do that go on from the template.
+    for size in ["--vm-memory=1g", "--vm-memory=1g", "--vm-memory=4g"] {
+        let (cold, grown) = (numbers(&["--cold", size]), numbers(&[size]));
+        assert_eq!(cold.1, grown.1);
+        for (cold, grown) in cold.0.iter().zip(&grown.0) {
+            assert!(cold.abs_diff(*grown) * 10 < *cold, "{size}: {cold} and {grown}");
+        }
+    }
+    only_template(&holm);
+    // Of 128 MiB the template has too few.
+    let fill = "dd if=/dev/zero of=/dev/shm/x bs=1M count=200 && stat -c %s /dev/shm/x";
+    let run = ["--memory=250m", "--shm-size=220m", "--network=none", "busybox", "sh", "-c", fill];
+    for _ in 0..2 {
+        assert_eq!(holm.run(run).ok(), (200 << 20).to_string());
     }
 }
