@@ -18,6 +18,8 @@
 mod config;
 mod device;
 mod fence;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod header;
 mod io;
 mod limit;
