@@ -11,6 +11,7 @@ use event_manager::{EventManager, SubscriberOps};
 use holm_vmm::devices::virtio::device::VirtioDevice;
 use holm_vmm::devices::virtio::interrupt::Interrupt;
 use holm_vmm::devices::virtio::mmio::{SharedDevice, Transport};
+use holm_vmm::devices::virtio::saved_device::SavedDevice;
 use holm_vmm::memory::{Bytes, GuestAddress, GuestRam};
 
 use crate::input::{Input, Output};
@@ -369,20 +370,26 @@ impl Guest {
             self.notify(queue as u32);
         }
         let Some(expected) = self.expected.take() else { return };
-        let mut may_write = vec![false; expected.len()];
-        for (start, length) in &self.writable {
-            may_write[*start as usize..][..*length as usize].fill(true);
-        }
+        self.writable.sort_unstable();
         for (start, bytes) in PIECES {
             let found = self.read(start, bytes);
-            for (at, byte) in found.iter().enumerate() {
-                let at = start as usize + at;
-                assert!(
-                    may_write[at] || *byte == expected[at],
-                    "the device wrote at {at:#x}, which it was not given"
-                );
+            let end = start + bytes as u64;
+            // What lies between two places that it may write.
+            let mut from = start;
+            for (address, length) in self.writable.iter().copied().chain([(end, 0)]) {
+                let to = address.clamp(from, end);
+                let known = &expected[from as usize..to as usize];
+                let is_same = found[(from - start) as usize..(to - start) as usize] == *known;
+                assert!(is_same, "the device wrote between {from:#x} and {to:#x}, which it was not given");
+                from = from.max((address + length).clamp(start, end));
             }
         }
+    }
+
+    /// The device and its transport as they are now, where the device is one that is saved.
+    #[must_use]
+    pub fn saved(&self) -> Option<SavedDevice> {
+        self.transport.saved()
     }
 
     /// Runs a whole program.

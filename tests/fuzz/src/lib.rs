@@ -12,7 +12,11 @@
     reason = "a target fails by panicking"
 )]
 
+#[path = "../../../erofs/tests/disk/mod.rs"]
+#[allow(dead_code, missing_docs)]
+mod disk;
 pub mod guest;
+mod images;
 pub mod input;
 mod target;
 mod targets;

@@ -26,9 +26,29 @@ macro_rules! targets {
 }
 
 targets! {
+    agent_answers,
+    archive_unpack,
+    balloon_queue,
     block_queue,
+    console,
+    erofs_image,
     fs_requests,
+    image_archive,
+    image_config,
+    image_manifest,
+    layer_tar,
+    log_files,
+    names,
     net_queue,
+    net_stream,
+    oci_bundle,
+    registers,
+    registry_answers,
+    rng_queue,
+    stream_header,
+    template,
+    vm_config,
+    vsock_queue,
 }
 
 fn replay(name: &str) {

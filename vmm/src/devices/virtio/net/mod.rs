@@ -19,6 +19,7 @@ mod config;
 mod device;
 mod fence;
 #[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
 pub mod fuzzing;
 mod header;
 mod io;
