@@ -13,7 +13,10 @@ fn zone() -> Zone {
         address: Ipv4Addr::new(10, 89, 0, last),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
     };
-    Zone::new(vec![host(2, &["db.net", "db", "store"]), host(3, &["web.net", "web", "store", &"x".repeat(63)])])
+    Zone::new(vec![
+        host(2, &["db.net", "db", "store"]),
+        host(3, &["web.net", "web", "store", &"x".repeat(63)]),
+    ])
 }
 
 /// What a guest that sends these bytes and no more is told.
