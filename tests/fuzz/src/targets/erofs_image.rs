@@ -48,7 +48,8 @@ fn run(bytes: &[u8]) {
             which(&inodes, &mut input)
         } else {
             let kind = kind_of(kind, &mut input);
-            let inode = Inode { metadata: self::metadata(&mut input), xattrs: self::xattrs(&mut input).into(), kind };
+            let inode =
+                Inode { metadata: self::metadata(&mut input), xattrs: self::xattrs(&mut input).into(), kind };
             let Ok(inode) = tree.add(inode) else { continue };
             inodes.push(inode);
             inode
