@@ -51,6 +51,8 @@ fn run(bytes: &[u8]) {
     let limits = LayerLimits {
         entries: 1000,
         tar_bytes: 1 << 20,
+        // Read back block by block.
+        file_bytes: 8 << 20,
         tree_bytes: 1 << 20,
         path_steps: 1 << 16,
         reserve_bytes: 0,
