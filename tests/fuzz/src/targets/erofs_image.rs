@@ -158,7 +158,7 @@ fn seeds() -> Vec<Vec<u8>> {
         file(root(), 1 << 43, &[(0, 0, 1), (1 << 30, 1, 1)]).0,
         file(root(), u64::MAX, &[(u32::MAX, u32::MAX, u32::MAX)]).0,
         (0..200).fold(root(), |output, _| directory(output, 0)).0,
-        (0..100).fold(root(), |output, depth| directory(output, depth)).0,
+        (0..100).fold(root(), directory).0,
         directory(root(), 0).u8(add::LINK).u8(1).u8(0).counted(b"up").0,
         file(root(), 5, &[(0, 0, 1)]).u8(add::LINK).u8(0).u8(1).counted(b"again").0,
         plain(root().u8(add::SYMLINK).u8(0).counted(&[b'x'; 4095]), b"link").0,

@@ -66,7 +66,7 @@ static ANSWERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 static REGISTRY: LazyLock<(u16, Registries)> = LazyLock::new(|| {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || listener.incoming().flatten().for_each(|connection| answer(connection)));
+    thread::spawn(move || listener.incoming().flatten().for_each(answer));
     let none = std::path::Path::new("/nonexistent");
     let registries = Registries::new(RegistryConfig::default(), CredentialStore::at(none));
     (port, registries.with_retry(Retry { attempts: 2, first_wait: Duration::ZERO }))
