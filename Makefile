@@ -13,7 +13,7 @@ HOST_DIR := /var/lib/holm-tests/images
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench lab install stage packages programs guest images host lint unit e2e deny clean
+.PHONY: help run test bench lab install stage packages programs guest images host lint unit fuzz e2e deny clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,10 @@ deny: packages
 
 unit: packages
 	tools/nextest run --workspace --exclude holm-e2e
+
+fuzz: packages ## Fuzz all that takes hostile bytes; FUZZ_SECONDS=60 for each target, FUZZ_ONLY="a b"
+	@tools/debian-packages g++
+	tests/fuzz/run
 
 e2e: host
 	@$(HOST) tools

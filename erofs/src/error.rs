@@ -50,6 +50,9 @@ pub enum Error {
     /// An attribute's name is too long, or empty after its namespace, or contains NUL.
     #[error("{:?} is not a name for an extended attribute", lossy(.0))]
     XattrName(Vec<u8>),
+    /// Two attributes of one name on an inode.
+    #[error("the extended attribute {:?} is given twice", lossy(.0))]
+    DuplicateXattr(Vec<u8>),
     /// An attribute's value is too long.
     #[error("the extended attribute {:?} has {length} bytes; at most 65535", lossy(.name))]
     XattrValue {

@@ -35,6 +35,11 @@ pub(crate) fn check(xattrs: &[Xattr]) -> Result<(), Error> {
             return Err(Error::XattrValue { name: xattr.name.to_vec(), length: xattr.value.len() });
         }
     }
+    let mut names: Vec<&[u8]> = xattrs.iter().map(|xattr| &*xattr.name).collect();
+    names.sort_unstable();
+    if let Some([name, _]) = names.array_windows().find(|[first, second]| first == second) {
+        return Err(Error::DuplicateXattr(name.to_vec()));
+    }
     units(HEADER_BYTES + xattrs.iter().map(entry_bytes).sum::<u64>()).map(|_| ())
 }
 

@@ -280,6 +280,9 @@ fn what_the_format_cannot_hold_is_refused() {
     assert!(matches!(tree.add(with("btrfs.x", 0)), Err(Error::XattrNamespace(_))));
     assert!(matches!(tree.add(with("user.", 0)), Err(Error::XattrName(_))));
     assert!(matches!(tree.add(with("user.a", 65_536)), Err(Error::XattrValue { .. })));
+    let twice =
+        Inode { xattrs: vec![xattr("user.a", b"1"), xattr("user.a", b"2")].into(), ..plain(Kind::Fifo) };
+    assert!(matches!(tree.add(twice), Err(Error::DuplicateXattr(name)) if name == b"user.a"));
     let many: Vec<_> = (0..5).map(|index| xattr(&format!("user.{index}"), &vec![0; 65_535])).collect();
     let many = Inode { xattrs: many.into(), ..plain(Kind::Fifo) };
     assert!(matches!(tree.add(many), Err(Error::XattrsTooLarge(_))));

@@ -76,10 +76,11 @@ impl FromStr for StreamHeader {
     type Err = HeaderError;
 
     fn from_str(line: &str) -> Result<Self, HeaderError> {
-        if line.len() > MAX_HEADER_BYTES {
-            return Err(HeaderError::TooLong(line.len()));
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        if line.len() >= MAX_HEADER_BYTES {
+            return Err(HeaderError::TooLong(line.len() + 1));
         }
-        let mut fields = line.strip_suffix('\n').unwrap_or(line).split(' ');
+        let mut fields = line.split(' ');
         let (Some(container), Some(process), Some(kind), None) =
             (fields.next(), fields.next(), fields.next(), fields.next())
         else {
@@ -117,6 +118,16 @@ mod tests {
         ] {
             let header = StreamHeader { container_id: "abc".into(), process_id: process_id.into(), kind };
             assert_eq!(header.to_string().parse(), Ok(header));
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_taken_without_its_newline_is_taken_with_it() {
+        for length in MAX_HEADER_BYTES - 20..MAX_HEADER_BYTES {
+            let line = format!("{} - stdin", "a".repeat(length));
+            let with_newline = format!("{line}\n");
+            assert_eq!(line.parse::<StreamHeader>(), with_newline.parse::<StreamHeader>(), "{length}");
+            assert_eq!(line.parse::<StreamHeader>().is_ok(), with_newline.len() <= MAX_HEADER_BYTES);
         }
     }
 

@@ -19,7 +19,7 @@ pub struct Entry {
     pub mtime: Time,
     /// Of a regular file, with its holes.
     pub size_bytes: u64,
-    /// Name and value.
+    /// Name and value. Of two that have the same name the later one counts.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// Offset of the contents in the archive.
     pub data_offset: u64,

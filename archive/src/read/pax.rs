@@ -40,7 +40,8 @@ impl Sparse {
 }
 
 impl Pax {
-    /// Takes a whole extended header. A later record wins; an empty value takes an earlier one back.
+    /// Takes a whole extended header. A later record wins; an empty value takes an earlier one back. Extended attributes are all kept,
+    /// for whoever takes them to let the later one win: looking for each among the others would take the square of their number.
     pub(super) fn parse(mut records: &[u8]) -> Result<Self, TarError> {
         let mut pax = Self::default();
         while !records.is_empty() {
@@ -77,7 +78,6 @@ impl Pax {
             b"" => return None,
             _ => {
                 if let Some(xattr) = key.strip_prefix(XATTR) {
-                    self.xattrs.retain(|(name, _)| name != xattr);
                     self.xattrs.push((xattr.to_vec(), value.to_vec()));
                 }
             }
@@ -176,7 +176,16 @@ mod tests {
         assert_eq!(pax.path.as_deref(), Some(b"b=c\nd".as_slice()));
         assert_eq!(pax.link, None);
         assert_eq!(pax.uid, Some(4_000_000_000));
-        assert_eq!(pax.xattrs, [(b"user.a".to_vec(), vec![])]);
+        assert_eq!(pax.xattrs, [(b"user.a".to_vec(), b"1".to_vec()), (b"user.a".to_vec(), vec![])]);
+    }
+
+    /// It took 13 s (of an unoptimised program) when each was looked for among those before it.
+    #[test]
+    fn a_header_full_of_attributes_is_read_in_one_pass() {
+        let all = (0..36_000).map(|index| record(&format!("SCHILY.xattr.{index:05}"), ""));
+        let records: Vec<u8> = all.flatten().collect();
+        assert!(records.len() as u64 <= crate::read::MAX_EXTENSION_BYTES);
+        assert_eq!(Pax::parse(&records).unwrap().xattrs.len(), 36_000);
     }
 
     #[test]

@@ -16,6 +16,9 @@ mod compose;
 mod config;
 mod digest;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod hashed;
 mod history;

@@ -134,12 +134,14 @@ impl Reference {
     /// Registry and repository as Docker shortens them, without tag and digest: the REPOSITORY column of `images`.
     #[must_use]
     pub fn familiar_repository(&self) -> String {
-        match (self.registry(), self.repository()) {
-            ("docker.io", repository) => match repository.strip_prefix("library/") {
-                Some(official) if !official.contains('/') => official.to_owned(),
-                _ => repository.to_owned(),
-            },
-            (registry, repository) => format!("{registry}/{repository}"),
+        let short = match self.repository.strip_prefix("library/") {
+            Some(official) if !official.contains('/') => official,
+            _ => &self.repository,
+        };
+        // Without its registry a repository can be somebody else's: what it begins with may look like a host.
+        match Self::parse(short) {
+            Ok(same) if same.is_in_repository_of(self) => short.to_owned(),
+            _ => format!("{}/{}", self.registry, self.repository),
         }
     }
 
@@ -226,6 +228,24 @@ fn is_path_component(component: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repository_that_looks_like_a_registry_is_not_shortened_to_one() {
+        for (full, familiar) in [
+            ("docker.io/example.com/x:1", "docker.io/example.com/x:1"),
+            ("docker.io/localhost/x:1", "docker.io/localhost/x:1"),
+            ("docker.io/library/example.com/x:1", "library/example.com/x:1"),
+            ("docker.io/library/x:1", "x:1"),
+            ("docker.io/a/x:1", "a/x:1"),
+        ] {
+            let name: Reference = full.parse().unwrap();
+            assert_eq!(name.familiar(), familiar);
+            assert_eq!(name.familiar().parse::<Reference>().unwrap(), name);
+        }
+        let digits = "0".repeat(64);
+        let name: Reference = format!("docker.io/library/{digits}:1").parse().unwrap();
+        assert_eq!(name.familiar_repository(), format!("docker.io/library/{digits}"));
+    }
 
     #[test]
     fn short_names_stand_for_full_ones() {

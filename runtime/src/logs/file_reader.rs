@@ -42,7 +42,7 @@ impl FileReader {
         Self::open_files(LogFiles::new(container.log(), config.rotation().max_files), query)
     }
 
-    fn open_files(files: LogFiles, query: Query) -> Result<Self, LogError> {
+    pub(super) fn open_files(files: LogFiles, query: Query) -> Result<Self, LogError> {
         let lines = snapshot::open(&files).and_then(|found| positions(found, query.tail));
         let newer = lines.map_err(|source| read_error(&files, source))?;
         Ok(Self { files, query, current: None, newer, past_until: false, last_round: false, watch: None })

@@ -149,7 +149,7 @@ enum Message {
 }
 
 /// The cursor and the entry of a line; `None` for what the driver did not write.
-fn parse(line: &[u8]) -> Option<(String, Entry)> {
+pub(super) fn parse(line: &[u8]) -> Option<(String, Entry)> {
     let line: Line = serde_json::from_slice(line).ok()?;
     let mut text = match line.message {
         Message::Text(text) => text,

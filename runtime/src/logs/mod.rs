@@ -26,6 +26,9 @@ mod entry;
 mod error;
 mod file_reader;
 mod files;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod journal_reader;
 mod json_file;

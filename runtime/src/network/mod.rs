@@ -44,6 +44,9 @@ pub use error::NetworkError;
 pub use host_resolver::{host_nameservers, nameservers_of_host};
 pub use mac_address::{MacAddress, MacAddressError};
 pub use name::{NetworkName, NetworkNameError};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use names::fuzzing;
 pub use names::{NameService, Names, RESOLVER_ADDRESS};
 pub use passt::is_passt_there;
 pub(crate) use prepared::{Resolver, carry_prepared};

@@ -12,7 +12,7 @@ use holm_archive::Kind;
 const ACL_VERSION: &[u8] = &[2, 0, 0, 0];
 const ACL_ENTRY_BYTES: usize = 8;
 
-/// Those to keep, sorted by name.
+/// Those to keep, sorted by name. Of two that have the same name the later one counts.
 pub(super) fn keep(
     path: &[u8],
     kind: &Kind,
@@ -41,7 +41,10 @@ pub(super) fn keep(
         }
         kept.push((Name(name.into()), Name(value.into())));
     }
-    kept.sort();
+    kept.reverse();
+    // Stable, so the latest of each name comes first.
+    kept.sort_by(|(a, _), (b, _): &(Name, Name)| a.cmp(b));
+    kept.dedup_by(|(later, _), (first, _)| later == first);
     Ok(kept)
 }
 
@@ -105,6 +108,15 @@ mod tests {
             ["security.capability", "system.posix_acl_access", "user.overlay.opaque"]
         );
         assert_eq!(kept(&Kind::Symlink(vec![]), &all), ["security.capability"]);
+    }
+
+    #[test]
+    fn the_later_of_two_of_one_name_counts() {
+        let pair = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let all = vec![pair("user.b", "1"), pair("user.a", "2"), pair("user.b", "3"), pair("user.a", "")];
+        let kept = keep(b"f", &Kind::Regular, all, 1000).unwrap();
+        let kept: Vec<_> = kept.into_iter().map(|(name, value)| (name.0, value.0)).collect();
+        assert_eq!(kept, [(b"user.a"[..].into(), b""[..].into()), (b"user.b"[..].into(), b"3"[..].into())]);
     }
 
     #[test]

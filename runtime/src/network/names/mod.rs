@@ -13,6 +13,9 @@
 
 mod answer;
 mod forward;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message;
 mod zone;
 

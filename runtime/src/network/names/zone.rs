@@ -55,7 +55,7 @@ pub(super) fn of(
 }
 
 impl Zone {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn new(hosts: Vec<ZoneHost>) -> Self {
         Self { hosts }
     }

@@ -18,6 +18,9 @@
 mod config;
 mod device;
 mod fence;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod io;
 mod limit;

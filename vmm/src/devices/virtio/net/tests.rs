@@ -1,6 +1,4 @@
-use std::io;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex};
 
@@ -11,49 +9,15 @@ use virtio_bindings::virtio_net::{
 };
 use virtio_bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
 
-use super::config::{OFFLOADS, Offloads};
-use super::io::{self as frames, Vectors};
+use super::config::Offloads;
+use super::fuzzing::Wire;
 use super::*;
 use crate::devices::virtio::device::VirtioDevice;
 use crate::devices::virtio::driver::{Driver, NEXT, RAM_BYTES, WRITE};
-use crate::devices::virtio::ring::Buffer;
-use crate::memory::GuestRam;
 
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
 const HEADER: usize = 12;
 const MERGEABLE: u64 = 1 << VIRTIO_NET_F_MRG_RXBUF;
-
-/// One end of a pair of sockets, which keep frames apart as a TAP does.
-struct Wire {
-    socket: OwnedFd,
-    vectors: Vectors,
-    offloads: Arc<Mutex<Option<Offloads>>>,
-}
-
-impl AsFd for Wire {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl Link for Wire {
-    fn set_offloads(&mut self, offloads: Offloads) -> io::Result<()> {
-        *self.offloads.lock().unwrap() = Some(offloads);
-        Ok(())
-    }
-
-    fn offloads(&self) -> u64 {
-        OFFLOADS
-    }
-
-    fn receive(&mut self, frame: &mut [u8]) -> io::Result<usize> {
-        frames::receive(self.socket.as_fd(), frame)
-    }
-
-    fn send(&mut self, memory: &GuestRam, header: &[u8; HEADER], body: &[Buffer]) -> io::Result<()> {
-        frames::send(self.socket.as_fd(), memory, header, body, &mut self.vectors)
-    }
-}
 
 struct Bench {
     net: Net<Wire>,
@@ -73,7 +37,7 @@ fn limited(features: u64, rates: NetworkRates) -> Bench {
     peer.set_nonblocking(true).unwrap();
     own.set_nonblocking(true).unwrap();
     let offloads = Arc::default();
-    let wire = Wire { socket: own.into(), vectors: Vectors::default(), offloads: Arc::clone(&offloads) };
+    let wire = Wire::new(own.into(), Arc::clone(&offloads));
     let mut net = Net::new(wire, &NetworkDevice { mac: MAC, mtu_bytes: 1500, rates }).unwrap();
     let receive = Driver::new();
     let transmit = receive.of_next_queue();

@@ -1,0 +1,65 @@
+//! A link without a network, for tests and fuzz targets: one end of a pair of sockets, which keep frames apart as a TAP does.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use holm_protocol::vm_config::NetworkDevice;
+
+use super::config::{OFFLOADS, Offloads};
+use super::header::HEADER_BYTES;
+use super::io::{self as frames, Vectors};
+use super::{Link, Net, NetError};
+use crate::devices::virtio::device::VirtioDevice;
+use crate::devices::virtio::ring::Buffer;
+use crate::memory::GuestRam;
+
+/// A datagram socket as a link.
+pub(super) struct Wire {
+    socket: OwnedFd,
+    vectors: Vectors,
+    /// What the guest takes, once it said so.
+    offloads: Arc<Mutex<Option<Offloads>>>,
+}
+
+impl Wire {
+    pub(super) fn new(socket: OwnedFd, offloads: Arc<Mutex<Option<Offloads>>>) -> Self {
+        Self { socket, vectors: Vectors::default(), offloads }
+    }
+}
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Link for Wire {
+    fn set_offloads(&mut self, offloads: Offloads) -> io::Result<()> {
+        *self.offloads.lock().unwrap_or_else(PoisonError::into_inner) = Some(offloads);
+        Ok(())
+    }
+
+    fn offloads(&self) -> u64 {
+        OFFLOADS
+    }
+
+    fn receive(&mut self, frame: &mut [u8]) -> io::Result<usize> {
+        frames::receive(self.socket.as_fd(), frame)
+    }
+
+    fn send(&mut self, memory: &GuestRam, header: &[u8; HEADER_BYTES], body: &[Buffer]) -> io::Result<()> {
+        frames::send(self.socket.as_fd(), memory, header, body, &mut self.vectors)
+    }
+}
+
+/// A device over a datagram socket that does not block. Frames there have their header in front.
+///
+/// # Errors
+/// As [`Net::new`].
+pub fn over_datagrams(
+    socket: OwnedFd,
+    config: &NetworkDevice,
+) -> Result<impl VirtioDevice + use<>, NetError> {
+    Net::new(Wire::new(socket, Arc::default()), config)
+}
