@@ -311,7 +311,8 @@ impl Supervisor {
             start: false,
         })?;
         let carriers = asked.carry(&ends)?;
-        if let (true, Some((columns, rows))) = (bundle.has_terminal(), ends.size()) {
+        let size = ends.size().or(bundle.console_size());
+        if let (true, Some((columns, rows))) = (bundle.has_terminal(), size) {
             agent.resize_process("", columns, rows)?;
         }
         let (waiting, ended) = (agent.clone(), self.sender.clone());
@@ -366,7 +367,12 @@ impl Supervisor {
                 }
             };
             match event {
-                Event::WorkloadEnded(Ok(exit)) => return exit.code,
+                Event::WorkloadEnded(Ok(exit)) => {
+                    if exit.oom_killed {
+                        self.tell_of_oom();
+                    }
+                    return exit.code;
+                }
                 Event::WorkloadEnded(Err(error)) => {
                     self.await_vmm_end(KILL_TIMEOUT);
                     tracing::warn!(%error, vm = ?self.vmm_end, "the workload is lost");
@@ -391,6 +397,14 @@ impl Supervisor {
                 }
                 Event::Asked(request, client) => self.answer(made, *request, client),
             }
+        }
+    }
+
+    /// For those who look when it has stopped.
+    fn tell_of_oom(&mut self) {
+        self.record.oom_killed = true;
+        if let Err(error) = self.container.write(&self.record) {
+            tracing::warn!(%error, "cannot say that memory ran out");
         }
     }
 
