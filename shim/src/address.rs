@@ -1,8 +1,8 @@
 //! Where a shim serves: a socket whose name nobody else has, and short enough for one.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,10 @@ impl Address {
     pub(crate) fn bind(&self) -> io::Result<UnixListener> {
         DirBuilder::new().recursive(true).mode(0o700).create(DIRECTORY)?;
         self.remove()?;
-        UnixListener::bind(&self.0)
+        let listener = UnixListener::bind(&self.0)?;
+        // The directory may be one that others made.
+        std::fs::set_permissions(&self.0, Permissions::from_mode(0o600))?;
+        Ok(listener)
     }
 
     /// Removes the socket; fine when it is not there.

@@ -2,13 +2,15 @@
 //! one end that many wait for.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use holm_protocol::causes::with_causes;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::streams::{Input, StreamPaths};
 
@@ -49,6 +51,8 @@ struct State {
     /// Keeps that from ending.
     input_closer: Option<File>,
     exit: Option<Exit>,
+    /// Of what stands for it, and of nobody else.
+    pidfd: Option<OwnedFd>,
 }
 
 impl Process {
@@ -72,6 +76,11 @@ impl Process {
         let mut state = self.state();
         let pid = child.id();
         (state.pid, state.input) = (pid, input);
+        // It was not reaped yet, so the number is its own.
+        state.pidfd = i32::try_from(pid)
+            .ok()
+            .and_then(Pid::from_raw)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         drop(state);
         let process = Arc::clone(self);
         thread::spawn(move || {
@@ -92,6 +101,21 @@ impl Process {
         state.exit.get_or_insert(exit);
         (state.input, state.input_closer) = (None, None);
         self.ended.notify_all();
+    }
+
+    /// It was killed: what stands for it is, too, when it takes longer than that. It may hang, or nobody reads the output that it
+    /// has to write first.
+    pub(crate) fn ends_within(self: &Arc<Self>, patience: Duration) {
+        let process = Arc::clone(self);
+        thread::spawn(move || {
+            let state = process.state();
+            let waited = process.ended.wait_timeout_while(state, patience, |state| state.exit.is_none());
+            let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if let (None, Some(pidfd)) = (state.exit, &state.pidfd) {
+                // One that ended meanwhile is what was wanted.
+                let _ = pidfd_send_signal(pidfd, Signal::KILL);
+            }
+        });
     }
 
     /// Waits for its end.
@@ -163,6 +187,15 @@ mod tests {
         let process = Arc::new(Process::new(StreamPaths::default()));
         let child = Command::new("sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
         process.runs_as(child, None, |_, _| ());
+        assert_eq!(process.wait().status, 137);
+    }
+
+    #[test]
+    fn one_that_hangs_is_killed_itself() {
+        let process = Arc::new(Process::new(StreamPaths::default()));
+        let child = Command::new("sh").args(["-c", "kill -STOP $$"]).spawn().unwrap();
+        process.runs_as(child, None, |_, _| ());
+        process.ends_within(Duration::ZERO);
         assert_eq!(process.wait().status, 137);
     }
 

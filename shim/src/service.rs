@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use containerd_shim_protos::Task as TaskApi;
 use containerd_shim_protos::api::{
@@ -17,7 +18,8 @@ use containerd_shim_protos::events::task::{
     TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskIO, TaskOOM, TaskPaused,
     TaskResumed, TaskStart,
 };
-use holm_runtime::oci::{Client, Status};
+use holm_runtime::oci::{Client, OciError, Status};
+use nix::libc::SIGKILL;
 use protobuf::MessageField;
 use serde::de::DeserializeOwned;
 use ttrpc::TtrpcContext;
@@ -37,6 +39,9 @@ pub(crate) struct Service {
     debug: bool,
     end: Sender<()>,
 }
+
+/// How long a process that was killed may take, with what its guest has yet to write.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The process of a container that has no id of its own.
 const OWN: &str = "";
@@ -148,10 +153,17 @@ impl Service {
     fn signal(&self, request: &KillRequest) -> Result<(), ShimError> {
         let task = self.task(&request.id)?;
         let signal = i32::try_from(request.signal).map_err(|_| ShimError::Invalid("no such signal"))?;
+        if signal == SIGKILL {
+            task.process_of(&request.exec_id)?.ends_within(KILL_TIMEOUT);
+        }
         if request.exec_id != OWN {
             return task.exec(&request.exec_id)?.kill(&task.container, signal);
         }
-        Ok(Client::of(&task.container).kill(signal, request.all)?)
+        match Client::of(&task.container).kill(signal, request.all) {
+            // Which is what was asked for.
+            Err(OciError::Died) if signal == SIGKILL => Ok(()),
+            done => Ok(done?),
+        }
     }
 
     fn add(&self, request: &ExecProcessRequest) -> Result<(), ShimError> {
@@ -361,7 +373,6 @@ fn decode<T: DeserializeOwned>(
 mod tests {
     use std::sync::mpsc;
 
-    use holm_runtime::oci::OciError;
     use oci_spec::runtime::LinuxResources;
     use protobuf::well_known_types::any::Any;
 

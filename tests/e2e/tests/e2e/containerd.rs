@@ -1,4 +1,5 @@
-//! containerd with the shim for Holm: what users of `ctr` see, and what is left when something dies.
+//! containerd with the shim for Holm: what users of `ctr` see, and what is left when something dies. A daemon starts slowly, so
+//! there is one for each of the two.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,7 +10,12 @@ use holm_e2e::{Containerd, Outcome, Pty, until};
 
 #[test]
 fn containerd_runs_containers_over_holm() {
-    let containerd = Containerd::start();
+    let mut containerd = Containerd::start();
+    streams_and_exit_codes(&containerd);
+    life(&mut containerd);
+}
+
+fn streams_and_exit_codes(containerd: &Containerd) {
     let name = containerd.name();
     let mut command = containerd.run(&name, &["--rm"], "cat; echo err >&2; uname -r; exit 42");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -38,9 +44,7 @@ fn containerd_runs_containers_over_holm() {
     assert!(!containerd.bundle(&name).exists());
 }
 
-#[test]
-fn containerds_tasks_go_through_their_lives() {
-    let mut containerd = Containerd::start();
+fn life(containerd: &mut Containerd) {
     let log = containerd.directory().join("events");
     let mut events = containerd.command(["events"]).stdout(File::create(&log).unwrap()).spawn().unwrap();
     let name = containerd.background("trap 'exit 3' TERM; while :; do sleep 0.1; done");
@@ -76,7 +80,7 @@ fn containerds_tasks_go_through_their_lives() {
     let running = task(&["delete", &name]);
     assert_ne!(running.code, 0, "{running:?}");
 
-    let address = socket_of(&containerd, &name);
+    let address = socket_of(containerd, &name);
     events.kill().unwrap();
     events.wait().unwrap();
     containerd.kill_and_restart();
@@ -87,7 +91,7 @@ fn containerds_tasks_go_through_their_lives() {
     let deleted = task(&["delete", &name]);
     assert!(deleted.err().contains("exit code 3"), "{}", deleted.err());
     task(&["kill", &name]).fails(1, "not found");
-    nothing_is_left(&containerd, &name, &address);
+    nothing_is_left(containerd, &name, &address);
     let events = fs::read_to_string(log).unwrap();
     let topics: Vec<&str> =
         events.split_whitespace().filter_map(|word| word.strip_prefix("/tasks/")).collect();
@@ -118,6 +122,13 @@ fn what_dies_under_containerd_leaves_nothing_on_the_host() {
         assert!(deleted.err().contains("exit code 137"), "{}", deleted.err());
         nothing_is_left(&containerd, &name, &address);
     }
+    // One that hangs, and nobody reads what it has written.
+    let name = containerd.background("exec yes");
+    let address = socket_of(&containerd, &name);
+    let (supervisor, _) = containerd.task(&name).unwrap();
+    assert!(Command::new("kill").args(["-STOP", &vmm(supervisor).to_string()]).status().unwrap().success());
+    containerd.ctr(["tasks", "delete", "--force", &name]).ok();
+    nothing_is_left(&containerd, &name, &address);
 }
 
 fn socket_of(containerd: &Containerd, name: &str) -> PathBuf {
