@@ -36,6 +36,7 @@ lab: stage ## A shell in the lab, the emulated host with a working KVM
 install: guest ## Install into $(DESTDIR)$(PREFIX) what a host with real KVM needs
 	install -D -m 0755 $(RELEASE)/holm $(DESTDIR)$(PREFIX)/bin/holm
 	install -D -m 0755 $(RELEASE)/holm-runtime $(DESTDIR)$(PREFIX)/bin/holm-runtime
+	install -D -m 0755 $(RELEASE)/containerd-shim-holm-v2 $(DESTDIR)$(PREFIX)/bin/containerd-shim-holm-v2
 	install -D -m 0755 $(RELEASE)/holm-vmm $(DESTDIR)$(PREFIX)/libexec/holm/holm-vmm
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/holm \
 		target/guest/vmlinux target/guest/vmlinux.version target/guest/initramfs.cpio
@@ -56,7 +57,7 @@ packages:
 
 # cargo knows what is out of date.
 programs: packages
-	$(CARGO) build --release --locked -p holm-cli -p holm-vmm -p holm-agent
+	$(CARGO) build --release --locked -p holm-cli -p holm-shim -p holm-vmm -p holm-agent
 
 guest: programs
 	@guest-kernel/build

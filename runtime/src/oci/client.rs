@@ -44,6 +44,22 @@ impl<'a> Client<'a> {
         self.do_(&Request::Signal { process: String::new(), signal, all })
     }
 
+    /// Sends a signal to a process that was executed beside the container's own, by its name.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn signal_process(&self, process: &str, signal: i32) -> Result<(), OciError> {
+        self.do_(&Request::Signal { process: process.to_owned(), signal, all: false })
+    }
+
+    /// Gives the terminal of a process another size, in characters. The container's own has an empty name.
+    ///
+    /// # Errors
+    /// It does not run, or has no terminal.
+    pub fn resize(&self, process: &str, columns: u16, rows: u16) -> Result<(), OciError> {
+        self.do_(&Request::Resize { process: process.to_owned(), columns, rows })
+    }
+
     /// Stops all processes.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use super::handover::{Handover, hand_over};
 use super::id::OciId;
 use super::protocol::Report;
 use super::record::{Record, Status};
+use super::stdio::Streams;
 use super::store::{OciContainer, Store};
 use crate::durable;
 use crate::host::{Directories, Installation, create_private_directory};
@@ -72,11 +73,11 @@ pub(super) struct SuperviseWords {
     pub(super) console_socket: Option<PathBuf>,
 }
 
-/// Makes a container.
+/// Makes a container, whose supervisor is started with these streams.
 ///
 /// # Errors
 /// What kept it from being made; nothing is left of it then.
-pub fn create(request: &CreateRequest) -> Result<Created, OciError> {
+pub fn create(request: &CreateRequest, streams: Streams) -> Result<Created, OciError> {
     if request.preserve_fds > 0 {
         return Err(OciError::Impossible("open files of the host (--preserve-fds)".to_owned()));
     }
@@ -90,6 +91,7 @@ pub fn create(request: &CreateRequest) -> Result<Created, OciError> {
         pid: 0,
         status: Status::Creating,
         annotations: bundle.spec.annotations().clone().unwrap_or_default().into_iter().collect(),
+        oom_killed: false,
         cgroup: bundle.cgroup(&request.id, request.systemd_cgroup)?,
         poststop: bundle.hooks(|hooks| hooks.poststop()).to_vec(),
         bundle: bundle.path,
@@ -97,7 +99,7 @@ pub fn create(request: &CreateRequest) -> Result<Created, OciError> {
         created: OffsetDateTime::now_utc(),
     };
     let (container, lock) = Store::at(request.root.clone()).add(request.id.clone(), &record)?;
-    let made = spawn(request, &installation, &container, lock.into()).and_then(|supervisor| {
+    let made = spawn(request, streams, &installation, &container, lock.into()).and_then(|supervisor| {
         let mut created = Created { container: container.clone(), supervisor };
         let written = write_pid(request, &created);
         if written.is_err() {
@@ -129,6 +131,7 @@ fn check_terminal(request: &CreateRequest, has_terminal: bool) -> Result<(), Oci
 
 fn spawn(
     request: &CreateRequest,
+    streams: Streams,
     installation: &Installation,
     container: &OciContainer,
     lock: OwnedFd,
@@ -148,6 +151,7 @@ fn spawn(
     let console_socket = request.console_socket.as_deref().map(std::path::absolute).transpose();
     let mut command = Command::new(&installation.holm);
     command.args(&request.global_words).arg(SUPERVISE_VERB);
+    streams.are_of(&mut command);
     let descriptors = [listener.into(), lock, reporter.into()];
     let numbers = hand_over(&mut command, &descriptors);
     let &[listener, lock, report] = numbers.as_slice() else { return Err(OciError::Died) };

@@ -4,7 +4,7 @@
 use std::io::BufReader;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ use super::process::without_impossible_ambient;
 use super::protocol::{Report, Request};
 use super::record::Status;
 use super::signals;
-use super::stdio::{Ends, leave_inherited};
+use super::stdio::{Ends, Streams, leave_inherited};
 use super::store::Store;
 use crate::host::Installation;
 use crate::supervisor::protocol::{receive, send};
@@ -45,24 +45,38 @@ pub struct ExecRequest {
     pub pid_file: Option<PathBuf>,
 }
 
-/// Runs a process beside the container's own in a process that stays when this one goes; returns when it runs. `global_words`
-/// go before the verb.
+/// A process beside the container's own that runs.
+#[derive(Debug)]
+pub struct Executed {
+    /// What stands for it on the host.
+    pub holder: Child,
+    /// Its name, for [`Client`].
+    pub process: String,
+}
+
+/// Runs a process beside the container's own in a process that stays when this one goes, and is started with these streams;
+/// returns when it runs. `global_words` go before the verb.
 ///
 /// # Errors
 /// What kept it from running.
-pub fn execute_detached(request: &ExecRequest, global_words: &[String]) -> Result<(), OciError> {
+pub fn execute_detached(
+    request: &ExecRequest,
+    global_words: &[String],
+    streams: Streams,
+) -> Result<Executed, OciError> {
     let (near, far) = UnixStream::pair().map_err(OciError::system("cannot make a socket pair"))?;
     let program = Installation::find()?.holm;
     let mut command = Command::new(program);
     command.args(global_words).arg(HOLD_VERB);
     let descriptors = [far.into()];
     let numbers = hand_over(&mut command, &descriptors);
+    streams.are_of(&mut command);
     let holder = command.args(numbers.iter().map(ToString::to_string)).spawn();
     let mut holder = holder.map_err(OciError::system("cannot start the process that holds another"))?;
     drop(descriptors);
     send(&near, request).map_err(OciError::system("cannot pass on what was asked"))?;
     let failure = match receive(&mut BufReader::new(near)) {
-        Ok(Some(Report::Done)) => return Ok(()),
+        Ok(Some(Report::Executed { process })) => return Ok(Executed { holder, process }),
         Ok(Some(Report::Failed { message })) => OciError::Refused(message),
         _ => OciError::Died,
     };
@@ -86,18 +100,19 @@ pub fn hold(number: Handover) -> Result<u8, OciError> {
         leave_inherited()?;
     }
     // Who has gone need not be told.
-    let done = execute(&request, || drop(send(&asked, &Report::Done)));
+    let done =
+        execute(&request, |process| drop(send(&asked, &Report::Executed { process: process.to_owned() })));
     if let Err(error) = &done {
         let _ = send(&asked, &Report::Failed { message: error.message() });
     }
     done
 }
 
-/// Runs a process beside the container's own; gives its exit status. `started` is called when it runs.
+/// Runs a process beside the container's own; gives its exit status. `started` is called with its name when it runs.
 ///
 /// # Errors
 /// What kept it from running.
-pub fn execute(request: &ExecRequest, started: impl FnOnce()) -> Result<u8, OciError> {
+pub fn execute(request: &ExecRequest, started: impl FnOnce(&str)) -> Result<u8, OciError> {
     let container = &Store::at(request.root.clone()).find(request.id.parse()?)?;
     match container.state()?.status {
         Status::Running | Status::Created => {}
@@ -123,14 +138,14 @@ pub fn execute(request: &ExecRequest, started: impl FnOnce()) -> Result<u8, OciE
     let resize = |size: Option<(u16, u16)>| {
         size.map(|(columns, rows)| Request::Resize { process: name.clone(), columns, rows })
     };
-    if let (true, Some(request)) = (has_terminal, resize(ends.size())) {
+    if let (true, Some(request)) = (has_terminal, resize(ends.size().or(size))) {
         client.do_(&request)?;
     }
     client.do_(&Request::StartProcess { process: name.clone() })?;
     if let Some(path) = &request.pid_file {
         write_pid_file(path, std::process::id())?;
     }
-    started();
+    started(&name);
     let (of, process) = (container.clone(), name.clone());
     let terminal = ends.again()?;
     signals::listen(move |signal| {

@@ -76,6 +76,11 @@ pub(super) enum Report {
     Processes(Vec<ProcessUsage>),
     /// What it uses.
     Usage(Usage),
+    /// One more process runs.
+    Executed {
+        /// Its name.
+        process: String,
+    },
     /// It was not done.
     Failed {
         /// For the user.

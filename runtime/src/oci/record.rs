@@ -57,6 +57,9 @@ pub struct Record {
     pub created: OffsetDateTime,
     /// The bundle's.
     pub annotations: BTreeMap<String, String>,
+    /// When it has stopped: something in it was killed for memory.
+    #[serde(default)]
+    pub oom_killed: bool,
     /// Its cgroup on the host; removed with it.
     pub cgroup: Option<PathBuf>,
     /// What runs when it is deleted: the bundle may be gone by then.

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 
 use holm_protocol::stream::{StreamHeader, StreamKind};
@@ -21,6 +22,31 @@ use crate::sandbox::PendingStream;
 
 /// Bytes carried at a time.
 const BUFFER_BYTES: usize = 64 << 10;
+
+/// The standard streams that a process gets which stands for one in a guest: they are that one's. With a terminal they carry the
+/// bytes of its master.
+#[derive(Debug)]
+pub struct Streams {
+    /// /dev/null for nothing to read.
+    pub stdin: Stdio,
+    /// Standard output, or all that a terminal shows.
+    pub stdout: Stdio,
+    /// Unused with a terminal.
+    pub stderr: Stdio,
+}
+
+impl Streams {
+    /// Those of this process.
+    #[must_use]
+    pub fn inherited() -> Self {
+        Self { stdin: Stdio::inherit(), stdout: Stdio::inherit(), stderr: Stdio::inherit() }
+    }
+
+    /// Gives them to a process that is yet to be made.
+    pub(super) fn are_of(self, command: &mut Command) {
+        command.stdin(self.stdin).stdout(self.stdout).stderr(self.stderr);
+    }
+}
 
 /// The ends on the host.
 #[derive(Debug)]

@@ -278,6 +278,7 @@ mod tests {
             rootfs: "/b/rootfs".into(),
             created: OffsetDateTime::UNIX_EPOCH,
             annotations: [("k".to_owned(), "v".to_owned())].into(),
+            oom_killed: false,
             cgroup: None,
             poststop: Vec::new(),
         }

@@ -7,6 +7,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a fixture fails by panicking")]
 
+mod containerd;
 mod docker;
 mod holm;
 mod image;
@@ -16,6 +17,7 @@ mod pty;
 mod until;
 mod user;
 
+pub use containerd::Containerd;
 pub use docker::Docker;
 pub use holm::Holm;
 pub use image::TestImage;

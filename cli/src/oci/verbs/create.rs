@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use holm_runtime::oci::{self, CreateRequest};
+use holm_runtime::oci::{self, CreateRequest, Streams};
 
 use crate::Global;
 
@@ -59,8 +59,8 @@ pub(crate) struct Create {
 
 impl Create {
     pub(super) fn run(&self, global: &Global) -> Result<ExitCode> {
-        let created =
-            oci::create(&self.options.request(global, false)?).context("container create failed")?;
+        let request = self.options.request(global, false)?;
+        let created = oci::create(&request, Streams::inherited()).context("container create failed")?;
         // It outlives this process; whoever adopts it reaps it.
         drop(created);
         Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use holm_cli::raw_mode::RawMode;
-use holm_runtime::oci::{self, Bundle, ExecRequest};
+use holm_runtime::oci::{self, Bundle, ExecRequest, Streams};
 use oci_spec::runtime::{Capability, Process};
 
 use crate::Global;
@@ -87,12 +87,12 @@ impl Exec {
             if has_terminal && request.console_socket.is_none() {
                 bail!("cannot allocate tty if runtime will detach without setting console socket");
             }
-            oci::execute_detached(&request, &global.words()?)?;
+            oci::execute_detached(&request, &global.words()?, Streams::inherited())?;
             return Ok(ExitCode::SUCCESS);
         }
         let is_callers = has_terminal && request.console_socket.is_none();
         let raw = (is_callers && std::io::stdin().is_terminal()).then(RawMode::enter).transpose()?;
-        let code = oci::execute(&request, || ());
+        let code = oci::execute(&request, |_| ());
         drop(raw);
         Ok(ExitCode::from(code?))
     }

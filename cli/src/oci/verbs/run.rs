@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use clap::Args;
 use holm_cli::raw_mode::RawMode;
-use holm_runtime::oci::{self, Bundle, Client, Created};
+use holm_runtime::oci::{self, Bundle, Client, Created, Streams};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
@@ -51,7 +51,7 @@ impl Run {
             signals.thread_block().context("cannot block signals")?;
             Bundle::load(&request.bundle)?.has_terminal().then(RawMode::enter).transpose()?
         };
-        let mut created = oci::create(&request).context("container create failed")?;
+        let mut created = oci::create(&request, Streams::inherited()).context("container create failed")?;
         let started = Client::of(&created.container).start();
         if let Err(error) = started {
             // The first failure is the one to tell.

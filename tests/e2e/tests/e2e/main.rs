@@ -5,6 +5,7 @@
 mod archives;
 mod block_volumes;
 mod confinement;
+mod containerd;
 mod crashes;
 mod databases;
 mod docker;

@@ -1,0 +1,171 @@
+//! containerd with state of its own, and `ctr` with tasks over its shim for Holm.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::image::TestImage;
+use crate::outcome::Outcome;
+use crate::until::until;
+
+/// The image of [`TestImage::Busybox`] as containerd calls it.
+const IMAGE: &str = "docker.io/library/busybox:latest";
+/// containerd's name for the shim.
+const RUNTIME: &str = "io.containerd.holm.v2";
+
+static NEXT_NAME: AtomicU32 = AtomicU32::new(0);
+
+/// Ends with the value, and its tasks with it.
+#[derive(Debug)]
+pub struct Containerd {
+    daemon: Child,
+    directory: tempfile::TempDir,
+    names: Mutex<Vec<String>>,
+}
+
+impl Containerd {
+    /// With busybox.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    #[must_use]
+    pub fn start() -> Self {
+        let directory = tempfile::Builder::new().prefix("c").tempdir_in("/var/tmp").expect("directory");
+        let at = |name: &str| directory.path().join(name).to_str().expect("path").to_owned();
+        let config = format!(
+            "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = {:?}\n",
+            at("root"),
+            at("state"),
+            at("socket")
+        );
+        fs::write(at("config.toml"), config).expect("configuration");
+        let daemon = spawn(directory.path());
+        let mut containerd = Self { daemon, directory, names: Mutex::default() };
+        containerd.await_answer();
+        let archive = TestImage::Busybox.archive();
+        let words = ["images", "import", "--base-name", "docker.io/library/busybox"].map(OsStr::new);
+        containerd.ctr(words.into_iter().chain([archive.as_os_str()])).ok();
+        containerd
+    }
+
+    /// Ends the daemon as `kill -9` does, and starts another one over the same state.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    pub fn kill_and_restart(&mut self) {
+        self.daemon.kill().and_then(|()| self.daemon.wait()).expect("kill containerd");
+        self.daemon = spawn(self.directory.path());
+        self.await_answer();
+    }
+
+    #[track_caller]
+    fn await_answer(&mut self) {
+        until("containerd answers", || self.ctr(["version"]).code == 0);
+    }
+
+    /// Where its state is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The bundle of a task.
+    #[must_use]
+    pub fn bundle(&self, name: &str) -> PathBuf {
+        self.directory.path().join("state/io.containerd.runtime.v2.task/default").join(name)
+    }
+
+    /// A name for a container.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn name(&self) -> String {
+        let name = format!("c{}-{}", std::process::id(), NEXT_NAME.fetch_add(1, Ordering::Relaxed));
+        self.names.lock().expect("names").push(name.clone());
+        name
+    }
+
+    /// `ctr` with these arguments, not started yet.
+    pub fn command<I, S>(&self, arguments: I) -> Command
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut command = Command::new("ctr");
+        command
+            .arg("--address")
+            .arg(self.directory.path().join("socket"))
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// `ctr` with these arguments, run to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[track_caller]
+    pub fn ctr<I, S>(&self, arguments: I) -> Outcome
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        self.command(arguments).output().expect("start ctr").into()
+    }
+
+    /// `ctr run OPTIONS busybox NAME sh -c SCRIPT`, not started yet.
+    pub fn run(&self, name: &str, options: &[&str], script: &str) -> Command {
+        let words = [&["run", "--runtime", RUNTIME], options, &[IMAGE, name, "sh", "-c", script]];
+        self.command(words.concat())
+    }
+
+    /// Starts a container that runs a script; gives its name.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    pub fn background(&self, script: &str) -> String {
+        let name = self.name();
+        Outcome::from(self.run(&name, &["-d"], script).output().expect("start ctr")).ok();
+        name
+    }
+
+    /// Pid and status of a task; `None` where there is none.
+    #[track_caller]
+    #[must_use]
+    pub fn task(&self, name: &str) -> Option<(u32, String)> {
+        let listed = self.ctr(["tasks", "ls"]).ok();
+        let mut words = listed.lines().map(str::split_whitespace).find_map(|mut words| {
+            let found = words.next() == Some(name);
+            found.then_some(words)
+        })?;
+        Some((words.next()?.parse().ok()?, words.next()?.to_owned()))
+    }
+}
+
+/// One that runs on knows nothing of this process's streams.
+fn spawn(directory: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(directory.join("log")).expect("log");
+    let mut command = Command::new("containerd");
+    command.arg("--config").arg(directory.join("config.toml")).stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(log).spawn().expect("containerd, of Debian's package containerd")
+}
+
+impl Drop for Containerd {
+    fn drop(&mut self) {
+        for name in self.names.lock().expect("names").iter() {
+            // A test that went well has removed its containers.
+            if self.task(name).is_some() {
+                let _ = self.ctr(["tasks", "delete", "--force", name]);
+            }
+        }
+        // Asked to end, it unmounts what it has mounted.
+        let _ = Command::new("kill").arg(self.daemon.id().to_string()).status();
+        let _ = self.daemon.wait();
+    }
+}
