@@ -88,7 +88,7 @@ fn life(docker: &Docker) {
     let top = docker.docker(["top", "app", "-o", "pid,args"]).ok();
     assert!(top.contains("holm-vmm") && top.contains("holm-runtime"), "{top}");
     let stats = docker.docker(["stats", "--no-stream", "--format", "{{.MemUsage}}", "app"]).ok();
-    assert!(stats.ends_with("/ 256MiB") && !stats.starts_with("0B"), "{stats}");
+    assert!(stats.ends_with("/ 320MiB") && !stats.starts_with("0B"), "{stats}");
     let pid = docker.inspect("app", ".State.Pid");
     let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     let cgroup =
