@@ -13,7 +13,7 @@ HOST_DIR := /var/lib/holm-tests/images
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench lab install stage packages programs guest images host lint unit fuzz e2e deny clean
+.PHONY: help run test bench lab install stage packages programs guest images host lint unit fuzz e2e faults soak deny clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,11 @@ run: stage images ## Set up everything, then run a Debian container in a microVM
 	@$(HOST) push tools/demo $(HOST_DIR)
 	@$(HOST) exec -- bash $(HOST_DIR)/demo $(HOST_DIR)/debian.tar
 
-test: lint deny unit e2e ## Set up everything, then run all checks and tests
+# What is fetched and unpacked rather than computed comes while the unit tests are built.
+test: lint deny programs ## Set up everything, then run all checks and tests
+	@{ $(HOST) disk; $(MAKE) --no-print-directory images; } & \
+		$(MAKE) --no-print-directory unit; status=$$?; wait; exit $$status
+	@$(MAKE) --no-print-directory e2e
 
 bench: host ## Measure against QEMU microvm, crun and runc; writes target/bench.json
 	tests/bench/run
@@ -57,7 +61,8 @@ packages:
 
 # cargo knows what is out of date.
 programs: packages
-	$(CARGO) build --release --locked -p holm-cli -p holm-shim -p holm-vmm -p holm-agent
+	$(CARGO) build --release --locked -p holm-cli -p holm-shim -p holm-vmm
+	$(CARGO) build --profile guest --locked -p holm-agent
 
 guest: programs
 	@guest-kernel/build
@@ -82,7 +87,7 @@ deny: packages
 	tools/cargo-deny check -D warnings licenses bans sources
 
 unit: packages
-	tools/nextest run --workspace --exclude holm-e2e
+	tools/nextest run --workspace --locked
 
 fuzz: packages ## Fuzz all that takes hostile bytes; FUZZ_SECONDS=60 for each target, FUZZ_ONLY="a b"
 	@tools/debian-packages g++
@@ -92,10 +97,23 @@ e2e: host
 	@$(HOST) tools
 	@rm -f target/lab-deaths
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/tests/lab/runner HOLM_TEST_HOST=$$($(HOST) kind) \
-		PATH="$(CURDIR)/$(STAGE)/usr/local/bin:$$PATH" tools/nextest run -p holm-e2e -p holm-runtime -p holm-vmm -p holm-erofs \
+		PATH="$(CURDIR)/$(STAGE)/usr/local/bin:$$PATH" tools/nextest run --workspace --locked \
 		--profile e2e; status=$$?; \
 		[ ! -s target/lab-deaths ] || { echo "WARNING: the lab died under these tests, which were run again" \
 			"(tests/lab/README.md):"; cat target/lab-deaths; }; exit $$status
+
+# One of the tests that are too long for `make e2e`.
+LONG_TEST = HOLM_TEST_HOST=$$($(HOST) kind) CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$(CURDIR)/tests/lab/runner \
+	PATH="$(CURDIR)/$(STAGE)/usr/local/bin:$$PATH" tools/nextest run -p holm-e2e --profile long --run-ignored all --no-capture
+
+faults: host ## Kill and fail the programs at every named point; HOLM_FAULTS_ONLY=run,life HOLM_FAULTS_POINTS=vmm
+	@$(HOST) tools
+	$(LONG_TEST) -E 'test(every_point_survives) + test(stores_survive_a_power_cut)'
+
+soak: host ## Random lives of containers with random kills; SOAK_LIVES=2000 SOAK_SECONDS= SOAK_SEED=
+	@$(HOST) tools
+	HOLM_SOAK_LIVES=$(SOAK_LIVES) HOLM_SOAK_SECONDS=$(SOAK_SECONDS) HOLM_SOAK_SEED=$(SOAK_SEED) \
+		$(LONG_TEST) -E 'test(random_lives)'
 
 clean: ## Remove build products (the cache stays)
 	rm -rf target

@@ -23,7 +23,7 @@ pub(crate) fn awaken(awakening: &Awakening) -> Result<(), Fault> {
         let now = TimeSpec::from_duration(Duration::from_nanos(awakening.realtime_ns));
         clock_settime(ClockId::CLOCK_REALTIME, now).at("setting the clock")?;
     }
-    memory::grow(&awakening.memory).at("taking memory into use")?;
+    memory::grow(&awakening.memory_blocks).at("taking memory into use")?;
     for device in &awakening.devices {
         plug::plug(device).at(format_args!("finding the device in slot {}", device.slot))?;
     }

@@ -1,5 +1,7 @@
 //! The control connection: the agent dials the host and serves ttrpc on what it dialled.
 //!
+//! Further connections are the host's to open: it has one for each container that is added to a guest.
+//!
 //! The host is there before the guest boots, so the first try succeeds. When the connection is lost (a VM restored from
 //! a template finds its connections reset) the agent dials again.
 
@@ -17,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::sleep;
-use tokio_vsock::{VMADDR_CID_HOST, VsockAddr, VsockStream};
+use tokio_vsock::{VMADDR_CID_ANY, VMADDR_CID_HOST, VsockAddr, VsockListener, VsockStream};
 use ttrpc::r#async::transport::Listener;
 use ttrpc::r#async::{Server, Service};
 
@@ -33,6 +35,8 @@ pub(crate) async fn serve(services: HashMap<String, Service>) -> Result<(), Faul
     let (connections, incoming) = mpsc::channel(1);
     let mut server = Server::new().add_listener(Listener::new(Incoming(incoming))).register_service(services);
     server.start().await.at("starting the ttrpc server")?;
+    let listener = VsockListener::bind(VsockAddr::new(VMADDR_CID_ANY, CONTROL_PORT));
+    tokio::spawn(accept(listener.at("listening for the host")?, connections.clone()));
     loop {
         let stream = dial().await;
         let reset = ResetWatch::new(&stream).at("watching the control connection")?;
@@ -49,6 +53,24 @@ pub(crate) async fn serve(services: HashMap<String, Service>) -> Result<(), Faul
             () = reset.happened() => {}
         }
         tracing::warn!("the control connection is lost");
+    }
+}
+
+/// Takes the connections that the host opens; a container that connects to its own guest is not heard.
+async fn accept(listener: VsockListener, connections: mpsc::Sender<io::Result<Connection>>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) if peer.cid() == VMADDR_CID_HOST => {
+                if connections.send(Ok(Connection::new(stream).0)).await.is_err() {
+                    return;
+                }
+            }
+            Ok((_, peer)) => tracing::warn!("refused a control connection from CID {}", peer.cid()),
+            Err(error) => {
+                tracing::error!("accepting a control connection: {error}");
+                sleep(LONGEST_PAUSE).await;
+            }
+        }
     }
 }
 

@@ -22,6 +22,7 @@ mod reaper;
 mod registry;
 mod rootfs;
 mod server;
+mod shared_memory;
 mod shares;
 mod sockets;
 mod stdio;

@@ -7,12 +7,9 @@ use std::fmt::Write;
 use std::fs;
 use std::io;
 
-use holm_protocol::agent::messages::MemoryRange;
-use holm_protocol::vm_memory::MEMORY_BLOCK_MIB;
 use nix::sys::sysinfo::sysinfo;
 
 const PROBE: &str = "/sys/devices/system/memory/probe";
-const BLOCK_BYTES: usize = (MEMORY_BLOCK_MIB as usize) << 20;
 /// Limits that are a share of memory (below /proc/sys).
 const LIMITS: [&str; 13] = [
     "fs/epoll/max_user_watches",
@@ -34,16 +31,13 @@ const LIMITS: [&str; 13] = [
 const WATCHES: (&str, u64) = ("fs/inotify/max_user_watches", 1 << 30);
 
 /// Takes memory into use, block by block: the first ones hold what the kernel keeps of the next.
-pub(crate) fn grow(ranges: &[MemoryRange]) -> io::Result<()> {
-    if ranges.is_empty() {
+pub(crate) fn grow(blocks: &[u64]) -> io::Result<()> {
+    if blocks.is_empty() {
         return Ok(());
     }
     let before = sysinfo()?.ram_total();
-    for range in ranges {
-        let end = range.start.saturating_add(range.length_bytes);
-        for start in (range.start..end).step_by(BLOCK_BYTES) {
-            fs::write(PROBE, format!("{start:#x}"))?;
-        }
+    for start in blocks {
+        fs::write(PROBE, format!("{start:#x}"))?;
     }
     let after = sysinfo()?.ram_total();
     for limit in LIMITS {

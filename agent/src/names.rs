@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holm_protocol::agent::{NAMES_OVER_TCP, NAMES_OVER_UDP, NAMES_PORT};
+use nix::sched::CloneFlags;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
@@ -17,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use tokio_vsock::{VMADDR_CID_HOST, VsockAddr, VsockStream};
 
 use crate::fault::{At, Fault};
-use crate::sys::net_namespace;
+use crate::sys::namespaces;
 
 const ADDRESS: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 0, 11), 53);
 /// Questions and connections that are served at a time; the host takes no more, either.
@@ -31,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers in the network namespace of the process `first`, for as long as the guest lives.
 pub(crate) fn serve(first: &OwnedFd) -> Result<(), Fault> {
-    let (datagrams, connections) = net_namespace::within(first, bind)
+    let (datagrams, connections) = namespaces::within(first, CloneFlags::CLONE_NEWNET, bind)
         .and_then(|(udp, tcp)| Ok((UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?)))
         .at("making the container's resolver")?;
     let limit = Arc::new(Semaphore::new(MAX_QUESTIONS));

@@ -64,7 +64,7 @@ fn candidates(verb: &str, argument: Arg) -> Arg {
 fn containers(verb: &str) -> Vec<CompletionCandidate> {
     let all = ContainerStore::new(Directories::from_environment()).list_states().unwrap_or_default();
     let fits = |status: Status| match verb {
-        "attach" | "exec" | "kill" | "pause" | "stop" | "top" => status == Status::Running,
+        "attach" | "exec" | "fork" | "kill" | "pause" | "stop" | "top" => status == Status::Running,
         "unpause" => status == Status::Paused,
         "start" => matches!(status, Status::Created | Status::Exited),
         _ => true,

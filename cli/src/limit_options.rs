@@ -55,6 +55,7 @@ impl LimitOptions {
             cpuset_cpus: self.cpuset_cpus,
             cpu_shares: self.cpu_shares,
             pids_limit: self.pids_limit,
+            ..Limits::default()
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The flags of `holm create` and `holm run` about networks.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 use clap::Args;
@@ -20,12 +20,15 @@ use crate::exit::{FAILURE, Failure};
 #[derive(Debug, Args)]
 pub(crate) struct NetworkOptions {
     /// Connect the container to a network: bridge, none, or one of 'holm network create'; can be given several times, and as
-    /// name=NETWORK,alias=NAME,ip=ADDRESS,mac-address=ADDRESS
+    /// name=NETWORK,alias=NAME,ip=ADDRESS,ip6=ADDRESS,mac-address=ADDRESS
     #[arg(long, visible_alias = "net", value_name = "NETWORK", default_value = DEFAULT_NETWORK)]
     network: Vec<String>,
     /// IPv4 address on the network
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<Ipv4Addr>,
+    /// IPv6 address on the network
+    #[arg(long, value_name = "ADDRESS")]
+    ip6: Option<Ipv6Addr>,
     /// Container MAC address
     #[arg(long, value_name = "ADDRESS")]
     mac_address: Option<MacAddress>,
@@ -83,7 +86,7 @@ impl NetworkOptions {
             if mode.network().is_none() {
                 let plain = NetworkConnection::to(&connection.network);
                 if connection != plain {
-                    return refuse("--ip, --mac-address and --network-alias need a network");
+                    return refuse("--ip, --ip6, --mac-address and --network-alias need a network");
                 }
                 continue;
             }
@@ -104,6 +107,7 @@ impl NetworkOptions {
         let mut flags = flags.collect::<Result<Vec<_>, _>>()?;
         if let Some(NetworkFlag { connection, .. }) = flags.first_mut() {
             connection.ip = twice("IP address", connection.ip, self.ip)?;
+            connection.ip6 = twice("IPv6 address", connection.ip6, self.ip6)?;
             connection.mac_address = twice("MAC address", connection.mac_address, self.mac_address)?;
             connection.aliases.extend(self.network_alias.iter().cloned());
         }
@@ -134,6 +138,7 @@ impl NetworkOptions {
         if let Some(NetworkFlag { mode, connection }) = flags.next() {
             settings.network = mode;
             settings.ip = connection.ip;
+            settings.ip6 = connection.ip6;
             settings.mac_address = connection.mac_address;
             settings.network_aliases = connection.aliases;
         }

@@ -1,6 +1,8 @@
 //! Published ports as Docker shows them.
 
-use holm_runtime::container::settings::NetworkMode;
+use std::net::SocketAddr;
+
+use holm_runtime::container::settings::{NetworkConnection, NetworkMode};
 use holm_runtime::container::{Container, ContainerStore};
 use holm_runtime::network::{Endpoint, Network, NetworkStore, PublishedPort};
 use serde_json::{Map, Value, json};
@@ -24,10 +26,14 @@ pub(crate) fn network_names(container: &Container) -> String {
     connections.into_iter().map(|connection| connection.network).collect::<Vec<_>>().join(",")
 }
 
-/// `0.0.0.0:8080->80/tcp, ...`: the column of `ps`.
+/// `0.0.0.0:8080`, `[::]:8080`: where a port is published.
+pub(crate) fn host(port: &PublishedPort) -> String {
+    SocketAddr::new(port.host_ip, port.host_port).to_string()
+}
+
+/// `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`: the column of `ps`.
 pub(crate) fn column(ports: &[PublishedPort]) -> String {
-    let shown =
-        ports.iter().map(|p| format!("{}:{}->{}/{}", p.host_ip, p.host_port, p.container_port, p.protocol));
+    let shown = ports.iter().map(|p| format!("{}->{}/{}", host(p), p.container_port, p.protocol));
     shown.collect::<Vec<_>>().join(", ")
 }
 
@@ -50,7 +56,7 @@ pub(crate) fn network_settings(store: &ContainerStore, container: &Container, is
         let endpoint = endpoints.iter().find(is_its);
         let place = place(endpoint, network.as_ref());
         let mut shown = Map::from_iter([
-            ("IPAMConfig".to_owned(), json!(connection.ip.map(|ip| json!({"IPv4Address": ip.to_string()})))),
+            ("IPAMConfig".to_owned(), asked(&connection)),
             ("Aliases".to_owned(), json!(connection.aliases)),
             ("NetworkID".to_owned(), json!(network.as_ref().map(|n| n.id.as_str()).unwrap_or_default())),
             ("EndpointID".to_owned(), json!(endpoint.map(Endpoint::id).unwrap_or_default())),
@@ -72,13 +78,26 @@ pub(crate) fn network_settings(store: &ContainerStore, container: &Container, is
     Value::Object(shown)
 }
 
+/// The addresses that were asked for on a network; null when none was.
+fn asked(connection: &NetworkConnection) -> Value {
+    let mut asked = Map::new();
+    asked.extend(connection.ip.map(|ip| ("IPv4Address".to_owned(), json!(ip))));
+    asked.extend(connection.ip6.map(|ip| ("IPv6Address".to_owned(), json!(ip))));
+    if asked.is_empty() { Value::Null } else { asked.into() }
+}
+
 /// Where a container is on a network, if it is.
 fn place(endpoint: Option<&Endpoint>, network: Option<&Network>) -> Map<String, Value> {
     let network = network.filter(|_| endpoint.is_some());
+    let ipv6 = network.and_then(|network| network.ipv6);
+    let address6 = endpoint.and_then(|e| e.address6).map(|address| address.to_string()).unwrap_or_default();
     Map::from_iter([
-        ("Gateway".to_owned(), json!(network.map(|n| n.subnet.gateway().to_string()).unwrap_or_default())),
+        ("Gateway".to_owned(), json!(network.map(|n| n.gateway().to_string()).unwrap_or_default())),
         ("IPAddress".to_owned(), json!(endpoint.map(|e| e.address.to_string()).unwrap_or_default())),
         ("IPPrefixLen".to_owned(), json!(network.map_or(0, |n| n.subnet.prefix_length()))),
+        ("IPv6Gateway".to_owned(), json!(ipv6.map(|ipv6| ipv6.gateway.to_string()).unwrap_or_default())),
+        ("GlobalIPv6Address".to_owned(), json!(address6)),
+        ("GlobalIPv6PrefixLen".to_owned(), json!(ipv6.map_or(0, |ipv6| ipv6.subnet.prefix_length()))),
         ("MacAddress".to_owned(), json!(endpoint.map(|e| e.mac.to_string()).unwrap_or_default())),
     ])
 }

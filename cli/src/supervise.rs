@@ -10,8 +10,9 @@ use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use holm_runtime::checkpoint::CheckpointName;
 use holm_runtime::container::ContainerId;
-use holm_runtime::supervisor::{self, FILES_FLAG, SUPERVISE_VERB};
+use holm_runtime::supervisor::{self, CHECKPOINT_FLAG, FILES_FLAG, SUPERVISE_VERB};
 
 /// The words behind `supervise`, if this process is to be a supervisor.
 pub(crate) fn asked() -> Option<Vec<OsString>> {
@@ -24,9 +25,10 @@ pub(crate) fn asked() -> Option<Vec<OsString>> {
 /// # Errors
 /// What kept the workload from running, or words that are not those of a verb of ours.
 pub(crate) fn run(words: &[OsString]) -> Result<ExitCode> {
-    let (id, files) = match words {
-        [id] => (id, false),
-        [id, flag] if flag == FILES_FLAG => (id, true),
+    let (id, files, checkpoint) = match words {
+        [id] => (id, false, None),
+        [id, flag] if flag == FILES_FLAG => (id, true, None),
+        [id, flag, name] if flag == CHECKPOINT_FLAG => (id, false, Some(name)),
         _ => bail!("a supervisor is started by the other verbs only"),
     };
     let id: ContainerId = id.to_string_lossy().parse().context("the container to supervise")?;
@@ -37,7 +39,9 @@ pub(crate) fn run(words: &[OsString]) -> Result<ExitCode> {
     if files {
         supervisor::serve_files(id, listener)?
     } else {
-        supervisor::run(id, listener)?
+        let name = checkpoint.map(|name| name.to_string_lossy().into_owned());
+        let name = name.map(CheckpointName::try_from).transpose().context("the checkpoint to go on from")?;
+        supervisor::run(id, listener, name)?
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,8 @@ mod generated {
 
 pub use generated::{agent as messages, agent_ttrpc as service};
 
-/// Host vsock port (CID 2) to which the agent connects once it can serve; the ttrpc connection.
+/// Host vsock port (CID 2) to which the agent connects once it can serve; the ttrpc connection. The agent accepts more of them on the
+/// guest's port of this number.
 pub const CONTROL_PORT: u32 = 1024;
 
 /// Guest vsock port on which the agent accepts stdio streams (see [`crate::stream`]).
@@ -39,6 +40,13 @@ pub const VOLUMES_DIRECTORY: &str = "/run/volumes";
 
 /// The directory of a block volume's file system that containers see.
 pub const VOLUME_DATA: &str = "data";
+
+/// Where the guest has the shared memory of a pod, a tmpfs of [`POD_SHARED_MEMORY_BYTES`]: what all containers of the pod bind on
+/// /dev/shm.
+pub const POD_SHARED_MEMORY: &str = "/run/shm";
+
+/// As much as containerd's CRI and Docker give.
+pub const POD_SHARED_MEMORY_BYTES: u64 = 64 << 20;
 
 /// Mount option of a bind mount: an empty source is filled from what it covers in the container's image first, owner and
 /// modes included.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::vm_control::DevicePlace;
-use crate::vm_memory::{self, MEMORY_BLOCK_MIB, MemoryRange};
+use crate::vm_memory::{self, MEMORY_BLOCK_MIB};
 
 /// Smallest memory a guest boots with.
 pub const MIN_MEMORY_MIB: u32 = 64;
@@ -61,7 +61,7 @@ pub struct VmConfig {
     pub told_memory_mib: u32,
     /// The guest kernel and what it starts with.
     pub boot: BootConfig,
-    /// A saved VM to go on from instead of booting; one that cannot be used is passed over.
+    /// A saved VM to go on from instead of booting.
     #[serde(default)]
     pub template: Option<TemplateConfig>,
     /// Disks in the order in which the guest sees them.
@@ -70,6 +70,9 @@ pub struct VmConfig {
     /// Directories and files of the host, in the order of the names that the guest sees: `0`, `1`, ... (virtio-fs).
     #[serde(default)]
     pub shares: Vec<ShareConfig>,
+    /// Whether there may be more of them later ([`crate::vm_control::ControlRequest::AddShare`]).
+    #[serde(default)]
+    pub more_shares: bool,
     /// Networks in the order in which the guest sees them.
     #[serde(default)]
     pub networks: Vec<NetworkConfig>,
@@ -111,7 +114,7 @@ pub struct BootConfig {
     pub cmdline: Vec<String>,
 }
 
-/// A VM of this size that was saved when it had booted ([`crate::vm_control::ControlRequest::Save`]).
+/// A VM of this size that was saved ([`crate::vm_control::ControlRequest::Save`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateConfig {
@@ -121,6 +124,10 @@ pub struct TemplateConfig {
     pub memory: PathBuf,
     /// Whether the memory's checksum is to be verified, too; the state's always is.
     pub check_memory: bool,
+    /// Whether it was saved with all of its devices: the configuration has its disks, by the ids that they had, and no networks,
+    /// which come later. One that cannot be used is the VM's end; a template that cannot is passed over, and the VM boots.
+    #[serde(default)]
+    pub is_checkpoint: bool,
 }
 
 /// One virtio-blk disk, made of file segments laid end to end.
@@ -430,10 +437,10 @@ impl VmConfig {
         self.memory_mib.saturating_sub(self.told_memory_mib)
     }
 
-    /// The memory that the guest has to be told of.
+    /// The blocks of memory that the guest has to be told of: their guest physical addresses.
     #[must_use]
-    pub fn told_memory(&self) -> Vec<MemoryRange> {
-        vm_memory::between(self.boot_memory_mib(), self.memory_mib)
+    pub fn told_memory_blocks(&self) -> Vec<u64> {
+        vm_memory::blocks(self.boot_memory_mib(), self.memory_mib)
     }
 
     /// Where the guest finds the devices that it has to be told of before it can make a container.
@@ -524,6 +531,7 @@ mod tests {
                 state: "/state".into(),
                 memory: "/memory".into(),
                 check_memory: true,
+                is_checkpoint: true,
             }),
             disks: vec![DiskConfig {
                 id: "image".into(),
@@ -532,6 +540,7 @@ mod tests {
                 rates: DiskRates::default(),
             }],
             shares: vec![ShareConfig { directory: "/srv".into(), only: None, read_only: true }],
+            more_shares: false,
             networks: vec![NetworkConfig {
                 link: NetworkLink::Tap(3),
                 device: NetworkDevice {

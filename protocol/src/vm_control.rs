@@ -1,4 +1,4 @@
-//! What the host asks of a VM that runs: devices that come and go, rates that hold no more, a template of it.
+//! What the host asks of a VM that runs: devices that come and go, other rates, a template or a checkpoint of it.
 //!
 //! One request and one reply at a time, each a JSON document in a packet of a `SOCK_SEQPACKET` socket pair; descriptors
 //! that belong to a request come in the same packet (`SCM_RIGHTS`).
@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::vm_config::NetworkDevice;
+use crate::vm_config::{DiskRates, NetworkDevice, NetworkRates};
 
 /// Longest packet in bytes, in both directions.
 pub const MAX_CONTROL_BYTES: usize = 16 << 10;
@@ -28,15 +28,52 @@ pub enum ControlRequest {
         /// The slot.
         slot: u32,
     },
-    /// Lets the disks be as fast as they can from now on: at a container's end, what the guest still has to write should not
-    /// wait. Answered with [`ControlReply::Done`].
-    LiftRates,
-    /// Writes the VM down as a template, into the two empty files in this packet: first for the state, then for memory. The VM
-    /// stands still meanwhile and then goes on. Refused once the guest uses a device that it was told of. Answered with
+    /// Limits disks to these rates from now on, instead of those that they had. Answered with [`ControlReply::Done`].
+    SetDiskRates {
+        /// Which, by its id in the configuration; all when absent.
+        disk: Option<String>,
+        /// What holds then.
+        rates: DiskRates,
+    },
+    /// The same for all network devices that there are. Answered with [`ControlReply::Done`].
+    SetNetworkRates(NetworkRates),
+    /// One more share: the directory in this packet, which is one of those below [`LATE_SHARES`]. Answered with
     /// [`ControlReply::Done`].
-    Save,
+    AddShare {
+        /// By which the guest finds it: one that no share of this VM had before.
+        number: u32,
+        /// As in [`crate::vm_config::ShareConfig`].
+        only: Option<String>,
+        /// Enforced by the VMM.
+        read_only: bool,
+    },
+    /// Takes a share away: no file of it can be used from then on, and in a moment none is open. Answered with [`ControlReply::Done`].
+    RemoveShare {
+        /// Which.
+        number: u32,
+    },
+    /// Writes the VM into the two empty files in this packet: first the state, then memory. Answered with [`ControlReply::Done`].
+    Save(SaveScope),
+    /// Lets a VM go on that stands still since it was saved. Answered with [`ControlReply::Done`].
+    GoOn,
     /// How the VM started. Answered with [`ControlReply::Origin`].
     Origin,
+}
+
+/// Where, in the mount namespace of a VMM that may get shares later, the runtime mounts them: all that such a VMM may open beside the
+/// shares that it has from the start.
+pub const LATE_SHARES: &str = "/shares";
+
+/// How much of a VM is saved, and what becomes of it then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SaveScope {
+    /// As a template: what every VM has. It stands still meanwhile and then goes on. Refused once the guest uses a device that it
+    /// was told of.
+    Template,
+    /// As a checkpoint: all devices and all memory. It stands still from then on, and nothing of it writes to its disks, until
+    /// [`ControlRequest::GoOn`]. Refused for a VM with shares, whose open files are the host's.
+    Everything,
 }
 
 /// What is answered.
@@ -104,7 +141,6 @@ pub struct DevicePlace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm_config::NetworkRates;
 
     #[test]
     fn messages_survive_the_wire_and_odd_ones_are_refused() {
@@ -113,7 +149,12 @@ mod tests {
         for request in [
             ControlRequest::AddNetwork(network),
             ControlRequest::RemoveDevice { slot: 3 },
-            ControlRequest::LiftRates,
+            ControlRequest::SetDiskRates { disk: Some("layer".to_owned()), rates: DiskRates::default() },
+            ControlRequest::SetNetworkRates(NetworkRates::default()),
+            ControlRequest::AddShare { number: 2, only: Some("hosts".to_owned()), read_only: true },
+            ControlRequest::RemoveShare { number: 2 },
+            ControlRequest::Save(SaveScope::Everything),
+            ControlRequest::GoOn,
         ] {
             let json = serde_json::to_vec(&request).unwrap();
             assert_eq!(serde_json::from_slice::<ControlRequest>(&json).unwrap(), request);

@@ -4,12 +4,15 @@
 //! for people to decide about.
 
 use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 
 use crate::container::{ContainerError, ContainerStore};
+use crate::durable;
 use crate::host::Directories;
 use crate::image::{ImageError, ImageStore};
 use crate::network::{NetworkError, NetworkStore};
+use crate::storage;
 use crate::volume::{VolumeError, VolumeStore};
 
 /// Something that is not as it should be.
@@ -47,6 +50,15 @@ pub enum CheckError {
     /// The networks.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The blank file systems.
+    #[error("cannot look at or remove {}", path.display())]
+    Blank {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl Finding {
@@ -79,6 +91,9 @@ pub fn check(
     containers.check(found)?;
     VolumeStore::new(directories.clone()).check(&containers, found)?;
     NetworkStore::new(directories.clone()).check(found)?;
+    for place in blank_leftovers(directories)? {
+        found(Finding::leftover(place, "the command that made it was killed"));
+    }
     Ok(())
 }
 
@@ -97,5 +112,13 @@ pub fn repair(directories: &Directories) -> Result<(), CheckError> {
     ContainerStore::new(directories.clone()).repair()?;
     VolumeStore::new(directories.clone()).repair()?;
     NetworkStore::new(directories.clone()).repair()?;
+    for place in blank_leftovers(directories)? {
+        durable::remove(&place).map_err(|source| CheckError::Blank { path: place.clone(), source })?;
+    }
     Ok(())
+}
+
+fn blank_leftovers(directories: &Directories) -> Result<Vec<PathBuf>, CheckError> {
+    let path = directories.blank();
+    storage::blank_leftovers(&path).map_err(|source| CheckError::Blank { path, source })
 }

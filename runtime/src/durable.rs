@@ -5,9 +5,12 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+/// How files begin that are to replace others.
+pub(crate) const TEMPORARY: &str = ".new-";
 
 /// Replaces `path` by `content`. The directory must exist.
 ///
@@ -15,11 +18,33 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 /// Any failure of the file system; `path` is then unchanged, and nothing is left beside it.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let directory = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let mut temporary = tempfile::Builder::new().prefix(".new-").tempfile_in(directory)?;
+    holm_faults::fault!("durable.write.create")?;
+    let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory)?;
+    holm_faults::fault!("durable.write.fill")?;
     temporary.write_all(content)?;
+    holm_faults::fault!("durable.write.sync")?;
     temporary.as_file().sync_all()?;
+    holm_faults::fault!("durable.write.rename")?;
     temporary.persist(path).map_err(|error| error.error)?;
+    holm_faults::fault!("durable.write.sync-directory")?;
     sync_directory(directory)
+}
+
+/// What writers that were killed left beside the files of a directory. The caller holds the lock under which these are written: then
+/// nobody is about to write one.
+///
+/// # Errors
+/// The directory cannot be read; one that is not there has nothing.
+pub fn leftovers(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?.flatten(),
+    };
+    let is_one = |entry: &fs::DirEntry| {
+        entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes())
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+    };
+    Ok(entries.filter(is_one).map(|entry| entry.path()).collect())
 }
 
 /// Writes a file in a place that nobody relies on before it is whole: a directory that does not count yet, a document that
@@ -28,8 +53,14 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 /// # Errors
 /// Any failure of the file system; there is no file then.
 pub fn place(path: &Path, content: &[u8]) -> io::Result<()> {
-    let written = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
-    let written = written.and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
+    let written = holm_faults::fault!("durable.place.create")
+        .and_then(|()| File::options().write(true).create(true).truncate(true).mode(0o600).open(path));
+    let written = written.and_then(|mut file| {
+        holm_faults::fault!("durable.place.fill")?;
+        file.write_all(content)?;
+        holm_faults::fault!("durable.place.sync")?;
+        file.sync_all()
+    });
     if written.is_err() {
         // The first failure is the one to tell.
         let _ = fs::remove_file(path);
@@ -58,14 +89,20 @@ pub fn rewrite(path: &Path, json: &[u8]) -> io::Result<()> {
     let mut padded = json.to_vec();
     padded.resize(json.len().next_multiple_of(SLOT_BYTES), b' ');
     // Its length and blocks are part of that; its times are not, which saves the commit where it had the blocks before.
-    fill(&spare, &padded)?.sync_data()?;
+    holm_faults::fault!("durable.rewrite.fill")?;
+    let filled = fill(&spare, &padded)?;
+    holm_faults::fault!("durable.rewrite.sync")?;
+    filled.sync_data()?;
+    holm_faults::fault!("durable.rewrite.exchange")?;
     if path.exists() {
         renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE)?;
     } else {
         fs::rename(&spare, path)?;
+        holm_faults::fault!("durable.rewrite.spare")?;
         // The place for the next one; what is in it does not matter.
         fill(&spare, &padded)?;
     }
+    holm_faults::fault!("durable.rewrite.sync-directory")?;
     sync_directory(directory)
 }
 
@@ -102,6 +139,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     };
+    holm_faults::fault!("durable.remove")?;
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => gone(fs::remove_dir_all(path)),
         Ok(_) => gone(fs::remove_file(path)),
@@ -156,5 +194,11 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(write(&dir.path().join("missing/state.json"), b"x").is_err());
+        assert_eq!(leftovers(dir.path()).unwrap(), [] as [PathBuf; 0]);
+        let left = dir.path().join(".new-killed");
+        fs::write(&left, "half").unwrap();
+        fs::create_dir(dir.path().join(".new-directory")).unwrap();
+        assert_eq!(leftovers(dir.path()).unwrap(), [left]);
+        assert_eq!(leftovers(&dir.path().join("missing")).unwrap(), [] as [PathBuf; 0]);
     }
 }

@@ -7,6 +7,7 @@
 //! - [`volume`]: volumes, and what of the host a VM is given.
 //! - [`network`]: bridges, addresses, published ports.
 //! - [`template`]: booted VMs that others go on from.
+//! - [`checkpoint`]: running containers that were saved.
 //! - [`sandbox`]: a VM and the conversation with its agent.
 //! - [`supervisor`]: the process that owns one running container.
 //! - [`oci`]: containers from bundles, under engines that run OCI runtimes.
@@ -20,6 +21,7 @@
 
 pub mod bundle;
 pub mod check;
+pub mod checkpoint;
 pub mod config;
 pub mod container;
 pub mod durable;

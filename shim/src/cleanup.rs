@@ -33,11 +33,13 @@ pub(crate) fn delete(words: &CommandLine) -> Result<()> {
         Err(ShimError::Oci(OciError::NotFound)) => {}
         Err(error) => return Err(error).context("cannot find the container"),
     }
+    holm_faults::crash!("shim.cleanup.removed");
     drop(Rootfs::left_in(&bundle));
     let address = Address::of(&words.address, &words.namespace, &words.id);
     if !address.is_served() {
         address.remove().context("cannot remove the shim's socket")?;
     }
+    holm_faults::crash!("shim.cleanup.unmounted");
     let bytes = response.write_to_bytes().context("cannot encode the response")?;
     std::io::stdout().write_all(&bytes).context("cannot print the response")
 }

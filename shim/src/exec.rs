@@ -51,6 +51,7 @@ impl Exec {
             .streams
             .open()
             .and_then(|(streams, input)| Ok((oci::execute_detached(&request, words, streams)?, input)));
+        holm_faults::crash!("shim.exec.started");
         let (executed, input) = executed.inspect_err(|_| self.process.end(Exit::with(NEVER)))?;
         *self.name() = Some(executed.process);
         let pid = executed.holder.id();

@@ -1,4 +1,5 @@
-//! What a container uses, as its cgroup on the host counts it: supervisor and VMM, which is what the container costs.
+//! What a container uses, as its cgroup on the host counts it: supervisor and VMM, which is what the container costs. The VMM of a pod is in
+//! the cgroup of its sandbox: what the others use is what the guest counts.
 
 use std::fs;
 use std::io;
@@ -7,6 +8,8 @@ use std::path::Path;
 use containerd_shim_protos::cgroups_v2::metrics::{
     CPUStat, IOEntry, IOStat, MemoryEvents, MemoryStat, Metrics, PidsStat,
 };
+
+use holm_runtime::sandbox::Usage;
 
 use crate::error::ShimError;
 
@@ -19,6 +22,17 @@ pub(crate) fn read(cgroup: &Path) -> Result<Metrics, ShimError> {
     metrics.memory_events = Some(memory_events(cgroup)?).into();
     metrics.io = Some(io_usage(&text(cgroup, "io.stat")?)).into();
     Ok(metrics)
+}
+
+/// What the guest counts, of a container that is in another's VM.
+pub(crate) fn of_guest(usage: &Usage) -> Metrics {
+    let mut metrics = Metrics::new();
+    let (mut pids, mut cpu, mut memory) = (PidsStat::new(), CPUStat::new(), MemoryStat::new());
+    pids.current = usage.pids;
+    cpu.usage_usec = usage.cpu_time_us;
+    (memory.usage, memory.usage_limit) = (usage.memory_bytes, usage.memory_limit_bytes);
+    (metrics.pids, metrics.cpu, metrics.memory) = (Some(pids).into(), Some(cpu).into(), Some(memory).into());
+    metrics
 }
 
 fn pids(cgroup: &Path) -> Result<PidsStat, ShimError> {

@@ -25,6 +25,7 @@ impl Rootfs {
         let rootfs = Self { target: bundle.join("rootfs") };
         for what in mounts {
             rootfs.add(what)?;
+            holm_faults::crash!("shim.rootfs.mounted");
         }
         Ok(rootfs)
     }
@@ -41,7 +42,9 @@ impl Rootfs {
             let words = "for its root a container in a VM cannot have a file system that the host would have to mount";
             return Err(ShimError::Impossible(format!("{words} (type {})", what.type_)));
         }
-        fs::create_dir_all(&self.target).map_err(failed)?;
+        holm_faults::fault!("shim.rootfs.mount")
+            .and_then(|()| fs::create_dir_all(&self.target))
+            .map_err(failed)?;
         let (flags, data) = options(&what.options);
         let (directory, data) = shorten(&data);
         let kind = (!bind).then(|| what.type_.clone());
@@ -73,6 +76,7 @@ impl Rootfs {
 
     /// Unmounts all that is mounted there. Who still uses it keeps it until it is done.
     pub(crate) fn unmount(&self) {
+        holm_faults::crash!("shim.rootfs.unmount");
         loop {
             match umount2(&self.target, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
                 Ok(()) => {}

@@ -23,6 +23,7 @@ pub(crate) fn serve(words: &CommandLine) -> Result<()> {
     rustix::stdio::dup2_stdin(&null).context("cannot give up standard input")?;
     let events =
         Publisher::to(std::env::var(EVENTS_ADDRESS).ok().filter(|it| !it.is_empty()), &words.namespace);
+    holm_faults::crash!("shim.serve.begin");
     let (end, ended) = mpsc::channel();
     let service = Arc::new(Service::new(events.clone(), words.debug, end));
     let methods = create_task(service).into_iter().map(|(path, method)| (second_version(&path), method));
@@ -33,6 +34,7 @@ pub(crate) fn serve(words: &CommandLine) -> Result<()> {
     server.start().context("cannot serve")?;
     // It ends when it is told to, and never by itself.
     let _ = ended.recv();
+    holm_faults::crash!("shim.serve.ended");
     events.finish();
     let address = Address::of(&words.address, &words.namespace, &words.id);
     address.remove().context("cannot remove the socket")

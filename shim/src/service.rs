@@ -202,10 +202,16 @@ impl Service {
     }
 
     fn measure(&self, id: &str) -> Result<StatsResponse, ShimError> {
-        let cgroup = self.task(id)?.container.record()?.cgroup;
-        let cgroup = cgroup.ok_or_else(|| ShimError::Impossible("metrics need cgroup v2".to_owned()))?;
+        let task = self.task(id)?;
+        let record = task.container.record()?;
+        let metrics = if record.is_in_anothers_vm() {
+            metrics::of_guest(&Client::of(&task.container).usage()?)
+        } else {
+            let none = || ShimError::Impossible("metrics need cgroup v2".to_owned());
+            metrics::read(&record.cgroup.ok_or_else(none)?)?
+        };
         let mut response = StatsResponse::new();
-        response.stats = Some(any(&metrics::read(&cgroup)?)).into();
+        response.stats = Some(any(&metrics)).into();
         Ok(response)
     }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use containerd_shim_protos::types::mount::Mount;
-use holm_runtime::oci::{self, Client, CreateRequest, OciContainer, Status, Store};
-use oci_spec::runtime::{Process as Spec, Spec as Config};
+use holm_runtime::oci::{self, CgroupForm, Client, CreateRequest, OciContainer, Status, Store};
+use oci_spec::runtime::Process as Spec;
 
 use crate::error::ShimError;
 use crate::exec::Exec;
@@ -31,6 +31,14 @@ pub(crate) fn root_of(bundle: &Path) -> PathBuf {
     bundle.join("holm")
 }
 
+/// Where the sandbox is of the pod that a bundle's container belongs to; its own place for one that belongs to none.
+fn sandbox_root(bundle: &Path) -> Result<PathBuf, ShimError> {
+    Ok(match oci::sandbox_of(bundle)? {
+        Some(sandbox) => root_of(&bundle.with_file_name(sandbox.as_str())),
+        None => root_of(bundle),
+    })
+}
+
 impl Task {
     /// Makes it. `told` says so, with the pid, and `tell` of its end and whether memory ran out.
     pub(crate) fn create(
@@ -46,6 +54,8 @@ impl Task {
         let rootfs = Rootfs::mount(bundle, mounts)?;
         let request = CreateRequest {
             root: root_of(bundle),
+            // The bundles of one namespace lie beside each other.
+            sandbox_root: sandbox_root(bundle)?,
             id: id.parse()?,
             bundle: bundle.to_owned(),
             pid_file: None,
@@ -53,12 +63,14 @@ impl Task {
             // A terminal is the streams'.
             foreground: true,
             preserve_fds: 0,
-            systemd_cgroup: has_systemds_cgroup(bundle),
+            cgroup_form: CgroupForm::Either,
             global_words: words.clone(),
         };
         let (given, input) = streams.open()?;
+        holm_faults::crash!("shim.create.streams-opened");
         let created = oci::create(&request, given)?;
         let (process, container) = (Arc::new(Process::new(streams)), created.container);
+        holm_faults::crash!("shim.create.made");
         let turn = process.turn();
         let pid = created.supervisor.id();
         let of = container.clone();
@@ -68,6 +80,7 @@ impl Task {
         told(pid);
         drop(turn);
         let execs = Mutex::default();
+        holm_faults::crash!("shim.create.told");
         Ok(Self { container, bundle: bundle.to_owned(), process, execs, words, rootfs })
     }
 
@@ -75,6 +88,7 @@ impl Task {
     pub(crate) fn start(&self, told: impl FnOnce(u32)) -> Result<u32, ShimError> {
         let _turn = self.process.turn();
         Client::of(&self.container).start()?;
+        holm_faults::crash!("shim.start.started");
         self.process.open_input();
         let pid = self.process.pid();
         told(pid);
@@ -109,7 +123,9 @@ impl Task {
         if self.process.exit().is_none() && self.status()? != Status::Created {
             return Err(ShimError::state("delete", self.status()?));
         }
+        holm_faults::crash!("shim.delete.begin");
         oci::delete(&self.container, true)?;
+        holm_faults::crash!("shim.delete.removed");
         self.rootfs.unmount();
         Ok(self.process.wait())
     }
@@ -168,30 +184,4 @@ fn words(bundle: &Path, debug: bool) -> Vec<String> {
         words.push("--debug".to_owned());
     }
     words
-}
-
-/// containerd says which of the two it means by the path alone: `SLICE:PREFIX:NAME` is systemd's. A bundle that cannot be read is
-/// complained about by who makes the container.
-fn has_systemds_cgroup(bundle: &Path) -> bool {
-    let config = Config::load(bundle.join("config.json")).ok();
-    let path = config.and_then(|config| config.linux().as_ref()?.cgroups_path().clone());
-    path.is_some_and(|path| is_systemds(&path.to_string_lossy()))
-}
-
-fn is_systemds(path: &str) -> bool {
-    let mut parts = path.split(':');
-    parts.next().is_some_and(|slice| slice.ends_with(".slice")) && parts.count() == 2
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cgroups_are_told_by_their_form() {
-        assert!(is_systemds("kubepods-burstable.slice:cri-containerd:abc"));
-        for path in ["/default/box", "/k8s.slice/box", "a:b:c", "kubepods.slice:a"] {
-            assert!(!is_systemds(path), "{path}");
-        }
-    }
 }

@@ -27,6 +27,8 @@ fn main() -> ExitCode {
 }
 
 fn run(config_fd: RawFd, parent: Option<i32>) -> VmExit {
+    holm_faults::prepare();
+    holm_faults::crash!("vmm.begin");
     match config_fd::read(config_fd) {
         Ok(config) => machine::run(&config, parent),
         Err(error) => VmExit::ConfigRefused(with_cause(&error)),

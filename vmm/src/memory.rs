@@ -9,7 +9,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 
-use holm_protocol::vm_memory as vm_memory_layout;
+use holm_protocol::vm_memory::ranges;
 use nix::sys::mman::{self, MapFlags, MmapAdvise, ProtFlags};
 use vm_memory::mmap::{FromRangesError, MmapRegion, MmapRegionError};
 use vm_memory::{GuestMemoryMmap, GuestRegionMmap};
@@ -43,7 +43,7 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 /// # Errors
 /// The host refuses the mapping.
 pub fn allocate(memory_mib: u32) -> Result<GuestRam, MemoryError> {
-    let regions = vm_memory_layout::ranges(memory_mib).into_iter().map(|range| {
+    let regions = ranges(memory_mib).into_iter().map(|range| {
         let bytes = usize::try_from(range.length_bytes).unwrap_or(usize::MAX);
         GuestRegionMmap::new(aligned(bytes)?, GuestAddress(range.start))
             .ok_or(FromRangesError::InvalidGuestRegion)

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, fchdir, pivot_root, sethostname, setsid};
 
@@ -33,8 +33,13 @@ fn become_container(
     channel: &mut ChildEnd,
 ) -> Result<Infallible, Fault> {
     let [stdin, stdout, stderr] = stdio.descriptors();
-    let kept: Vec<_> =
-        [channel.as_fd(), stdin, stdout, stderr].into_iter().chain(plan.interfaces.descriptor()).collect();
+    let network = plan.network.as_ref().map(AsFd::as_fd);
+    let kept: Vec<_> = [channel.as_fd(), stdin, stdout, stderr]
+        .into_iter()
+        .chain(plan.interfaces.descriptor())
+        .chain(network)
+        .chain(plan.pod.as_ref().map(AsFd::as_fd))
+        .collect();
     descriptors::close_all_except(&kept).at("closing descriptors")?;
     setsid().at("starting a session")?;
     set_up_namespaces(plan)?;
@@ -48,6 +53,10 @@ fn become_container(
 }
 
 fn set_up_namespaces(plan: &ContainerPlan) -> Result<(), Fault> {
+    if let Some(pod) = &plan.pod {
+        let flags = CloneFlags::from_bits_retain(plan.namespaces.of_pod());
+        setns(pod, flags).at("joining the pod's namespaces")?;
+    }
     if plan.namespaces.has(NamespaceKind::Cgroup) {
         unshare(CloneFlags::CLONE_NEWCGROUP).at("making a cgroup namespace")?;
     }
@@ -66,11 +75,14 @@ fn set_up_namespaces(plan: &ContainerPlan) -> Result<(), Fault> {
             nix::unistd::write(offsets, plan.time_offsets.as_bytes()).refuse("setting time offsets")?;
         }
     }
-    if plan.namespaces.has(NamespaceKind::Network) {
-        network::bring_up("lo").at("bringing up the loopback interface")?;
+    if plan.namespaces.makes(NamespaceKind::Network) {
+        match &plan.network {
+            Some(made) => setns(made, CloneFlags::CLONE_NEWNET).at("entering the network namespace")?,
+            None => network::bring_up("lo").at("bringing up the loopback interface")?,
+        }
         plan.interfaces.set_up()?;
     }
-    if plan.namespaces.has(NamespaceKind::Uts) {
+    if plan.namespaces.makes(NamespaceKind::Uts) {
         if let Some(hostname) = &plan.hostname {
             sethostname(hostname).at("setting the host name")?;
         }

@@ -7,8 +7,9 @@
 
 use std::fs;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::str::FromStr;
 
 use holm_protocol::agent::messages::NetworkInterface;
 
@@ -37,7 +38,16 @@ struct Interface {
     address: Ipv4Addr,
     prefix_length: u8,
     gateway: Option<Ipv4Addr>,
+    ipv6: Option<Ipv6>,
     mtu_bytes: u32,
+}
+
+/// What an interface has of IPv6.
+#[derive(Debug)]
+struct Ipv6 {
+    address: Ipv6Addr,
+    prefix_length: u8,
+    gateway: Option<Ipv6Addr>,
 }
 
 impl Interfaces {
@@ -74,11 +84,7 @@ impl Interfaces {
 
 impl Interface {
     fn find(request: &NetworkInterface) -> Result<Self, Fault> {
-        let gateway = if request.gateway.is_empty() { None } else { Some(address(&request.gateway)?) };
-        let prefix_length =
-            u8::try_from(request.prefix_length).ok().filter(|length| (1..=32).contains(length));
-        let prefix_length = prefix_length
-            .ok_or_else(|| Fault::invalid(format!("prefix length {}", request.prefix_length)))?;
+        let ipv6 = if request.address6.is_empty() { None } else { Some(Ipv6::of(request)?) };
         let index = index_of(&request.mac).at("looking for network interfaces")?;
         Ok(Self {
             index: index.ok_or_else(|| {
@@ -86,28 +92,61 @@ impl Interface {
             })?,
             name: request.name.clone(),
             address: address(&request.address)?,
-            prefix_length,
-            gateway,
+            prefix_length: prefix_length(request.prefix_length, 32)?,
+            gateway: gateway(&request.gateway)?,
+            ipv6,
             mtu_bytes: request.mtu_bytes,
         })
     }
 
     fn configure(&self, name: &str) -> io::Result<()> {
-        // The network has no IPv6, and what the kernel would send for it is not let through.
-        match fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1") {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         network::set_mtu(name, self.mtu_bytes)?;
+        // The host has chosen the address and knows that nobody else has it; nobody on the network is a router that announces
+        // itself, and who says so is lying. Without an address, what the kernel would send of IPv6 is not let through.
+        let settings: &[(&str, &str)] = match self.ipv6 {
+            None => &[("disable_ipv6", "1")],
+            Some(_) => &[("disable_ipv6", "0"), ("accept_ra", "0"), ("accept_dad", "0")],
+        };
+        for (setting, value) in settings {
+            match fs::write(format!("/proc/sys/net/ipv6/conf/{name}/{setting}"), value) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound || self.ipv6.is_some() => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
         network::set_address(name, self.address, self.prefix_length)?;
         network::bring_up(name)?;
-        self.gateway.map_or(Ok(()), network::add_default_route)
+        self.gateway.map_or(Ok(()), network::add_default_route)?;
+        let Some(ipv6) = &self.ipv6 else { return Ok(()) };
+        network::set_address6(name, ipv6.address, ipv6.prefix_length)?;
+        ipv6.gateway.map_or(Ok(()), network::add_default_route6)
     }
 }
 
+impl Ipv6 {
+    fn of(request: &NetworkInterface) -> Result<Self, Fault> {
+        Ok(Self {
+            address: address(&request.address6)?,
+            prefix_length: prefix_length(request.prefix_length6, 128)?,
+            gateway: gateway(&request.gateway6)?,
+        })
+    }
+}
+
+fn prefix_length(bits: u32, most: u8) -> Result<u8, Fault> {
+    let checked = u8::try_from(bits).ok().filter(|length| (1..=most).contains(length));
+    checked.ok_or_else(|| Fault::invalid(format!("prefix length {bits}")))
+}
+
+/// An address that may be missing.
+pub(crate) fn gateway<A: FromStr>(text: &str) -> Result<Option<A>, Fault> {
+    if text.is_empty() { Ok(None) } else { address(text).map(Some) }
+}
+
 /// Of what the host sent.
-pub(crate) fn address(text: &str) -> Result<Ipv4Addr, Fault> {
-    text.parse().map_err(|_| Fault::invalid(format!("{text:?} is no IPv4 address")))
+fn address<A: FromStr>(text: &str) -> Result<A, Fault> {
+    text.parse().map_err(|_| Fault::invalid(format!("{text:?} is no IP address of its kind")))
 }
 
 fn index_of(mac: &[u8]) -> io::Result<Option<u32>> {

@@ -19,9 +19,11 @@ pub(crate) mod program;
 pub(crate) mod rlimits;
 pub(crate) mod rootdir;
 pub(crate) mod seccomp;
+mod spare_network;
 pub(crate) mod sysctl;
 pub(crate) mod time;
 pub(crate) mod user;
 
 pub(crate) use plan::ContainerPlan;
 pub(crate) use process_plan::{ProcessPlan, TerminalSize};
+pub(crate) use spare_network::SpareNetwork;

@@ -5,7 +5,15 @@ use crate::oci::{Linux, NamespaceKind};
 
 /// `CLONE_NEW*` bits by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Namespaces(u64);
+pub(crate) struct Namespaces {
+    /// Not the guest's.
+    all: u64,
+    /// Those of them that are another container's, too.
+    joined: u64,
+}
+
+/// What the containers of a pod have in common, whatever their specs say.
+const OF_POD: u64 = bits(libc::CLONE_NEWNET) | bits(libc::CLONE_NEWIPC) | bits(libc::CLONE_NEWUTS);
 
 /// Set at the clone; the rest is unshared by the child itself.
 const AT_CLONE: u64 = bits(libc::CLONE_NEWPID)
@@ -32,16 +40,20 @@ const fn flag(kind: NamespaceKind) -> u64 {
 }
 
 impl Namespaces {
-    /// Checks what is asked for.
+    /// Checks what is asked for, by a container of a pod (`in_pod`) or one that is alone.
     ///
     /// # Errors
-    /// A path (there is nothing to join in the guest), a kind twice, no mount namespace (the root would be the
+    /// A path (there is nothing to join in the guest but a pod's namespaces), a kind twice, no mount namespace (the root would be the
     /// guest's), and a user namespace (the VM is the stronger boundary).
-    pub(crate) fn new(linux: &Linux) -> Result<Self, Fault> {
-        let mut all = 0;
+    pub(crate) fn new(linux: &Linux, in_pod: bool) -> Result<Self, Fault> {
+        let (mut all, mut joined) = (0, 0);
         for namespace in &linux.namespaces {
             let kind = namespace.kind;
-            if !namespace.path.as_os_str().is_empty() {
+            let has_path = !namespace.path.as_os_str().is_empty();
+            let may_join = OF_POD | flag(NamespaceKind::Pid);
+            if in_pod && flag(kind) & (if has_path { may_join } else { OF_POD }) != 0 {
+                joined |= flag(kind);
+            } else if has_path {
                 let path = namespace.path.display();
                 return Err(Fault::invalid(format!("{kind:?} namespace {path} cannot be joined from a VM")));
             }
@@ -50,7 +62,7 @@ impl Namespaces {
             }
             all |= flag(kind);
         }
-        let namespaces = Self(all);
+        let namespaces = Self { all, joined };
         if !namespaces.has(NamespaceKind::Mount) {
             return Err(Fault::invalid("a container needs a mount namespace of its own"));
         }
@@ -63,19 +75,35 @@ impl Namespaces {
         Ok(namespaces)
     }
 
-    /// Whether the container has its own of this kind.
+    /// Whether the container has one of this kind that is not the guest's.
     pub(crate) fn has(self, kind: NamespaceKind) -> bool {
-        self.0 & flag(kind) != 0
+        self.all & flag(kind) != 0
     }
 
-    /// Made by the clone.
-    pub(crate) fn at_clone(self) -> u64 {
-        self.0 & AT_CLONE
+    /// Whether it is the container's own, which is made with it.
+    pub(crate) fn makes(self, kind: NamespaceKind) -> bool {
+        self.has(kind) && !self.joins(kind)
+    }
+
+    /// Whether it is that of the pod.
+    pub(crate) fn joins(self, kind: NamespaceKind) -> bool {
+        self.joined & flag(kind) != 0
+    }
+
+    /// The pod's, but for the pid namespace, which only children enter: joined by setns(2) for the container's first process.
+    pub(crate) fn of_pod(self) -> libc::c_int {
+        libc::c_int::try_from(self.joined & !flag(NamespaceKind::Pid)).unwrap_or_default()
+    }
+
+    /// Made by the clone; a network namespace only if there is none yet.
+    pub(crate) fn at_clone(self, has_network: bool) -> u64 {
+        let there = if has_network { flag(NamespaceKind::Network) } else { 0 };
+        self.all & AT_CLONE & !self.joined & !there
     }
 
     /// Joined by setns(2) for a further process, but for the pid namespace, which only children enter.
     pub(crate) fn to_join(self) -> libc::c_int {
-        libc::c_int::try_from(self.0 & !flag(NamespaceKind::Pid)).unwrap_or_default()
+        libc::c_int::try_from(self.all & !flag(NamespaceKind::Pid)).unwrap_or_default()
     }
 }
 
@@ -84,7 +112,23 @@ mod tests {
     use super::*;
 
     fn namespaces(json: &str) -> Result<Namespaces, Fault> {
-        Namespaces::new(&serde_json::from_str(json).unwrap())
+        Namespaces::new(&serde_json::from_str(json).unwrap(), false)
+    }
+
+    #[test]
+    fn a_pods_namespaces_are_joined() {
+        let json = r#"{"namespaces": [{"type": "mount"}, {"type": "network", "path": "/proc/7/ns/net"}, {"type": "uts"},
+            {"type": "pid"}, {"type": "ipc"}]}"#;
+        let own_pids = Namespaces::new(&serde_json::from_str(json).unwrap(), true).unwrap();
+        assert_eq!(own_pids.at_clone(false), bits(libc::CLONE_NEWNS) | bits(libc::CLONE_NEWPID));
+        assert_eq!(own_pids.of_pod(), libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS);
+        assert!(own_pids.makes(NamespaceKind::Pid) && !own_pids.makes(NamespaceKind::Network));
+        let json = json.replace(r#""pid""#, r#""pid", "path": "/proc/7/ns/pid""#);
+        let shared = Namespaces::new(&serde_json::from_str(&json).unwrap(), true).unwrap();
+        assert!(shared.joins(NamespaceKind::Pid) && shared.has(NamespaceKind::Pid));
+        assert_eq!(shared.of_pod() & libc::CLONE_NEWPID, 0, "only children enter it");
+        let mounts = r#"{"namespaces": [{"type": "mount", "path": "/proc/7/ns/mnt"}]}"#;
+        assert!(Namespaces::new(&serde_json::from_str(mounts).unwrap(), true).is_err());
     }
 
     #[test]
@@ -94,7 +138,7 @@ mod tests {
         let docker = namespaces(docker).unwrap();
         assert!(docker.has(NamespaceKind::Cgroup) && !docker.has(NamespaceKind::Time));
         assert_eq!(
-            docker.at_clone() & bits(libc::CLONE_NEWCGROUP),
+            docker.at_clone(false) & bits(libc::CLONE_NEWCGROUP),
             0,
             "it would be rooted at the agent's cgroup"
         );

@@ -1,5 +1,6 @@
 //! A container, checked before anything is made.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use super::devices::{self, DeviceNode};
@@ -40,15 +41,19 @@ pub(crate) struct ContainerPlan {
     pub(crate) resources: Resources,
     /// None until the request for the container adds them: the spec does not know them.
     pub(crate) interfaces: Interfaces,
+    /// A network namespace that there is already, instead of one that the clone makes.
+    pub(crate) network: Option<OwnedFd>,
+    /// A pidfd of the process in whose namespaces it is, too: the first one of the container that stands for its pod.
+    pub(crate) pod: Option<OwnedFd>,
 }
 
 impl ContainerPlan {
-    /// Reads and checks config.json.
-    pub(crate) fn parse(spec_json: &[u8], size: TerminalSize) -> Result<Self, Fault> {
+    /// Reads and checks config.json, of a container of the `pod` if there is one.
+    pub(crate) fn parse(spec_json: &[u8], size: TerminalSize, pod: Option<OwnedFd>) -> Result<Self, Fault> {
         let spec: oci::Spec = serde_json::from_slice(spec_json).refuse("reading the OCI spec")?;
         let linux = spec.linux;
         let process = spec.process.ok_or_else(|| Fault::invalid("the OCI spec has no process"))?;
-        let namespaces = Namespaces::new(&linux)?;
+        let namespaces = Namespaces::new(&linux, pod.is_some())?;
         let seccomp = linux.seccomp.as_ref().map(Filter::compile).transpose()?;
         let personality = linux.personality.as_ref().map(personality).transpose()?;
         let mut process = ProcessPlan::new(&process, size, seccomp, personality)?;
@@ -80,6 +85,8 @@ impl ContainerPlan {
             root_propagation,
             resources: linux.resources,
             interfaces: Interfaces::default(),
+            network: None,
+            pod,
         })
     }
 }
@@ -97,7 +104,7 @@ mod tests {
     use super::*;
 
     fn parse(json: &str) -> Result<ContainerPlan, Fault> {
-        ContainerPlan::parse(json.as_bytes(), TerminalSize::default())
+        ContainerPlan::parse(json.as_bytes(), TerminalSize::default(), None)
     }
 
     #[test]

@@ -67,6 +67,15 @@ impl Container {
             .ok_or_else(|| Fault::not_found(format!("there is no process {id:?}")))
     }
 
+    /// Kills the further processes that run, frozen or not.
+    pub(crate) fn end_others(&self) {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, process) in others.iter().filter(|(_, process)| !process.has_ended()) {
+            // One that ended by itself is what is wanted.
+            process.signal(libc::SIGKILL).unwrap_or_default();
+        }
+    }
+
     /// Adds a further process; forgets the oldest of too many ended ones.
     pub(crate) fn add(&self, id: String, process: Arc<Process>) {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);

@@ -74,6 +74,12 @@ impl Registry {
         roots.drain().map(|(_, rootfs)| rootfs).collect()
     }
 
+    /// Takes a container out.
+    pub(crate) fn take(&self, id: &str) -> Result<Arc<Container>, Fault> {
+        let mut containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
+        containers.remove(id).ok_or_else(|| Fault::not_found(format!("there is no container {id:?}")))
+    }
+
     /// Takes all containers out.
     pub(crate) fn drain(&self) -> Vec<Arc<Container>> {
         let mut containers = self.containers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,12 +3,13 @@
 use std::slice;
 
 use holm_protocol::agent::messages::{ConnectNetworkRequest, Empty};
+use nix::sched::CloneFlags;
 
 use crate::container::injected_files;
 use crate::container::interface::Interfaces;
 use crate::fault::{At, Fault};
 use crate::registry::Registry;
-use crate::sys::net_namespace;
+use crate::sys::namespaces;
 use crate::{names, plug};
 
 /// Gives a running container one more interface.
@@ -17,7 +18,7 @@ pub(super) fn connect_network(registry: &Registry, request: &ConnectNetworkReque
     let first = container.first();
     plug::plug(&request.device).at("finding the new device")?;
     let set_up = Interfaces::find(slice::from_ref(&*request.interface)).and_then(|interfaces| {
-        net_namespace::within(first.pidfd(), || Ok(interfaces.set_up()))
+        namespaces::within(first.pidfd(), CloneFlags::CLONE_NEWNET, || Ok(interfaces.set_up()))
             .at("entering the container's network")?
     });
     if let Err(fault) = set_up {

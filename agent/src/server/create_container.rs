@@ -1,5 +1,6 @@
 //! `CreateContainer`.
 
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -12,22 +13,26 @@ use crate::child::channel::{self, AgentEnd};
 use crate::container::cgroup::Cgroup;
 use crate::container::interface::Interfaces;
 use crate::container::mounts::MountPlan;
-use crate::container::{ContainerPlan, ProcessPlan, TerminalSize, injected_files};
+use crate::container::{ContainerPlan, ProcessPlan, SpareNetwork, TerminalSize, injected_files};
 use crate::fault::{At, Fault};
 use crate::names;
+use crate::oci::NamespaceKind;
 use crate::reaper::Reaper;
 use crate::registry::{Container, Process, Registry, Sandbox, check_id};
 use crate::rootfs::Rootfs;
+use crate::shared_memory;
 use crate::shares;
 use crate::sockets;
 use crate::stdio::{self, AgentPipes, Streams, Tty};
 use crate::sys::clone::{Cloned, clone_process};
+use crate::sys::pid_namespace;
 use crate::volumes;
 
 /// Makes a container whose first process waits to be started, or goes at once.
 pub(super) async fn create_container(
     registry: &Registry,
     reaper: &Reaper,
+    spare_network: &SpareNetwork,
     request: CreateContainerRequest,
 ) -> Result<CreateContainerResponse, Fault> {
     check_id(&request.container_id)?;
@@ -36,8 +41,13 @@ pub(super) async fn create_container(
     }
     awaken(&request.awakening)?;
     let size = TerminalSize::new(request.stdio.columns, request.stdio.rows)?;
-    let mut plan = ContainerPlan::parse(&request.oci_spec_json, size)?;
+    let pod = match request.sandbox_id.as_str() {
+        "" => None,
+        id => Some(registry.container(id)?.first().pidfd().try_clone().at("finding the pod")?),
+    };
+    let mut plan = ContainerPlan::parse(&request.oci_spec_json, size, pod)?;
     plan.interfaces = Interfaces::find(&request.interfaces)?;
+    plan.network = plan.namespaces.makes(NamespaceKind::Network).then(|| spare_network.take()).flatten();
     let sandbox = Arc::new(make_sandbox(&request, &mut plan)?);
     match create_process(&plan, reaper, &request.stdio, &sandbox).await {
         Ok(first) => {
@@ -65,6 +75,7 @@ fn make_sandbox(request: &CreateContainerRequest, plan: &mut ContainerPlan) -> R
     shares::mount_for(Path::new(&rootfs.directory), &plan.mounts)?;
     volumes::mount_for(&plan.mounts)?;
     sockets::listen_for(&plan.mounts)?;
+    shared_memory::mount_for(&plan.mounts)?;
     let points: Vec<_> =
         plan.mounts.iter().map(MountPlan::point).chain(injected_files::points(&request.files)).collect();
     let mut rootfs = Rootfs::mount(&request.container_id, rootfs, &points)?;
@@ -97,7 +108,14 @@ async fn create_process(
     let rootfs = sandbox.rootfs.lock().map(|rootfs| rootfs.path()).at("finding the root")?;
     let (child_stdio, pipes) = stdio::make(stdio, plan.process.terminal.is_some())?;
     let (agent_end, child_end) = channel::pair()?;
-    let cloned = clone_process(plan.namespaces.at_clone(), Some(sandbox.cgroup.directory()));
+    let namespaces = plan.namespaces.at_clone(plan.network.is_some());
+    let clone = || clone_process(namespaces, Some(sandbox.cgroup.directory()));
+    let cloned = match &plan.pod {
+        Some(pod) if plan.namespaces.joins(NamespaceKind::Pid) => {
+            pid_namespace::with_children_in(pod.as_fd(), clone)
+        }
+        _ => clone(),
+    };
     let (pid, pidfd) = match cloned.at("making the container's process")? {
         Cloned::Child => child::container::run(plan, Path::new(&rootfs), &child_stdio, child_end),
         Cloned::Parent { pid, pidfd } => (pid, pidfd),

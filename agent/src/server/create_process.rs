@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use holm_protocol::agent::messages::{CreateProcessRequest, CreateProcessResponse};
+use tokio::sync::mpsc;
 
 use super::create_container::{ready, set_oom_score};
 use crate::child;
@@ -88,6 +89,7 @@ async fn spawn(
 /// Reads an output that nobody will attach, so that the process does not block on it.
 pub(super) fn discard(unheard: Option<Endpoint>, process: &Process) {
     if let Some(endpoint) = unheard {
-        tokio::spawn(stdio::pump(endpoint, None, Vec::new(), None, process.ended()));
+        let (_, no_others) = mpsc::channel(1);
+        tokio::spawn(stdio::pump(endpoint, None, no_others, None, process.ended()));
     }
 }

@@ -28,5 +28,8 @@ pub(super) async fn freeze_container(
         }
         sleep(PAUSE).await;
     }
+    if request.sync {
+        nix::unistd::sync();
+    }
     Ok(Empty::default())
 }

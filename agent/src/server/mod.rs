@@ -8,7 +8,9 @@ mod freeze_container;
 mod list_processes;
 mod mount_container;
 mod read_usage;
+mod remove_container;
 mod resize_terminal;
+mod resume_container;
 mod shutdown;
 mod signal_process;
 mod start_process;
@@ -25,13 +27,14 @@ use holm_protocol::agent::messages::{
     ConnectNetworkRequest, CreateContainerRequest, CreateContainerResponse, CreateProcessRequest,
     CreateProcessResponse, DisconnectNetworkRequest, Empty, FreezeContainerRequest, ListProcessesRequest,
     ListProcessesResponse, MountContainerRequest, ProcessRef, ReadUsageRequest, ReadUsageResponse,
-    ResizeTerminalRequest, ShutdownRequest, SignalProcessRequest, StartProcessResponse, StatFileRequest,
-    StatFileResponse, TransferRequest, UpdateContainerRequest, VersionRequest, VersionResponse,
-    WaitProcessResponse,
+    RemoveContainerRequest, ResizeTerminalRequest, ResumeContainerRequest, ShutdownRequest,
+    SignalProcessRequest, StartProcessResponse, StatFileRequest, StatFileResponse, TransferRequest,
+    UpdateContainerRequest, VersionRequest, VersionResponse, WaitProcessResponse,
 };
 use holm_protocol::agent::service::Agent;
 use ttrpc::r#async::TtrpcContext;
 
+use crate::container::SpareNetwork;
 use crate::reaper::Reaper;
 use crate::registry::Registry;
 
@@ -39,11 +42,12 @@ use crate::registry::Registry;
 pub(crate) struct AgentServer {
     registry: Arc<Registry>,
     reaper: Reaper,
+    spare_network: SpareNetwork,
 }
 
 impl AgentServer {
     pub(crate) fn new(registry: Arc<Registry>, reaper: Reaper) -> Self {
-        Self { registry, reaper }
+        Self { registry, reaper, spare_network: SpareNetwork::make() }
     }
 }
 
@@ -58,7 +62,16 @@ impl Agent for AgentServer {
         _: &TtrpcContext,
         request: CreateContainerRequest,
     ) -> ttrpc::Result<CreateContainerResponse> {
-        Ok(create_container::create_container(&self.registry, &self.reaper, request).await?)
+        let Self { registry, reaper, spare_network } = self;
+        Ok(create_container::create_container(registry, reaper, spare_network, request).await?)
+    }
+
+    async fn remove_container(
+        &self,
+        _: &TtrpcContext,
+        request: RemoveContainerRequest,
+    ) -> ttrpc::Result<Empty> {
+        Ok(remove_container::remove_container(&self.registry, &request).await?)
     }
 
     async fn create_process(
@@ -119,6 +132,14 @@ impl Agent for AgentServer {
         request: FreezeContainerRequest,
     ) -> ttrpc::Result<Empty> {
         Ok(freeze_container::freeze_container(&self.registry, &request).await?)
+    }
+
+    async fn resume_container(
+        &self,
+        _: &TtrpcContext,
+        request: ResumeContainerRequest,
+    ) -> ttrpc::Result<Empty> {
+        Ok(resume_container::resume_container(&self.registry, &request)?)
     }
 
     async fn connect_network(

@@ -12,7 +12,7 @@ use holm_protocol::stream::{MAX_HEADER_BYTES, StreamHeader, StreamKind};
 use tokio::io::AsyncReadExt;
 use tokio_vsock::{VMADDR_CID_ANY, VMADDR_CID_HOST, VsockAddr, VsockListener, VsockStream};
 
-use super::pump;
+use super::{Attachment, Host, pump};
 use crate::fault::{At, Fault};
 use crate::registry::{Registry, TransferStream};
 
@@ -52,8 +52,14 @@ async fn attach(mut connection: VsockStream, registry: &Registry) -> Result<(), 
         return registry.transfers().offer(header.process_id, TransferStream { connection, early });
     }
     let process = registry.process(&header.container_id, &header.process_id)?;
-    let (endpoint, guard) = process.streams().attach(header.kind)?;
-    pump(endpoint, Some(connection), early, guard, process.ended()).await;
+    let host = Host { connection, early };
+    match process.streams().attach(header.kind)? {
+        Attachment::First(endpoint, guard, others) => {
+            pump(endpoint, Some(host), others, guard, process.ended()).await;
+        }
+        // One that ends meanwhile has no use for it.
+        Attachment::Another(pump) => pump.send(host).await.unwrap_or_default(),
+    }
     Ok(())
 }
 

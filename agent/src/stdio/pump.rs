@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_vsock::VsockStream;
 
@@ -22,19 +23,26 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// How long a connection is kept for the host to take what was sent, before it is closed for good.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// Runs one stream. `early` is what arrived behind the header; `ended` completes when the process has ended.
+/// A connection to the host.
+pub(crate) struct Host {
+    pub(crate) connection: VsockStream,
+    /// What arrived behind the header.
+    pub(crate) early: Vec<u8>,
+}
+
+/// Runs one stream. `others` are connections instead of one that was reset; `ended` completes when the process has ended.
 pub(crate) async fn pump(
     endpoint: Endpoint,
-    connection: Option<VsockStream>,
-    early: Vec<u8>,
+    host: Option<Host>,
+    others: mpsc::Receiver<Host>,
     guard: Option<OutputGuard>,
     ended: impl Future<Output = ()>,
 ) {
-    match (endpoint, connection) {
-        (endpoint @ (Endpoint::Output(_) | Endpoint::TtyOutput(_)), connection) => {
-            output(endpoint, connection, guard, ended).await;
+    match (endpoint, host) {
+        (endpoint @ (Endpoint::Output(_) | Endpoint::TtyOutput(_)), host) => {
+            output(endpoint, host.map(|host| host.connection), others, guard, ended).await;
         }
-        (endpoint, Some(connection)) => input(endpoint, connection, early, ended).await,
+        (endpoint, Some(host)) => input(endpoint, host, others, ended).await,
         // Nobody will type.
         (_, None) => {}
     }
@@ -44,6 +52,7 @@ pub(crate) async fn pump(
 async fn output(
     mut source: Endpoint,
     mut connection: Option<VsockStream>,
+    mut others: mpsc::Receiver<Host>,
     guard: Option<OutputGuard>,
     ended: impl Future<Output = ()>,
 ) {
@@ -53,6 +62,10 @@ async fn output(
     loop {
         let count = tokio::select! {
             biased;
+            Some(other) = others.recv() => {
+                connection = Some(other.connection);
+                continue;
+            }
             count = read(&mut source, &mut buffer) => count.unwrap_or(0),
             () = &mut ended, if !is_over => {
                 is_over = true;
@@ -63,10 +76,7 @@ async fn output(
         if count == 0 {
             break;
         }
-        let Some(host) = &mut connection else { continue };
-        if host.write_all(buffer.get(..count).unwrap_or_default()).await.is_err() {
-            connection = None;
-        }
+        deliver(&mut connection, &mut others, buffer.get(..count).unwrap_or_default()).await;
     }
     drop(source);
     let Some(mut host) = connection else { return };
@@ -78,23 +88,62 @@ async fn output(
         .unwrap_or_default();
 }
 
+/// Hands all of it to the host, or to the one that comes instead of a host whose connection was reset.
+async fn deliver(connection: &mut Option<VsockStream>, others: &mut mpsc::Receiver<Host>, bytes: &[u8]) {
+    let mut rest = bytes;
+    while let (Some(host), false) = (connection.as_mut(), rest.is_empty()) {
+        let written = tokio::select! {
+            biased;
+            Some(other) = others.recv() => {
+                *connection = Some(other.connection);
+                continue;
+            }
+            written = host.write(rest) => written,
+        };
+        match written {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(error) if was_reset(&error) => {
+                *connection = others.recv().await.map(|other| other.connection);
+            }
+            Err(_) => *connection = None,
+        }
+    }
+}
+
+/// Whether the connection went with the VM that was saved. A host that goes away ends it otherwise: there is an end of file then,
+/// and a broken pipe.
+fn was_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotConnected | io::ErrorKind::ConnectionReset)
+}
+
 /// Host to process. The end of file closes the pipe; a terminal has no end of file, it stays.
 async fn input(
     mut sink: Endpoint,
-    mut connection: VsockStream,
-    early: Vec<u8>,
+    host: Host,
+    mut others: mpsc::Receiver<Host>,
     ended: impl Future<Output = ()>,
 ) {
     let copy = async {
+        let Host { mut connection, early } = host;
         write_all(&mut sink, &early).await?;
         drop(early);
         let mut buffer = vec![0_u8; BUFFER_BYTES];
         loop {
-            let count = connection.read(&mut buffer).await?;
-            if count == 0 {
-                return io::Result::Ok(());
-            }
-            write_all(&mut sink, buffer.get(..count).unwrap_or_default()).await?;
+            let other = tokio::select! {
+                biased;
+                Some(other) = others.recv() => other,
+                count = connection.read(&mut buffer) => match count {
+                    Ok(0) => return io::Result::Ok(()),
+                    Ok(count) => {
+                        write_all(&mut sink, buffer.get(..count).unwrap_or_default()).await?;
+                        continue;
+                    }
+                    Err(error) if was_reset(&error) => others.recv().await.ok_or(error)?,
+                    Err(error) => return Err(error),
+                },
+            };
+            connection = other.connection;
+            write_all(&mut sink, &other.early).await?;
         }
     };
     tokio::select! {

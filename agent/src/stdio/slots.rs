@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! absent        free --attach--> taken (its pump runs) --end of file--> done
+//!                 |                |   ^ attach again: its pump gets another connection
+//!                 |                '---'
 //!                 '--abandon (the program never started)----------------^
 //! ```
 
@@ -10,9 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use holm_protocol::agent::messages::Stdio;
 use holm_protocol::stream::StreamKind;
 use tokio::net::unix::pipe::{Receiver, Sender};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::{AgentPipes, Tty};
+use super::{AgentPipes, Host, Tty};
 use crate::fault::Fault;
 
 /// The agent's end of one stream.
@@ -30,8 +32,18 @@ pub(crate) enum Endpoint {
 /// The streams of one process.
 pub(crate) struct Streams {
     free: Mutex<Vec<(StreamKind, Endpoint)>>,
+    /// The ways to their pumps.
+    taken: Mutex<Vec<(StreamKind, mpsc::Sender<Host>)>>,
     outputs_left: watch::Sender<usize>,
     tty: Option<Arc<Tty>>,
+}
+
+/// What becomes of a connection to the host.
+pub(crate) enum Attachment {
+    /// It is the first; its pump hears of the next ones.
+    First(Endpoint, Option<OutputGuard>, mpsc::Receiver<Host>),
+    /// The stream's pump takes it instead of the one that it had: the host is another since the VM went on from a checkpoint.
+    Another(mpsc::Sender<Host>),
 }
 
 /// Counts an output as unfinished while it lives.
@@ -73,18 +85,24 @@ impl Streams {
 
     fn from_parts(free: Vec<(StreamKind, Endpoint)>, tty: Option<Arc<Tty>>) -> Self {
         let outputs = free.iter().filter(|(kind, _)| *kind != StreamKind::Stdin).count();
-        Self { free: Mutex::new(free), outputs_left: watch::Sender::new(outputs), tty }
+        let outputs_left = watch::Sender::new(outputs);
+        Self { free: Mutex::new(free), taken: Mutex::default(), outputs_left, tty }
     }
 
-    /// Hands out a stream, once.
-    pub(crate) fn attach(&self, kind: StreamKind) -> Result<(Endpoint, Option<OutputGuard>), Fault> {
+    /// Hands out a stream, once; or the way to whoever has it.
+    pub(crate) fn attach(&self, kind: StreamKind) -> Result<Attachment, Fault> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(position) = free.iter().position(|(known, _)| *known == kind) else {
-            return Err(Fault::precondition(format!("{kind} is attached already or was not asked for")));
+            let pump = taken.iter().find(|(known, pump)| *known == kind && !pump.is_closed());
+            let gone = || Fault::precondition(format!("{kind} is over or was not asked for"));
+            return pump.map(|(_, pump)| Attachment::Another(pump.clone())).ok_or_else(gone);
         };
         let (_, endpoint) = free.swap_remove(position);
         let guard = (kind != StreamKind::Stdin).then(|| OutputGuard(self.outputs_left.clone()));
-        Ok((endpoint, guard))
+        let (pump, others) = mpsc::channel(1);
+        taken.push((kind, pump));
+        Ok(Attachment::First(endpoint, guard, others))
     }
 
     /// Closes what is not attached: the program never started, there will be no output.
@@ -117,14 +135,23 @@ mod tests {
         Streams::new(super::super::make(&request, false).unwrap().1)
     }
 
+    fn first(streams: &Streams, kind: StreamKind) -> (Endpoint, Option<OutputGuard>, mpsc::Receiver<Host>) {
+        match streams.attach(kind) {
+            Ok(Attachment::First(endpoint, guard, others)) => (endpoint, guard, others),
+            _ => panic!("{kind} is not free"),
+        }
+    }
+
     #[tokio::test]
-    async fn a_stream_is_handed_out_once() {
+    async fn a_stream_is_handed_out_once_and_then_leads_to_its_pump() {
         let streams = streams();
-        let (_stdout, guard) = streams.attach(StreamKind::Stdout).unwrap();
+        let (_stdout, guard, others) = first(&streams, StreamKind::Stdout);
         assert!(guard.is_some());
-        assert!(streams.attach(StreamKind::Stdout).is_err(), "twice");
+        assert!(matches!(streams.attach(StreamKind::Stdout), Ok(Attachment::Another(_))));
+        drop(others);
+        assert!(streams.attach(StreamKind::Stdout).is_err(), "its pump has ended");
         assert!(streams.attach(StreamKind::Stderr).is_err(), "not asked for");
-        let (_stdin, guard) = streams.attach(StreamKind::Stdin).unwrap();
+        let (_stdin, guard, _others) = first(&streams, StreamKind::Stdin);
         assert!(guard.is_none(), "nobody waits for stdin");
     }
 
@@ -132,7 +159,7 @@ mod tests {
     async fn output_is_done_when_its_guard_is_gone() {
         let streams = streams();
         assert_eq!(*streams.outputs_left.borrow(), 1);
-        let (_stdout, guard) = streams.attach(StreamKind::Stdout).unwrap();
+        let (_stdout, guard, _others) = first(&streams, StreamKind::Stdout);
         assert_eq!(*streams.outputs_left.borrow(), 1);
         drop(guard);
         streams.outputs_done().await;

@@ -8,7 +8,7 @@ pub(crate) mod clone;
 pub(crate) mod descriptors;
 pub(crate) mod freeze;
 pub(crate) mod mount_api;
-pub(crate) mod net_namespace;
+pub(crate) mod namespaces;
 pub(crate) mod netlink;
 pub(crate) mod network;
 pub(crate) mod personality;

@@ -3,14 +3,48 @@
 #![allow(unsafe_code)] // ioctl(2) on interface requests.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+/// What the kernel calls `struct in6_ifreq` (linux/ipv6.h).
+#[repr(C)]
+struct In6Ifreq {
+    address: libc::in6_addr,
+    prefix_length: u32,
+    index: libc::c_int,
+}
+
+/// What the kernel calls `struct in6_rtmsg` (linux/ipv6_route.h).
+#[repr(C)]
+struct In6Rtmsg {
+    destination: libc::in6_addr,
+    source: libc::in6_addr,
+    gateway: libc::in6_addr,
+    kind: u32,
+    destination_length: u16,
+    source_length: u16,
+    metric: u32,
+    info: libc::c_ulong,
+    flags: u32,
+    index: libc::c_int,
+}
+
+/// The metric that `ip route` gives a route of its own (IP6_RT_PRIO_USER).
+const ROUTE_METRIC: u32 = 1024;
+
 fn control() -> io::Result<OwnedFd> {
     Ok(socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
+}
+
+fn control6() -> io::Result<OwnedFd> {
+    Ok(socket(AddressFamily::Inet6, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
+}
+
+fn address6(ip: Ipv6Addr) -> libc::in6_addr {
+    libc::in6_addr { s6_addr: ip.octets() }
 }
 
 fn request(name: &str) -> io::Result<libc::ifreq> {
@@ -76,6 +110,37 @@ pub(crate) fn add_default_route(gateway: Ipv4Addr) -> io::Result<()> {
     route.rt_flags = libc::RTF_UP | libc::RTF_GATEWAY;
     // SAFETY: SIOCADDRT reads an rtentry.
     match Errno::result(unsafe { libc::ioctl(control()?.as_raw_fd(), libc::SIOCADDRT, &raw const route) }) {
+        Ok(_) | Err(Errno::EEXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives the interface one more address, of IPv6, and the route to its network.
+pub(crate) fn set_address6(name: &str, ip: Ipv6Addr, prefix_length: u8) -> io::Result<()> {
+    let index = i32::try_from(nix::net::if_::if_nametoindex(name)?).map_err(io::Error::other)?;
+    let own = In6Ifreq { address: address6(ip), prefix_length: prefix_length.into(), index };
+    // SAFETY: on a socket of IPv6, SIOCSIFADDR reads an in6_ifreq.
+    Errno::result(unsafe { libc::ioctl(control6()?.as_raw_fd(), libc::SIOCSIFADDR, &raw const own) })?;
+    Ok(())
+}
+
+/// Adds the route to everywhere else over IPv6; one that is there stays.
+pub(crate) fn add_default_route6(gateway: Ipv6Addr) -> io::Result<()> {
+    let route = In6Rtmsg {
+        destination: address6(Ipv6Addr::UNSPECIFIED),
+        source: address6(Ipv6Addr::UNSPECIFIED),
+        gateway: address6(gateway),
+        kind: 0,
+        destination_length: 0,
+        source_length: 0,
+        metric: ROUTE_METRIC,
+        info: 0,
+        flags: u32::from(libc::RTF_UP | libc::RTF_GATEWAY),
+        // The interface is found by the gateway.
+        index: 0,
+    };
+    // SAFETY: on a socket of IPv6, SIOCADDRT reads an in6_rtmsg.
+    match Errno::result(unsafe { libc::ioctl(control6()?.as_raw_fd(), libc::SIOCADDRT, &raw const route) }) {
         Ok(_) | Err(Errno::EEXIST) => Ok(()),
         Err(error) => Err(error.into()),
     }

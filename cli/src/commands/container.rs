@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::{
-    attach, commit, cp, create, diff, exec, export, inspect, kill, logs, pause, port, prune, ps, rename,
-    restart, rm, run, start, stats, stop, top, unpause, update, wait,
+    attach, commit, cp, create, diff, exec, export, fork, inspect, kill, logs, pause, port, prune, ps,
+    rename, restart, rm, run, start, stats, stop, top, unpause, update, wait,
 };
 
 /// Manage containers
@@ -46,13 +46,14 @@ pub(crate) enum ContainerVerb {
     Cp(cp::Cp),
     Diff(diff::Diff),
     Export(export::Export),
+    Fork(fork::Fork),
     Logs(logs::Logs),
     Top(top::Top),
     Stats(stats::Stats),
     Rename(rename::Rename),
     Rm(rm::Rm),
     Port(port::Port),
-    Update(update::Update),
+    Update(Box<update::Update>),
 }
 
 impl ContainerGroup {
@@ -84,6 +85,7 @@ impl ContainerVerb {
             Self::Cp(verb) => verb.run(),
             Self::Diff(verb) => verb.run(),
             Self::Export(verb) => verb.run(),
+            Self::Fork(verb) => verb.run(),
             Self::Logs(verb) => verb.run(),
             Self::Top(verb) => verb.run(),
             Self::Stats(verb) => verb.run(),

@@ -1,10 +1,11 @@
 //! A container as `docker inspect` shows it: the field names that scripts know (M25).
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use holm_runtime::bundle;
-use holm_runtime::container::settings::{CpuShares, LogDriver, Mount, MountKind, Settings};
+use holm_runtime::container::settings::{CpuShares, LogDriver, Mount, MountKind, NetworkRate, Settings};
 use holm_runtime::container::{Container, ContainerStore};
 use holm_runtime::image::ImageStore;
 use holm_runtime::sandbox::VmShape;
@@ -85,8 +86,8 @@ fn host_config(container: &Container, settings: &Settings) -> Value {
         "ShmSize": settings.shm_size.bytes(),
         "NanoCpus": limits.cpus.map_or(0, |cpus| cpus.nano()),
         "NetworkMode": settings.network.to_string(),
-        "NetRateIn": settings.net_rate_in.map_or(0, |rate| rate.bytes_per_s().get()),
-        "NetRateOut": settings.net_rate_out.map_or(0, |rate| rate.bytes_per_s().get()),
+        "NetRateIn": settings.net_rate_in.and_then(NetworkRate::bytes_per_s).map_or(0, NonZeroU64::get),
+        "NetRateOut": settings.net_rate_out.and_then(NetworkRate::bytes_per_s).map_or(0, NonZeroU64::get),
         "PortBindings": published::port_bindings(container),
         "Dns": settings.dns,
         "DnsSearch": settings.dns_search,

@@ -1,6 +1,7 @@
 //! The verbs, one per file.
 
 mod attach;
+mod checkpoint;
 mod commit;
 mod completion;
 mod container;
@@ -13,6 +14,7 @@ mod event_filter;
 mod events;
 mod exec;
 mod export;
+mod fork;
 mod history;
 mod image;
 mod images;
@@ -84,6 +86,7 @@ pub(crate) enum Command {
     Inspect(inspect::Inspect),
     Login(login::Login),
     Logout(logout::Logout),
+    Checkpoint(checkpoint::CheckpointGroup),
     Container(container::ContainerGroup),
     Image(image::ImageGroup),
     Volume(volume::VolumeGroup),
@@ -114,6 +117,7 @@ impl Command {
             Self::Inspect(verb) => verb.run(),
             Self::Login(verb) => verb.run(),
             Self::Logout(verb) => verb.run(),
+            Self::Checkpoint(group) => group.run(),
             Self::Container(group) => group.run(),
             Self::Image(group) => group.run(),
             Self::Volume(group) => group.run(),

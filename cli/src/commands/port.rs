@@ -40,7 +40,7 @@ impl Port {
             None => {
                 ports.sort_by_key(|port| (port.container_port, port.protocol));
                 for port in &ports {
-                    output::line(&format!("{} -> {}:{}", private(port), port.host_ip, port.host_port));
+                    output::line(&format!("{} -> {}", private(port), published::host(port)));
                 }
             }
             Some(wanted) => {
@@ -49,7 +49,7 @@ impl Port {
                     bail!("no public port '{wanted}' published for {}", container.name);
                 }
                 for port in &ports {
-                    output::line(&format!("{}:{}", port.host_ip, port.host_port));
+                    output::line(&published::host(port));
                 }
             }
         }

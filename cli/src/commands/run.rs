@@ -41,7 +41,7 @@ impl Run {
         let installation = super::installation()?;
         let store = super::containers()?;
         let container = self.container.create(&store)?;
-        let result = super::start::spawn(&installation, &store, &container).and_then(|mut client| {
+        let result = super::start::spawn(&installation, &store, &container, None).and_then(|mut client| {
             if self.detach {
                 attach::detached(&mut client)?;
                 output::line(container.id.as_str());

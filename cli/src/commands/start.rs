@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use holm_runtime::checkpoint::CheckpointName;
 use holm_runtime::container::{Container, ContainerLock, ContainerStore, Status};
 use holm_runtime::host::Installation;
 use holm_runtime::supervisor::Client;
@@ -13,7 +14,9 @@ use crate::attach::{self, AttachOptions, Session};
 
 /// Start one or more stopped containers
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  holm start web\n  holm start -ai shell")]
+#[command(
+    after_help = "Examples:\n  holm start web\n  holm start -ai shell\n  holm start --checkpoint before-update web"
+)]
 pub(crate) struct Start {
     /// Attach stdout, stderr and signals
     #[arg(short, long)]
@@ -21,6 +24,9 @@ pub(crate) struct Start {
     /// Attach the container's stdin
     #[arg(short, long)]
     interactive: bool,
+    /// Restore from this checkpoint
+    #[arg(long, value_name = "CHECKPOINT")]
+    checkpoint: Option<CheckpointName>,
     #[command(flatten)]
     options: AttachOptions,
     /// Names or IDs
@@ -36,18 +42,29 @@ impl Start {
             _ if self.attach || self.interactive => {
                 bail!("you cannot start and attach multiple containers at once")
             }
-            names => super::each(names, |name| start(&store, &store.find(name)?)),
+            [_, _, ..] if self.checkpoint.is_some() => {
+                bail!("you cannot restore multiple containers at once")
+            }
+            names => super::each(names, |name| self.start(&store, &store.find(name)?)),
         }
+    }
+
+    fn start(&self, store: &ContainerStore, container: &Container) -> Result<()> {
+        if self.checkpoint.is_none() {
+            return start(store, container);
+        }
+        let mut client = spawn(&super::installation()?, store, container, self.checkpoint.as_ref())?;
+        attach::detached(&mut client)
     }
 
     fn start_attached(&self, store: &ContainerStore, name: &str) -> Result<ExitCode> {
         let container = store.find(name)?;
         let settings = &container.record.settings;
         let running = container.state()?.status.is_active();
-        let client = if running {
+        let client = if running && self.checkpoint.is_none() {
             Client::connect(store.directories(), &container)?
         } else {
-            spawn(&super::installation()?, store, &container)?
+            spawn(&super::installation()?, store, &container, self.checkpoint.as_ref())?
         };
         container.note("attach", &[]);
         let stdin = self.interactive && settings.open_stdin;
@@ -62,22 +79,23 @@ pub(super) fn start(store: &ContainerStore, container: &Container) -> Result<()>
         Status::Paused => bail!("cannot start a paused container, try unpause instead"),
         Status::Running | Status::Restarting => Ok(()),
         Status::Created | Status::Exited | Status::Removing | Status::Dead => {
-            attach::detached(&mut spawn(&super::installation()?, store, container)?)
+            attach::detached(&mut spawn(&super::installation()?, store, container, None)?)
         }
     }
 }
 
-/// Starts a supervisor for a container that does not run.
+/// Starts a supervisor for a container that does not run, from a checkpoint or from the beginning.
 pub(super) fn spawn(
     installation: &Installation,
     store: &ContainerStore,
     container: &Container,
+    checkpoint: Option<&CheckpointName>,
 ) -> Result<Client> {
     let lock = lock(container)?;
     if container.state()?.status == Status::Dead {
         bail!("container {} is marked for removal and cannot be started", container.name);
     }
-    Ok(Client::spawn(installation, store.directories(), container, lock)?)
+    Ok(Client::spawn(installation, store.directories(), container, lock, checkpoint)?)
 }
 
 /// Takes the lock of a container that does not run. A supervisor at its end holds it for a moment longer than its

@@ -8,18 +8,22 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 use holm_runtime::container::{Container, ContainerStore};
-use holm_runtime::sandbox::Usage;
+use holm_runtime::network::Endpoint;
+use holm_runtime::sandbox::{Footprint, Usage};
 use holm_runtime::supervisor::protocol::{Report, Request};
 use serde_json::{Value, json};
 
 use crate::format::Format;
-use crate::output;
+use crate::{output, published};
 
 /// Display a live stream of container(s) resource usage statistics
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  holm stats\n  holm stats --no-stream --format '{{.Name}} {{.MemUsage}}' web\n\n\
-                        Fields: .ID .Name .CPUPerc .MemUsage .MemPerc .NetIO .BlockIO .PIDs"
+                        Fields: .ID .Name .CPUPerc .MemUsage .MemPerc .NetIO .BlockIO .PIDs, and of the host's memory:\n  \
+                        .HostMem    what the VM costs in all, each shared page counted by its share (PSS)\n  \
+                        .VMMMem     of that, what the container does not use: guest kernel and caches, agent, VMM\n  \
+                        .SharedMem  what is saved because other VMs have the same pages (RSS less PSS)"
 )]
 pub(crate) struct Stats {
     /// Format output using a Go template, 'json' or 'table TEMPLATE'
@@ -67,7 +71,7 @@ impl Stats {
                 .iter()
                 .map(|(container, look)| {
                     let earlier = before.iter().find(|(other, _)| other.id == container.id);
-                    self.describe(container, earlier.map(|(_, look)| *look), *look)
+                    self.describe(&store, container, earlier.map(|(_, look)| *look), *look)
                 })
                 .collect();
             if !self.no_stream && std::io::stdout().is_terminal() {
@@ -97,7 +101,21 @@ impl Stats {
         Ok(looks)
     }
 
-    fn describe(&self, container: &Container, earlier: Option<Look>, (now, usage): Look) -> Value {
+    fn describe(
+        &self,
+        store: &ContainerStore,
+        container: &Container,
+        earlier: Option<Look>,
+        (now, usage): Look,
+    ) -> Value {
+        let host = |part: &dyn Fn(Footprint) -> u64| {
+            usage.footprint.map_or_else(|| "--".to_owned(), |footprint| output::binary_size(part(footprint)))
+        };
+        let carried = published::endpoints(store, container);
+        let (received, sent) = carried
+            .iter()
+            .filter_map(Endpoint::carried_bytes)
+            .fold((0, 0), |all: (u64, u64), one| (all.0 + one.0, all.1 + one.1));
         let id = if self.no_trunc { container.id.as_str() } else { container.id.short() };
         let cpu = earlier.map_or(0.0, |(then, before)| {
             let used_us = usage.cpu_time_us.saturating_sub(before.cpu_time_us);
@@ -111,9 +129,12 @@ impl Stats {
             "MemUsage": format!("{} / {}", output::binary_size(usage.memory_bytes),
                 output::binary_size(usage.memory_limit_bytes)),
             "MemPerc": format!("{:.2}%", percent(usage.memory_bytes, usage.memory_limit_bytes)),
-            "NetIO": "0B / 0B",
+            "NetIO": format!("{} / {}", output::size(received), output::size(sent)),
             "BlockIO": format!("{} / {}", output::size(usage.block_read_bytes), output::size(usage.block_written_bytes)),
             "PIDs": usage.pids.to_string(),
+            "HostMem": host(&|footprint| footprint.pss_bytes),
+            "VMMMem": host(&|footprint| footprint.pss_bytes.saturating_sub(usage.memory_bytes)),
+            "SharedMem": host(&Footprint::shared_bytes),
         })
     }
 }

@@ -17,8 +17,8 @@ pub struct EngineFile {
 /// What the files say of a container's network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilesNetwork {
-    /// The container's addresses, one for each of its networks.
-    pub addresses: Vec<Ipv4Addr>,
+    /// The container's addresses, one or two for each of its networks.
+    pub addresses: Vec<IpAddr>,
     /// The host's address, where the way to everywhere else begins.
     pub gateway: Ipv4Addr,
     /// Whom the container asks for names.
@@ -48,7 +48,7 @@ fn hosts(hostname: &str, settings: &Settings, network: Option<&FilesNetwork>) ->
             let _ = writeln!(hosts, "{address}\t{}", host.name);
         }
     }
-    let nowhere = [Ipv4Addr::new(127, 0, 1, 1)];
+    let nowhere = [IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1))];
     for own in network.map_or(&nowhere[..], |network| &network.addresses) {
         let _ = writeln!(hosts, "{own}\t{hostname}");
     }
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn the_network_names_the_container_and_its_resolver() {
         let network = FilesNetwork {
-            addresses: vec!["10.88.0.2".parse().unwrap(), "10.89.0.2".parse().unwrap()],
+            addresses: vec!["10.88.0.2".parse().unwrap(), "fd00::2".parse().unwrap()],
             gateway: "10.88.0.1".parse().unwrap(),
             nameservers: vec!["192.0.2.1".parse().unwrap()],
         };
@@ -90,10 +90,7 @@ mod tests {
             ..Settings::default()
         };
         let hosts = content(&settings, Some(&network), "/etc/hosts");
-        assert!(
-            hosts.ends_with("192.0.2.9\tdb\n10.88.0.1\thost\n10.88.0.2\tbox\n10.89.0.2\tbox\n"),
-            "{hosts}"
-        );
+        assert!(hosts.ends_with("192.0.2.9\tdb\n10.88.0.1\thost\n10.88.0.2\tbox\nfd00::2\tbox\n"), "{hosts}");
         assert_eq!(content(&settings, Some(&network), "/etc/resolv.conf"), "nameserver 192.0.2.1\n");
         assert_eq!(content(&settings, None, "/etc/resolv.conf"), "");
         settings.dns = vec!["192.0.2.2".parse().unwrap()];

@@ -33,7 +33,9 @@ impl Container {
             io::ErrorKind::NotFound => ContainerError::NotFound(self.id.to_string()),
             _ => ContainerError::Write { path: path.clone(), source },
         };
-        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+        let file = holm_faults::fault!("container.lock.open")
+            .and_then(|()| File::options().create(true).append(true).open(&path))
+            .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(ContainerLock(file))),
             Err(TryLockError::WouldBlock) => Ok(None),

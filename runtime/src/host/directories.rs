@@ -10,6 +10,7 @@
 //! <root>/containers/<id>/health.json        what healthchecks found
 //! <root>/containers/<id>/lock                held by whoever changes it: its supervisor, while it runs
 //! <root>/containers/<id>/layer.ext4         the writable layer
+//! <root>/containers/<id>/checkpoints/        what was saved of it (crate::checkpoint)
 //! <root>/containers/<id>/<id>-json.log      its output (crate::logs); older files end in .1, .2, ...
 //! <root>/names/<name>                       holds the id that owns the name
 //! <root>/volumes/<name>/                     a volume (crate::volume)

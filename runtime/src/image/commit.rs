@@ -45,8 +45,10 @@ pub(super) fn stage(
             return Err(ImageError::Damaged { path, reason: "it is gone".to_owned() });
         }
     }
+    holm_faults::crash!("image.commit.adopted");
     let unusable = |source| ImageError::Layer { blob: "what the container wrote".to_owned(), source };
     let layer = stage_layer(staging, tar, limits, &mut |_| {}, unusable)?;
+    holm_faults::crash!("image.commit.layer");
     let layers: Vec<Digest> = base.layers().iter().copied().chain([layer.diff_id]).collect();
     let document = document(base, config, &layers, options)?;
     let size_bytes = base.size_bytes().saturating_add(layer.content_bytes);

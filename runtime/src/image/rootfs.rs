@@ -92,16 +92,22 @@ pub(super) fn stage(
     };
     let stack = stack_id(layers);
     let directory = staging.merged(&stack);
-    fs::create_dir(&directory).map_err(ImageError::io("create", &directory))?;
+    holm_faults::fault!("image.merge.create")
+        .and_then(|()| fs::create_dir(&directory))
+        .map_err(ImageError::io("create", &directory))?;
     write_metadata(&directory.join(METADATA), &planned, &stack).map_err(|source| failed(source.into()))?;
     let path = directory.join(DISK);
     let json = serde_json::to_vec_pretty(&disk)
         .map_err(|source| ImageError::Invalid { blob: path.display().to_string(), source })?;
-    durable::write(&path, &json).map_err(ImageError::io("write", &path))
+    holm_faults::fault!("image.merge.disk")
+        .and_then(|()| durable::write(&path, &json))
+        .map_err(ImageError::io("write", &path))
 }
 
 fn write_metadata(path: &Path, planned: &Planned, stack: &Digest) -> Result<(), LayerError> {
-    let file = File::create_new(path).map_err(LayerError::write)?;
+    let file = holm_faults::fault!("image.merge.metadata")
+        .and_then(|()| File::create_new(path))
+        .map_err(LayerError::write)?;
     FreeSpace::check(&file, planned.layout.bytes())?;
     let mut uuid = [0; 16];
     uuid.iter_mut().zip(stack.bytes()).for_each(|(to, from)| *to = *from);
@@ -112,5 +118,5 @@ fn write_metadata(path: &Path, planned: &Planned, stack: &Digest) -> Result<(), 
         other => LayerError::Erofs(other),
     })?;
     out.flush().map_err(LayerError::write)?;
-    out.get_ref().sync_all().map_err(LayerError::write)
+    holm_faults::fault!("image.merge.sync").and_then(|()| out.get_ref().sync_all()).map_err(LayerError::write)
 }

@@ -12,16 +12,17 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::address_pool::choose_address;
+use super::address_pool::{choose_address, choose_address6};
 use super::endpoint::{Endpoint, PublishedPort};
 use super::error::NetworkError;
 use super::mac_address::MacAddress;
 use super::passt::{self, Passt};
 use super::port_socket::{self, PortSocket};
+use super::proxy::Proxy;
 use super::record::Network;
 use super::store::{NetworkStore, lock_file};
 use super::{netdevice, nft, ruleset};
@@ -46,6 +47,8 @@ pub struct Attachment {
     /// What is published, and the sockets that hold it.
     published: Vec<PublishedPort>,
     ports: Vec<PortSocket>,
+    /// What carries that which arrives at those of IPv6.
+    proxy: Option<Proxy>,
     /// Whether bridges, interfaces and rules are out of reach.
     is_rootless: bool,
     /// What speaks for it then, once it is on a network.
@@ -79,21 +82,30 @@ impl Attachment {
         if settings.network.network().is_none() {
             return Ok(None);
         }
-        let (mut ports, mut published) = (Vec::new(), Vec::new());
-        for mapping in &settings.ports {
-            let (socket, port) = port_socket::take(mapping)?;
-            ports.push(socket);
-            published.push(port);
-        }
         let is_rootless = is_rootless();
+        let (mut ports, mut over6, mut published) = (Vec::new(), Vec::new(), Vec::new());
+        port_socket::make_room(settings.ports.len());
+        for mapping in &settings.ports {
+            for (socket, port) in port_socket::take(mapping, is_rootless)? {
+                if port.host_ip.is_ipv6() {
+                    over6.push((socket, port.container_port));
+                } else {
+                    ports.push(socket);
+                }
+                published.push(port);
+            }
+        }
         if is_rootless {
             // passt takes them itself: they were free, and who comes in between is told of below.
             ports.clear();
         }
+        let proxy =
+            if over6.is_empty() { None } else { Some(Proxy::start(over6).map_err(NetworkError::Proxy)?) };
         let container = container.clone();
         let mut new =
-            Self { store, container, joined: Vec::new(), published, ports, is_rootless, passt: None };
+            Self { store, container, joined: Vec::new(), published, ports, proxy, is_rootless, passt: None };
         let mut links = Vec::new();
+        holm_faults::crash!("network.attach.ports-taken");
         let lock = new.store.lock()?;
         for connection in connections {
             match new.join(connection) {
@@ -107,7 +119,9 @@ impl Attachment {
                 }
             }
         }
+        holm_faults::crash!("network.attach.joined");
         drop(lock);
+        new.direct_proxy();
         Ok(Some((new, links)))
     }
 
@@ -206,6 +220,7 @@ impl Attachment {
     /// Gives the host's ports back; others may take them from now on.
     pub fn close_ports(&mut self) {
         self.ports.clear();
+        self.proxy = None;
         self.passt = None;
     }
 
@@ -232,20 +247,24 @@ impl Attachment {
         let mut others = self.store.keep_living()?;
         others.retain(|other| other.network_id == network.id);
         let taken = others.iter().map(|other| other.address).collect();
+        let taken6 = others.iter().filter_map(|other| other.address6).collect();
         let network = if self.is_rootless { network } else { self.store.ensure_bridge(network)? };
         let address = free_address(&network, connection.ip, taken)?;
+        let address6 = choose_address6(&network, connection.ip6, address, &taken6)?;
         let publishes =
             self.joined.iter().all(|joined| joined.endpoint.ports.is_empty()) && !network.internal;
         let endpoint = Endpoint {
             container_id: self.container.id.clone(),
             network_id: network.id.clone(),
             address,
+            address6,
             mac: connection.mac_address.unwrap_or_else(|| MacAddress::of_ip(address)),
             tap: if self.is_rootless { String::new() } else { Endpoint::tap_of(address) },
             aliases: connection.aliases.clone(),
             ports: if publishes { self.published.clone() } else { Vec::new() },
         };
         endpoint.write(&self.store.directories)?;
+        holm_faults::crash!("network.endpoint.written");
         match self.make_link(&network, &endpoint) {
             Ok(link) => {
                 self.joined.push(Joined { network, endpoint, number, slot: 0 });
@@ -268,7 +287,7 @@ impl Attachment {
         }
         let (passt, link) = Passt::start(network, endpoint)?;
         self.passt = Some(passt);
-        Ok(VmLink::Stream(link, network.subnet.gateway()))
+        Ok(VmLink::Stream(link, network.gateway()))
     }
 
     /// Ports lead to the container by its way out, whichever that is now; whether that is another. The network lock is held.
@@ -284,7 +303,15 @@ impl Attachment {
                 has_moved = true;
             }
         }
+        self.direct_proxy();
         Ok(has_moved)
+    }
+
+    /// Has the proxy lead to the container by its way out.
+    fn direct_proxy(&self) {
+        let Some(proxy) = &self.proxy else { return };
+        let address = |endpoint: &Endpoint| endpoint.address6.map_or(endpoint.address.into(), IpAddr::from);
+        proxy.lead_to(self.way_out().map(|way_out| address(&way_out.endpoint)));
     }
 }
 
@@ -295,6 +322,7 @@ fn leave(store: &NetworkStore, leaving: &[Endpoint], have_rules_changed: bool) -
         // The files go last: while they are there, whoever comes after a crash knows that there is something to do.
         apply_rules(store, leaving)?;
     }
+    holm_faults::crash!("network.leave");
     let _lock = store.lock()?;
     leaving.iter().try_for_each(|endpoint| endpoint.remove(&store.directories))
 }
@@ -307,7 +335,7 @@ fn free_address(
 ) -> Result<Ipv4Addr, NetworkError> {
     let deadline = Instant::now() + DYING_TAP_TIMEOUT;
     loop {
-        let address = choose_address(network.subnet, wanted, &taken)?;
+        let address = choose_address(network, wanted, &taken)?;
         if !netdevice::exists(&Endpoint::tap_of(address)) {
             return Ok(address);
         }
@@ -344,7 +372,9 @@ pub(super) fn apply_rules(store: &NetworkStore, leaving: &[Endpoint]) -> Result<
     if before == applied || never_had_any {
         return Ok(());
     }
+    holm_faults::fault!("network.rules.apply").map_err(NetworkError::NftMissing)?;
     nft::apply(&script)?;
+    holm_faults::crash!("network.rules.applied");
     // Without the note the next one applies the same again.
     let _ = fs::write(&note, applied);
     Ok(())

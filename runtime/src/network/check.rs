@@ -1,13 +1,16 @@
 //! What crashes left of networks.
 
+use std::path::PathBuf;
+
 use super::attachment::apply_rules;
 use super::endpoint::Endpoint;
 use super::error::NetworkError;
 use super::store::NetworkStore;
 use crate::check::Finding;
+use crate::durable;
 
 impl NetworkStore {
-    /// Looks at endpoints.
+    /// Looks at endpoints, and at files that were being written.
     ///
     /// # Errors
     /// They cannot be read.
@@ -21,7 +24,16 @@ impl NetworkStore {
                 ));
             }
         }
+        for place in self.half_written()? {
+            found(Finding::leftover(place, "the command that wrote it was killed"));
+        }
         Ok(())
+    }
+
+    /// For whoever has the lock.
+    fn half_written(&self) -> Result<Vec<PathBuf>, NetworkError> {
+        let path = self.directories.networks();
+        durable::leftovers(&path).map_err(|source| NetworkError::File { path, source })
     }
 
     /// Removes what crashes left; cheap where they left nothing.
@@ -35,6 +47,9 @@ impl NetworkStore {
             apply_rules(self, &[])?;
             let _lock = self.lock()?;
             self.keep_living()?;
+            for path in self.half_written()? {
+                durable::remove(&path).map_err(|source| NetworkError::File { path, source })?;
+            }
         }
         Ok(())
     }

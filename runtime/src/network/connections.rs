@@ -87,7 +87,9 @@ impl NetworkStore {
 pub fn check_details(network: &Network, connection: &NetworkConnection) -> Result<(), NetworkError> {
     match connection {
         _ if !network.is_default() => Ok(()),
-        NetworkConnection { ip: Some(_), .. } => Err(NetworkError::AddressOnDefault),
+        NetworkConnection { ip: Some(_), .. } | NetworkConnection { ip6: Some(_), .. } => {
+            Err(NetworkError::AddressOnDefault)
+        }
         NetworkConnection { aliases, .. } if !aliases.is_empty() => Err(NetworkError::AliasOnDefault),
         _ => Ok(()),
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct Endpoint {
     pub network_id: String,
     /// Its address.
     pub address: Ipv4Addr,
+    /// Its address of IPv6, on a network that has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address6: Option<Ipv6Addr>,
     /// Its interface's address.
     pub mac: MacAddress,
     /// Its interface on the host.
@@ -40,7 +43,7 @@ pub struct Endpoint {
 pub struct PublishedPort {
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// The host's address; 0.0.0.0 for all.
+    /// The host's address; 0.0.0.0 or :: for all of its family.
     pub host_ip: IpAddr,
     /// The host's port.
     pub host_port: u16,
@@ -51,6 +54,11 @@ pub struct PublishedPort {
 impl Endpoint {
     pub(super) fn directory(directories: &Directories) -> PathBuf {
         directories.run().join("networks")
+    }
+
+    /// Its addresses, that of IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        [Some(self.address.into()), self.address6.map(IpAddr::V6)].into_iter().flatten()
     }
 
     /// 64 hex digits: of this container and this network.
@@ -110,6 +118,15 @@ impl Endpoint {
         format!("holm{:08x}", address.to_bits())
     }
 
+    /// Bytes that its interface has carried to the container and from it; `None` without an interface on the host.
+    #[must_use]
+    pub fn carried_bytes(&self) -> Option<(u64, u64)> {
+        let statistics = PathBuf::from(format!("/sys/class/net/{}/statistics", self.tap));
+        let count = |name| fs::read_to_string(statistics.join(name)).ok()?.trim_end().parse().ok();
+        // What the host sends is what the container receives.
+        if self.tap.is_empty() { None } else { Some((count("tx_bytes")?, count("rx_bytes")?)) }
+    }
+
     /// Whether anybody can be using it: its container's lock is held.
     pub(super) fn is_alive(&self, directories: &Directories) -> bool {
         let lock = directories.containers().join(self.container_id.as_str()).join("lock");
@@ -122,13 +139,17 @@ impl Endpoint {
         let failed = |source| NetworkError::File { path: path.clone(), source };
         let json = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
         let new = path.with_extension("new");
-        fs::write(&new, json).and_then(|()| fs::rename(&new, &path)).map_err(failed)
+        let written = holm_faults::fault!("network.endpoint.write").and_then(|()| fs::write(&new, json));
+        let written = written.and_then(|()| holm_faults::fault!("network.endpoint.rename"));
+        written.and_then(|()| fs::rename(&new, &path)).map_err(failed)
     }
 
     /// Forgets it; fine when that was done.
     pub(super) fn remove(&self, directories: &Directories) -> Result<(), NetworkError> {
         let path = self.path(directories);
-        crate::durable::remove(&path).map_err(|source| NetworkError::File { path, source })
+        holm_faults::fault!("network.endpoint.remove")
+            .and_then(|()| crate::durable::remove(&path))
+            .map_err(|source| NetworkError::File { path, source })
     }
 }
 
@@ -145,6 +166,7 @@ mod tests {
             container_id: container.repeat(64).parse().unwrap(),
             network_id: network.repeat(64),
             address: Ipv4Addr::new(10, 88, 0, 2),
+            address6: None,
             mac: MacAddress::of_ip(Ipv4Addr::new(10, 88, 0, 2)),
             tap: "tap".into(),
             aliases: vec![],

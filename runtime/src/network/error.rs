@@ -1,10 +1,9 @@
 //! What can go wrong with a network.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use super::subnet::Subnet;
 use crate::container::ContainerError;
 use crate::host::DirectoriesError;
 
@@ -66,23 +65,37 @@ pub enum NetworkError {
     },
     /// The subnet collides.
     #[error("subnet {0} overlaps with a route of this host or another network")]
-    SubnetTaken(Subnet),
+    SubnetTaken(String),
     /// No subnet is free.
     #[error("no free subnet in 10.0.0.0/8 for another network; give one with 'holm network create --subnet'")]
     NoSubnet,
+    /// No subnet is free.
+    #[error("no free subnet of IPv6 for another network; give one with 'holm network create --subnet'")]
+    NoSubnet6,
+    /// A gateway must be an address of a station there.
+    #[error("gateway {gateway} is no station's address in {subnet}")]
+    GatewayOutside {
+        /// What was asked for.
+        gateway: IpAddr,
+        /// The network's addresses.
+        subnet: String,
+    },
+    /// The network has IPv4 addresses only.
+    #[error("network {0} has no IPv6 addresses; 'holm network create --ipv6' makes one that has")]
+    NoIpv6(String),
     /// No address is free.
     #[error("no free address in {0}")]
-    NoAddress(Subnet),
+    NoAddress(String),
     /// An address that was asked for belongs to somebody.
     #[error("address {0} is already in use")]
-    AddressTaken(Ipv4Addr),
+    AddressTaken(IpAddr),
     /// An address that was asked for lies elsewhere.
     #[error("address {address} is no container's address in {subnet}")]
     AddressOutside {
         /// What was asked for.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The network's addresses.
-        subnet: Subnet,
+        subnet: String,
     },
     /// A port of the host is somebody's.
     #[error(
@@ -102,6 +115,9 @@ pub enum NetworkError {
         #[source]
         source: io::Error,
     },
+    /// Nobody can be put at the ports that are published over IPv6.
+    #[error("cannot carry published ports over IPv6")]
+    Proxy(#[source] io::Error),
     /// The host's network cannot be changed.
     #[error(
         "cannot {action}{}",

@@ -20,7 +20,7 @@ pub fn nameservers_of_host() -> Vec<IpAddr> {
 }
 
 fn nameservers(text: &str) -> Vec<IpAddr> {
-    // Containers have no IPv6.
+    // The default network has no IPv6, and on others the supervisor asks.
     listed(text).filter(|server| server.is_ipv4() && !server.is_loopback()).collect()
 }
 

@@ -1,7 +1,7 @@
 //! `02:42:0a:58:00:02`: the address of an interface.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,13 @@ impl MacAddress {
     pub const fn of_ip(address: Ipv4Addr) -> Self {
         let [a, b, c, d] = address.octets();
         Self([0x02, 0x42, a, b, c, d])
+    }
+
+    /// The address that the owner's kernel makes of it for itself on the link (RFC 4291, appendix A).
+    #[must_use]
+    pub const fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        Ipv6Addr::from_octets([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
     }
 
     /// Its bytes.
@@ -83,6 +90,8 @@ mod tests {
         ] {
             assert!(text.parse::<MacAddress>().is_err(), "{text}");
         }
-        assert_eq!(MacAddress::of_ip("10.88.0.2".parse().unwrap()).to_string(), "02:42:0a:58:00:02");
+        let of_ip = MacAddress::of_ip("10.88.0.2".parse().unwrap());
+        assert_eq!(of_ip.to_string(), "02:42:0a:58:00:02");
+        assert_eq!(of_ip.link_local().to_string(), "fe80::42:aff:fe58:2");
     }
 }

@@ -32,10 +32,12 @@ mod nft;
 mod passt;
 mod port_socket;
 mod prepared;
+mod proxy;
 mod record;
 mod ruleset;
 mod store;
 mod subnet;
+mod subnet6;
 
 pub use attachment::{Attachment, Joined, MAX_NETWORKS};
 pub use connections::check_details;
@@ -50,9 +52,10 @@ pub use names::fuzzing;
 pub use names::{NameService, Names, RESOLVER_ADDRESS};
 pub use passt::is_passt_there;
 pub(crate) use prepared::{Resolver, carry_prepared};
-pub use record::Network;
-pub use store::{NetworkStore, NewNetwork};
+pub use record::{Network, NetworkIpv6};
+pub use store::{NetworkStore, NewIpv6, NewNetwork};
 pub use subnet::{Subnet, SubnetError};
+pub use subnet6::{Subnet6, Subnet6Error};
 
 /// The network of containers that name none.
 pub const DEFAULT_NETWORK: &str = "bridge";

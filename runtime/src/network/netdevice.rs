@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -13,7 +13,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::error::NetworkError;
 use super::mac_address::MacAddress;
+use super::record::{Network, NetworkIpv6};
 use super::subnet::Subnet;
+use super::subnet6::Subnet6;
 
 fn failed(action: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
     let action = action.into();
@@ -91,12 +93,13 @@ pub(super) fn exists(name: &str) -> bool {
     Path::new("/sys/class/net").join(name).exists()
 }
 
-/// Makes a bridge with the subnet's first address, up, on which the host routes; fine when it is there.
-pub(super) fn ensure_bridge(name: &str, subnet: Subnet) -> Result<(), NetworkError> {
+/// Makes a network's bridge with the host's addresses, up, on which the host routes; fine when it is there.
+pub(super) fn ensure_bridge(network: &Network) -> Result<(), NetworkError> {
+    let name = &network.bridge;
     if exists(name) {
         return Ok(());
     }
-    let made = make_bridge(name, subnet).map_err(failed(format!("make the bridge {name}")));
+    let made = make_bridge(network).map_err(failed(format!("make the bridge {name}")));
     if made.is_err() {
         // The first failure is the one to tell.
         let _ = remove_bridge(name);
@@ -104,26 +107,79 @@ pub(super) fn ensure_bridge(name: &str, subnet: Subnet) -> Result<(), NetworkErr
     made
 }
 
-fn make_bridge(name: &str, subnet: Subnet) -> io::Result<()> {
+fn make_bridge(network: &Network) -> io::Result<()> {
+    let (name, gateway) = (&network.bridge, network.gateway());
     let control = control()?;
+    holm_faults::fault!("network.bridge.make")?;
     ioctl(&control, SIOCBRADDBR, &mut request(name)?)?;
+    holm_faults::fault!("network.bridge.configure")?;
     // A bridge without one of its own takes that of one of its members, and another when that one leaves: containers would
     // then send to an address that is nobody's, until their ARP entries expire.
     let mut own = request(name)?;
-    own.ifr_ifru.ifru_hwaddr = hardware_address(MacAddress::of_ip(subnet.gateway()));
+    own.ifr_ifru.ifru_hwaddr = hardware_address(MacAddress::of_ip(gateway));
     ioctl(&control, nix::libc::SIOCSIFHWADDR, &mut own)?;
-    // Nothing of IPv6 here: containers have none, and a router advertisement from one would be taken for real.
-    set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1").or_else(absent_is_fine)?;
+    if network.ipv6.is_none() {
+        // A router advertisement from a container would be taken for real.
+        set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1").or_else(absent_is_fine)?;
+    }
     let mut own = request(name)?;
-    own.ifr_ifru.ifru_addr = address(subnet.gateway());
+    own.ifr_ifru.ifru_addr = address(gateway);
     ioctl(&control, nix::libc::SIOCSIFADDR, &mut own)?;
     let mut mask = request(name)?;
-    mask.ifr_ifru.ifru_netmask = address(subnet.mask());
+    mask.ifr_ifru.ifru_netmask = address(network.subnet.mask());
     ioctl(&control, nix::libc::SIOCSIFNETMASK, &mut mask)?;
     // For published ports from the host's own loopback addresses; the rules keep containers away from them.
     set_sysctl(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
     set_sysctl("ipv4/ip_forward", "1")?;
-    bring_up(&control, name)
+    holm_faults::fault!("network.bridge.up")?;
+    bring_up(&control, name)?;
+    network.ipv6.map_or(Ok(()), |ipv6| give_ipv6(name, ipv6))
+}
+
+/// What the kernel calls `struct in6_ifreq` (linux/ipv6.h).
+#[repr(C)]
+struct In6Ifreq {
+    address: nix::libc::in6_addr,
+    prefix_length: u32,
+    index: nix::libc::c_int,
+}
+
+/// Gives an interface the host's address of a network, and routes between it and others.
+fn give_ipv6(name: &str, ipv6: NetworkIpv6) -> io::Result<()> {
+    // Nobody there is a router but the host, and nobody else has its address: the rules see to it.
+    for (setting, value) in [("disable_ipv6", "0"), ("accept_ra", "0"), ("accept_dad", "0")] {
+        set_sysctl(&format!("ipv6/conf/{name}/{setting}"), value)?;
+    }
+    let control = socket(AddressFamily::Inet6, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    let own = In6Ifreq {
+        address: nix::libc::in6_addr { s6_addr: ipv6.gateway.octets() },
+        prefix_length: ipv6.subnet.prefix_length().into(),
+        index: i32::try_from(nix::net::if_::if_nametoindex(name)?).map_err(io::Error::other)?,
+    };
+    // SAFETY: on a socket of IPv6, SIOCSIFADDR reads an in6_ifreq.
+    let result = unsafe { nix::libc::ioctl(control.as_raw_fd(), nix::libc::SIOCSIFADDR, &raw const own) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    forward_ipv6()
+}
+
+/// Has the host forward IPv6. Interfaces on which it learns its own routes from a router go on doing so: by itself the kernel would
+/// take the host for a router then, and drop them.
+fn forward_ipv6() -> io::Result<()> {
+    const FORWARDING: &str = "ipv6/conf/all/forwarding";
+    let settings = Path::new("/proc/sys/net/ipv6/conf");
+    if fs::read_to_string("/proc/sys/net/ipv6/conf/all/forwarding").is_ok_and(|now| now.trim_end() == "1") {
+        return Ok(());
+    }
+    for entry in fs::read_dir(settings)?.flatten() {
+        let accept = entry.path().join("accept_ra");
+        // One that is just going away learns nothing any more.
+        if fs::read_to_string(&accept).is_ok_and(|now| now.trim_end() == "1") {
+            let _ = fs::write(accept, "2");
+        }
+    }
+    set_sysctl(FORWARDING, "1")
 }
 
 fn hardware_address(mac: MacAddress) -> nix::libc::sockaddr {
@@ -153,6 +209,7 @@ pub(super) fn remove_bridge(name: &str) -> Result<(), NetworkError> {
     }
     let remove = || {
         let control = control()?;
+        holm_faults::fault!("network.bridge.remove")?;
         bring_down(&control, name)?;
         ioctl(&control, SIOCBRDELBR, &mut request(name)?)
     };
@@ -167,7 +224,9 @@ pub(super) fn make_tap(name: &str) -> Result<OwnedFd, NetworkError> {
         let mut tap = request(name)?;
         let flags = nix::libc::IFF_TAP | nix::libc::IFF_NO_PI | nix::libc::IFF_VNET_HDR;
         tap.ifr_ifru.ifru_flags = nix::libc::c_short::try_from(flags).unwrap_or_default();
+        holm_faults::fault!("network.tap.make")?;
         ioctl(&tun, nix::libc::TUNSETIFF, &mut tap)?;
+        holm_faults::fault!("network.tap.configure")?;
         set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1").or_else(absent_is_fine)?;
         Ok(OwnedFd::from(tun))
     };
@@ -204,7 +263,9 @@ pub(super) fn join_bridge(bridge: &str, interface: &str) -> Result<(), NetworkEr
         let mut member = request(bridge)?;
         let index = nix::net::if_::if_nametoindex(interface)?;
         member.ifr_ifru.ifru_ifindex = i32::try_from(index).map_err(io::Error::other)?;
+        holm_faults::fault!("network.tap.join")?;
         ioctl(&control, SIOCBRADDIF, &mut member)?;
+        holm_faults::fault!("network.tap.up")?;
         bring_up(&control, interface)
     };
     join().map_err(failed(format!("put {interface} on the bridge {bridge}")))
@@ -227,6 +288,25 @@ fn routes_of(table: &str) -> Vec<Subnet> {
     table.lines().skip(1).filter_map(of_line).collect()
 }
 
+/// The same for IPv6.
+pub(super) fn routes6() -> Vec<Subnet6> {
+    routes6_of(&fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default())
+}
+
+/// Columns of /proc/net/ipv6_route: destination and its length, both in hexadecimal, ..., interface (the last). What every interface
+/// has of its own (link-local, multicast, the loopback's) is no route to anywhere.
+fn routes6_of(table: &str) -> Vec<Subnet6> {
+    let of_line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let destination = Ipv6Addr::from_bits(u128::from_str_radix(words.first()?, 16).ok()?);
+        let length = u8::from_str_radix(words.get(1)?, 16).ok()?;
+        let is_own = destination.is_unicast_link_local() || destination.is_multicast();
+        let is_route = (1..=128).contains(&length) && !is_own && words.last() != Some(&"lo");
+        is_route.then(|| Subnet6::around(destination, length))
+    };
+    table.lines().filter_map(of_line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +317,25 @@ mod tests {
                      eth0 00000000 0202000A 0003 0 0 0 00000000 0 0 0\n\
                      eth0 0002000A 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
         assert_eq!(routes_of(table), ["10.0.2.0/24".parse().unwrap()]);
+    }
+
+    #[test]
+    fn routes_of_ipv6_are_read() {
+        let zero = "0".repeat(32);
+        let line = |destination: &str, length: &str, interface: &str| {
+            format!(
+                "{destination} {length} {zero} 00 {zero} 00000400 00000001 00000000 00000001 {interface}\n"
+            )
+        };
+        let table = [
+            line("fd000001000200030000000000000000", "40", "eth0"),
+            line("fe800000000000000000000000000000", "40", "eth0"),
+            line("ff000000000000000000000000000000", "08", "eth0"),
+            line("00000000000000000000000000000001", "80", "lo"),
+            line(&zero, "00", "eth0"),
+        ]
+        .concat();
+        assert_eq!(routes6_of(&table), ["fd00:1:2:3::/64".parse().unwrap()]);
     }
 
     #[test]

@@ -111,11 +111,11 @@ impl Drop for Passt {
 
 /// All but its socket.
 fn arguments(network: &Network, endpoint: &Endpoint) -> Vec<String> {
-    let gateway = network.subnet.gateway();
+    let gateway = network.gateway();
     let mut words: Vec<String> = [
         // In front, so that its end is seen; its pid on standard output says that it is ready.
         "--foreground --quiet --pid /proc/self/fd/1",
-        // Containers have no IPv6 yet. The host's routes decide where packets go; nothing of them is for the guest, which is
+        // The default network has no IPv6. The host's routes decide where packets go; nothing of them is for the guest, which is
         // told its addresses by its agent.
         "--ipv4-only --interface lo --no-dhcp --no-dhcpv6 --no-ndp --no-ra --dns none --search none",
     ]
@@ -172,6 +172,8 @@ mod tests {
             name: "bridge".parse().unwrap(),
             created: OffsetDateTime::UNIX_EPOCH,
             subnet: "10.88.0.0/16".parse().unwrap(),
+            chosen_gateway: None,
+            ipv6: None,
             bridge: String::new(),
             internal: false,
             labels: Labels::new(),
@@ -190,6 +192,7 @@ mod tests {
             container_id: "1".repeat(64).parse().unwrap(),
             network_id: "a".repeat(64),
             address,
+            address6: None,
             mac: MacAddress::of_ip(address),
             tap: String::new(),
             aliases: vec![],

@@ -92,7 +92,7 @@ pub(crate) fn carry_prepared(resolver: Resolver) -> Result<Vec<(VmNetwork, Guest
         tie(&name, &tap_name, resolver)?;
         let device = NetworkDevice { mac, mtu_bytes, rates: NetworkRates::default() };
         let gateway = gateways.get(&name).copied();
-        let guest = GuestInterface { name, mac, address, prefix_length, gateway, mtu_bytes };
+        let guest = GuestInterface { name, mac, address, prefix_length, gateway, ipv6: None, mtu_bytes };
         carried.push((VmNetwork { link: VmLink::Tap(tap), device }, guest));
     }
     Ok(carried)

@@ -2,18 +2,20 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::address_pool::choose_subnet;
+use super::address_pool::{choose_subnet, choose_subnet6};
 use super::attachment::apply_rules;
 use super::endpoint::Endpoint;
 use super::error::NetworkError;
 use super::name::NetworkName;
-use super::record::Network;
+use super::record::{Network, NetworkIpv6};
 use super::subnet::Subnet;
+use super::subnet6::Subnet6;
 use super::{DEFAULT_NETWORK, netdevice};
 use crate::container::settings::Labels;
 use crate::durable;
@@ -39,10 +41,23 @@ pub struct NewNetwork {
     pub name: NetworkName,
     /// Its addresses; chosen when absent.
     pub subnet: Option<Subnet>,
+    /// The host's address; the first when absent.
+    pub gateway: Option<Ipv4Addr>,
+    /// Its IPv6 addresses, if it is to have some.
+    pub ipv6: Option<NewIpv6>,
     /// Without a way to the outside.
     pub internal: bool,
     /// What users note about it.
     pub labels: Labels,
+}
+
+/// What `network create --ipv6` takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewIpv6 {
+    /// Its addresses; a unique local /64 when absent.
+    pub subnet: Option<Subnet6>,
+    /// The host's address; the first when absent.
+    pub gateway: Option<Ipv6Addr>,
 }
 
 impl NetworkStore {
@@ -112,12 +127,25 @@ impl NetworkStore {
         let taken = self.taken_subnets(&networks, None);
         let subnet = match new.subnet {
             Some(subnet) if taken.iter().any(|other| other.overlaps(subnet)) => {
-                return Err(NetworkError::SubnetTaken(subnet));
+                return Err(NetworkError::SubnetTaken(subnet.to_string()));
             }
             Some(subnet) => subnet,
             None => choose_subnet(&taken)?,
         };
-        let network = self.record(new.name, subnet, new.internal, new.labels);
+        let outside = |gateway, subnet| NetworkError::GatewayOutside { gateway, subnet };
+        if let Some(gateway) = new.gateway.filter(|gateway| !subnet.has_station(*gateway)) {
+            return Err(outside(gateway.into(), subnet.to_string()));
+        }
+        let mut network = self.record(new.name, subnet, new.internal, new.labels);
+        network.chosen_gateway = new.gateway;
+        if let Some(new) = new.ipv6 {
+            let subnet = self.choose_ipv6(new.subnet, &network, &networks)?;
+            let gateway = new.gateway.unwrap_or(subnet.gateway());
+            if !subnet.has_station(gateway) {
+                return Err(outside(gateway.into(), subnet.to_string()));
+            }
+            network.ipv6 = Some(NetworkIpv6 { subnet, gateway });
+        }
         self.write(&network)?;
         Ok(network)
     }
@@ -138,8 +166,11 @@ impl NetworkStore {
         }
         let was_there = netdevice::exists(&network.bridge);
         netdevice::remove_bridge(&network.bridge)?;
+        holm_faults::crash!("network.remove.bridge-gone");
         let path = self.path(&network.id);
-        durable::remove(&path).map_err(|source| NetworkError::File { path, source })?;
+        holm_faults::fault!("network.record.remove")
+            .and_then(|()| durable::remove(&path))
+            .map_err(|source| NetworkError::File { path, source })?;
         drop(lock);
         if was_there { apply_rules(self, &[]) } else { Ok(()) }
     }
@@ -183,12 +214,18 @@ impl NetworkStore {
         let mut network = network;
         if netdevice::routes().iter().any(|route| route.overlaps(network.subnet)) {
             if !network.is_default() {
-                return Err(NetworkError::SubnetTaken(network.subnet));
+                return Err(NetworkError::SubnetTaken(network.subnet.to_string()));
             }
             network.subnet = choose_subnet(&self.taken_subnets(&self.read_all()?, Some(&network)))?;
             self.write(&network)?;
         }
-        netdevice::ensure_bridge(&network.bridge, network.subnet)?;
+        if let Some(NetworkIpv6 { subnet, .. }) = network.ipv6
+            && netdevice::routes6().iter().any(|route| route.overlaps(subnet))
+        {
+            return Err(NetworkError::SubnetTaken(subnet.to_string()));
+        }
+        netdevice::ensure_bridge(&network)?;
+        holm_faults::crash!("network.bridge.made");
         Ok(network)
     }
 
@@ -227,6 +264,32 @@ impl NetworkStore {
         others.map(|network| network.subnet).chain(netdevice::routes()).collect()
     }
 
+    /// The IPv6 addresses of a network that is to be.
+    fn choose_ipv6(
+        &self,
+        wanted: Option<Subnet6>,
+        network: &Network,
+        others: &[Network],
+    ) -> Result<Subnet6, NetworkError> {
+        let of_others = others.iter().filter_map(|other| Some(other.ipv6?.subnet));
+        let taken: Vec<Subnet6> = of_others.chain(netdevice::routes6()).collect();
+        match wanted {
+            Some(subnet) if taken.iter().any(|other| other.overlaps(subnet)) => {
+                Err(NetworkError::SubnetTaken(subnet.to_string()))
+            }
+            Some(subnet) => Ok(subnet),
+            None => {
+                // Hosts differ by their ids, roots of a host by their paths, networks of a root by their own.
+                let mut root = Sha256::new();
+                root.update(fs::read("/etc/machine-id").unwrap_or_default());
+                root.update(self.directories.root().as_os_str().as_encoded_bytes());
+                let [a, b, c, d, e, ..]: [u8; 32] = root.finalize().into();
+                let [f, g, ..]: [u8; 32] = Sha256::digest(&network.id).into();
+                choose_subnet6([a, b, c, d, e], [f, g], &taken)
+            }
+        }
+    }
+
     fn default_network(&self) -> Result<Network, NetworkError> {
         let networks = self.read_all()?;
         if let Some(found) = networks.iter().find(|network| network.is_default()) {
@@ -249,7 +312,8 @@ impl NetworkStore {
         let is_plain = name.as_str() == DEFAULT_NETWORK && self.directories.root() == Path::new(DEFAULT_ROOT);
         let bridge =
             if is_plain { "holm0".to_owned() } else { format!("holm-{}", id.get(..10).unwrap_or_default()) };
-        Network { id, name, created, subnet, bridge, internal, labels }
+        let (chosen_gateway, ipv6) = (None, None);
+        Network { id, name, created, subnet, chosen_gateway, ipv6, bridge, internal, labels }
     }
 
     pub(super) fn read_all(&self) -> Result<Vec<Network>, NetworkError> {
@@ -285,14 +349,18 @@ impl NetworkStore {
         let path = self.path(&network.id);
         let failed = |source| NetworkError::File { path: path.clone(), source };
         let json = serde_json::to_vec(network).map_err(|error| failed(error.into()))?;
-        durable::write(&path, &json).map_err(failed)
+        holm_faults::fault!("network.record.write")
+            .and_then(|()| durable::write(&path, &json))
+            .map_err(failed)
     }
 }
 
 /// Waits for a lock that lives as long as the file is open.
 pub(super) fn lock_file(path: &Path) -> Result<File, NetworkError> {
     let failed = |source| NetworkError::File { path: path.to_owned(), source };
-    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+    let file = holm_faults::fault!("network.lock")
+        .and_then(|()| File::options().create(true).append(true).open(path))
+        .map_err(failed)?;
     file.lock().map_err(failed)?;
     Ok(file)
 }

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxNamespaceType, LinuxResources, Mount, Process, Spec};
 
-use super::cgroup;
+use super::cgroup::{self, CgroupForm};
 use super::error::OciError;
 use super::id::OciId;
 use super::mounts;
 use super::namespaces::NetworkNamespace;
+use super::pod::Role;
 use super::process::without_impossible_ambient;
 use crate::sandbox::VmShape;
 use crate::volume::Shares;
@@ -57,17 +58,7 @@ impl Bundle {
     /// # Errors
     /// It is not as the spec says, or asks for what a VM cannot give.
     pub fn load(path: &Path) -> Result<Self, OciError> {
-        let failed = |source| OciError::Read { path: path.to_owned(), source };
-        let path = fs::canonicalize(path).map_err(failed)?;
-        let config = path.join("config.json");
-        let json = fs::read(&config).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => {
-                OciError::Bundle("JSON specification file config.json not found".to_owned())
-            }
-            _ => OciError::Read { path: config.clone(), source },
-        })?;
-        let spec = serde_json::from_slice(&json)
-            .map_err(|source| OciError::Document { path: config.clone(), source })?;
+        let (path, spec) = read_spec(path)?;
         let bundle = Self::of(path, spec)?;
         if !bundle.rootfs.is_dir() {
             return Err(OciError::Bundle(format!("rootfs ({}) does not exist", bundle.rootfs.display())));
@@ -116,15 +107,29 @@ impl Bundle {
         self.spec.hooks().as_ref().and_then(|hooks| kind(hooks).as_deref()).unwrap_or_default()
     }
 
-    /// The size of its VM.
+    /// What it has to do with a pod.
+    pub(super) fn role(&self) -> Role {
+        Role::of(&self.spec)
+    }
+
+    /// The size of its VM; of a container in another's, that which it would have alone.
     pub(super) fn shape(&self) -> VmShape {
-        VmShape::for_resources(self.resources())
+        match self.role() {
+            Role::Sandbox => VmShape::for_pod(),
+            Role::Alone | Role::Member(_) => VmShape::for_resources(self.resources()),
+        }
+    }
+
+    /// The limits of its cgroup on the host. A pod has none of its own there: its VM is all of its containers', whose limits hold in the
+    /// guest, and what is in the cgroups of the others only carries their streams.
+    pub(super) fn hosts_resources(&self) -> Option<&LinuxResources> {
+        self.resources().filter(|_| self.role() == Role::Alone)
     }
 
     /// Where its cgroup is on the host.
-    pub(super) fn cgroup(&self, id: &OciId, is_systemds: bool) -> Result<Option<PathBuf>, OciError> {
+    pub(super) fn cgroup(&self, id: &OciId, form: CgroupForm) -> Result<Option<PathBuf>, OciError> {
         let path = self.linux().and_then(|linux| linux.cgroups_path().as_deref());
-        cgroup::place(path.filter(|path| !path.as_os_str().is_empty()), id.as_str(), is_systemds)
+        cgroup::place(path.filter(|path| !path.as_os_str().is_empty()), id.as_str(), form)
     }
 
     /// Its limits.
@@ -149,6 +154,25 @@ impl Bundle {
         Some(found.path().clone().filter(|path| !path.as_os_str().is_empty()))
     }
 
+    /// Whether it may be in its sandbox's namespace of this kind.
+    fn joins(&self, kind: LinuxNamespaceType) -> bool {
+        use LinuxNamespaceType::{Ipc, Pid, Uts};
+        matches!(self.role(), Role::Member(_)) && matches!(kind, Ipc | Pid | Uts)
+    }
+
+    /// Whether it asks for the processes of others: of its sandbox, whose pid on the host this is.
+    ///
+    /// # Errors
+    /// They are others'.
+    pub(super) fn check_pids(&self, sandbox: u32) -> Result<(), OciError> {
+        match self.namespace(LinuxNamespaceType::Pid).flatten() {
+            Some(path) if path != Path::new(&format!("/proc/{sandbox}/ns/pid")) => {
+                Err(OciError::Impossible(format!("the processes of another container ({})", path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses what cannot be.
     fn check(&self) -> Result<(), OciError> {
         let version = self.spec.version();
@@ -160,8 +184,8 @@ impl Bundle {
         for (kind, what) in NEEDED {
             match self.namespace(kind) {
                 None => return impossible(what.to_owned()),
-                // The network's is where its interfaces are found.
-                Some(Some(path)) if kind != LinuxNamespaceType::Network => {
+                // The network's is where its interfaces are found, and a pod's are its sandbox's.
+                Some(Some(path)) if kind != LinuxNamespaceType::Network && !self.joins(kind) => {
                     return impossible(format!("the {kind} namespace of others ({})", path.display()));
                 }
                 Some(_) => {}
@@ -184,21 +208,24 @@ impl Bundle {
         mounts::check(self.spec.mounts().as_deref().unwrap_or_default())
     }
 
-    /// What the guest is told, with the host's files that it is given as they are now.
+    /// What the guest is told, with the host's files that it is given as they are now, of which the first has this number.
     ///
     /// # Errors
     /// A source is not there, or nothing that can be shared.
-    pub(super) fn for_guest(&self) -> Result<GuestBundle, OciError> {
-        let mut shares = Shares::default();
+    pub(super) fn for_guest(&self, first_share: u32) -> Result<GuestBundle, OciError> {
+        let mut shares = Shares::numbered_from(first_share);
+        let role = self.role();
         let root = shares.add_bind(&self.rootfs, false, &mut Vec::new())?;
         let root = root.to_string_lossy().into_owned();
         let mut spec = self.spec.clone();
         let mounts: &[Mount] = self.spec.mounts().as_deref().unwrap_or_default();
-        spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares)?)).set_hooks(None);
+        spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares, role != Role::Alone)?)).set_hooks(None);
         spec.set_process(self.spec.process().clone().map(without_impossible_ambient));
         if let Some(linux) = spec.linux_mut() {
             let mut namespaces = linux.namespaces().clone().unwrap_or_default();
-            for namespace in &mut namespaces {
+            // That it shares processes is for the guest to know.
+            let is_kept = |kind| kind == LinuxNamespaceType::Pid && role != Role::Alone;
+            for namespace in namespaces.iter_mut().filter(|namespace| !is_kept(namespace.typ())) {
                 namespace.set_path(None);
             }
             linux.set_namespaces(Some(namespaces));
@@ -208,6 +235,21 @@ impl Bundle {
         }
         Ok(GuestBundle { spec, shares, root })
     }
+}
+
+/// Where a bundle is, absolute, and its config.json as it is.
+pub(super) fn read_spec(path: &Path) -> Result<(PathBuf, Spec), OciError> {
+    let failed = |source| OciError::Read { path: path.to_owned(), source };
+    let path = fs::canonicalize(path).map_err(failed)?;
+    let config = path.join("config.json");
+    let json = fs::read(&config).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => {
+            OciError::Bundle("JSON specification file config.json not found".to_owned())
+        }
+        _ => OciError::Read { path: config.clone(), source },
+    })?;
+    let spec = serde_json::from_slice(&json);
+    Ok((path, spec.map_err(|source| OciError::Document { path: config, source })?))
 }
 
 fn is_guests(device: &LinuxDevice) -> bool {
@@ -254,7 +296,7 @@ mod tests {
         fs::create_dir(dir.path().join("rootfs")).unwrap();
         fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
         let bundle = Bundle::load(dir.path())?;
-        bundle.for_guest()?;
+        bundle.for_guest(0)?;
         Ok(bundle)
     }
 
@@ -266,13 +308,30 @@ mod tests {
         let bundle = Bundle::load(dir.path()).unwrap();
         assert_eq!(bundle.network(), NetworkNamespace::Join("/run/netns/a".into()));
         assert_eq!((bundle.console_size(), bundle.shape().vcpus), (Some((80, 24)), 2));
-        let guest = bundle.for_guest().unwrap();
+        let guest = bundle.for_guest(0).unwrap();
         assert_eq!(guest.root, "/run/shares/0");
         assert_eq!(guest.shares.configs[0].directory, fs::canonicalize(dir.path()).unwrap().join("rootfs"));
         let linux = serde_json::to_value(guest.spec.linux()).unwrap();
         assert!(linux["namespaces"].as_array().unwrap().iter().all(|n| n.get("path").is_none()));
         assert_eq!(linux["resources"]["cpu"], json!({"quota": 200_000}));
         assert!(linux["resources"].get("blockIO").is_none());
+    }
+
+    #[test]
+    fn a_container_of_a_pod_may_be_in_its_sandboxs_namespaces() {
+        let annotations = json!({"io.kubernetes.cri.container-type": "container",
+                                 "io.kubernetes.cri.sandbox-id": "pod"});
+        let of_pod = |config: &mut Value| {
+            config["annotations"] = annotations;
+            for (index, kind) in [(0, "pid"), (2, "ipc"), (3, "uts")] {
+                config["linux"]["namespaces"][index]["path"] = format!("/proc/7/ns/{kind}").into();
+            }
+        };
+        let bundle = bundle(of_pod).unwrap();
+        assert_eq!(bundle.role(), Role::Member("pod".to_owned()));
+        assert!(bundle.hosts_resources().is_none());
+        bundle.check_pids(7).unwrap();
+        assert!(bundle.check_pids(8).unwrap_err().to_string().contains("/proc/7/ns/pid"));
     }
 
     #[test]

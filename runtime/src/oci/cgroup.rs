@@ -21,8 +21,33 @@ const PROCESSES: &str = "cgroup.procs";
 /// What is limited or counted.
 const CONTROLLERS: [&str; 5] = ["cpu", "cpuset", "io", "memory", "pids"];
 
+/// How the cgroup path of a spec is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupForm {
+    /// A directory.
+    Directory,
+    /// `SLICE:PREFIX:NAME`, as systemd has it.
+    Systemd,
+    /// The one of the two that it looks like: containerd says it by the path alone.
+    Either,
+}
+
+impl CgroupForm {
+    fn is_systemds(self, path: &Path) -> bool {
+        match self {
+            Self::Directory => false,
+            Self::Systemd => true,
+            Self::Either => {
+                let path = path.to_string_lossy();
+                let mut parts = path.split(':');
+                parts.next().is_some_and(|slice| slice.ends_with(".slice")) && parts.count() == 2
+            }
+        }
+    }
+}
+
 /// Where a spec's cgroup is, below the root; `None` where the host has no cgroup v2. As runc: without a path it has the id's name.
-pub(super) fn place(path: Option<&Path>, id: &str, is_systemds: bool) -> Result<Option<PathBuf>, OciError> {
+pub(super) fn place(path: Option<&Path>, id: &str, form: CgroupForm) -> Result<Option<PathBuf>, OciError> {
     let root = Path::new(ROOT);
     if !root.join("cgroup.controllers").exists() {
         return Ok(None);
@@ -31,7 +56,9 @@ pub(super) fn place(path: Option<&Path>, id: &str, is_systemds: bool) -> Result<
         || OciError::Bundle(format!("cgroupsPath {:?} is malformed", path.unwrap_or(Path::new(""))));
     let below = match path {
         None => PathBuf::from(id),
-        Some(path) if is_systemds => systemds(path.to_str().ok_or_else(malformed)?).ok_or_else(malformed)?,
+        Some(path) if form.is_systemds(path) => {
+            systemds(path.to_str().ok_or_else(malformed)?).ok_or_else(malformed)?
+        }
         Some(path) => path.to_owned(),
     };
     let mut place = root.to_owned();
@@ -169,6 +196,14 @@ mod tests {
         assert_eq!(found(":p:n").as_deref(), Some("system.slice/p-n.scope"));
         for malformed in ["", "a:b", "a.slice:b:", "a:b:c", "a--b.slice:c:d", "a.slice:b:c:d"] {
             assert_eq!(found(malformed), None, "{malformed}");
+        }
+    }
+
+    #[test]
+    fn paths_can_be_told_by_their_form() {
+        assert!(CgroupForm::Either.is_systemds(Path::new("kubepods-burstable.slice:cri-containerd:abc")));
+        for path in ["/default/box", "/k8s.slice/box", "a:b:c", "kubepods.slice:a"] {
+            assert!(!CgroupForm::Either.is_systemds(Path::new(path)), "{path}");
         }
     }
 

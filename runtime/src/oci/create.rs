@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::bundle::Bundle;
+use super::cgroup::CgroupForm;
 use super::error::OciError;
 use super::handover::{Handover, hand_over};
 use super::id::OciId;
+use super::pod::{Role, SandboxWords};
 use super::protocol::Report;
 use super::record::{Record, Status};
 use super::stdio::Streams;
@@ -42,8 +44,10 @@ pub struct CreateRequest {
     pub foreground: bool,
     /// `--preserve-fds`.
     pub preserve_fds: u32,
-    /// `--systemd-cgroup`.
-    pub systemd_cgroup: bool,
+    /// How the bundle's cgroup path is meant.
+    pub cgroup_form: CgroupForm,
+    /// Where the sandbox of the pod is that the container belongs to, if to one; absolute.
+    pub sandbox_root: PathBuf,
     /// Words that go before the supervisor's: where it logs.
     pub global_words: Vec<String>,
 }
@@ -69,6 +73,8 @@ pub(super) struct SuperviseWords {
     pub(super) lock: Handover,
     /// Where it tells whether the container was made.
     pub(super) report: Handover,
+    /// Whose VM the container is to be in, instead of one of its own.
+    pub(super) sandbox: Option<SandboxWords>,
     /// Where the terminal's master is sent.
     pub(super) console_socket: Option<PathBuf>,
 }
@@ -85,6 +91,10 @@ pub fn create(request: &CreateRequest, streams: Streams) -> Result<Created, OciE
     check_terminal(request, bundle.has_terminal())?;
     let installation = Installation::find()?;
     installation.check()?;
+    let sandbox = match bundle.role() {
+        Role::Member(id) => Some(SandboxWords { root: request.sandbox_root.clone(), id }),
+        Role::Alone | Role::Sandbox => None,
+    };
     let record = Record {
         oci_version: bundle.spec.version().clone(),
         id: request.id.to_string(),
@@ -92,22 +102,23 @@ pub fn create(request: &CreateRequest, streams: Streams) -> Result<Created, OciE
         status: Status::Creating,
         annotations: bundle.spec.annotations().clone().unwrap_or_default().into_iter().collect(),
         oom_killed: false,
-        cgroup: bundle.cgroup(&request.id, request.systemd_cgroup)?,
+        cgroup: bundle.cgroup(&request.id, request.cgroup_form)?,
         poststop: bundle.hooks(|hooks| hooks.poststop()).to_vec(),
         bundle: bundle.path,
         rootfs: bundle.rootfs,
         created: OffsetDateTime::now_utc(),
     };
     let (container, lock) = Store::at(request.root.clone()).add(request.id.clone(), &record)?;
-    let made = spawn(request, streams, &installation, &container, lock.into()).and_then(|supervisor| {
-        let mut created = Created { container: container.clone(), supervisor };
-        let written = write_pid(request, &created);
-        if written.is_err() {
-            // One that ended by itself is what is wanted, too.
-            let _ = created.supervisor.kill().and_then(|()| created.supervisor.wait());
-        }
-        written.map(|()| created)
-    });
+    let made =
+        spawn(request, streams, sandbox, &installation, &container, lock.into()).and_then(|supervisor| {
+            let mut created = Created { container: container.clone(), supervisor };
+            let written = write_pid(request, &created);
+            if written.is_err() {
+                // One that ended by itself is what is wanted, too.
+                let _ = created.supervisor.kill().and_then(|()| created.supervisor.wait());
+            }
+            written.map(|()| created)
+        });
     if made.is_err() {
         // The first failure is the one to tell. A supervisor that lives ends when it finds nobody to report to.
         let _ = container.remove();
@@ -132,6 +143,7 @@ fn check_terminal(request: &CreateRequest, has_terminal: bool) -> Result<(), Oci
 fn spawn(
     request: &CreateRequest,
     streams: Streams,
+    sandbox: Option<SandboxWords>,
     installation: &Installation,
     container: &OciContainer,
     lock: OwnedFd,
@@ -143,10 +155,14 @@ fn spawn(
         move |source| OciError::Write { path, source }
     };
     // What a container of this name left that was not deleted.
-    durable::remove(&sockets).map_err(failed(&sockets))?;
+    holm_faults::fault!("oci.create.sockets")
+        .and_then(|()| durable::remove(&sockets))
+        .map_err(failed(&sockets))?;
     create_private_directory(&sockets)?;
     let control = container.control();
-    let listener = UnixListener::bind(&control).map_err(failed(&control))?;
+    let listener = holm_faults::fault!("oci.create.bind")
+        .and_then(|()| UnixListener::bind(&control))
+        .map_err(failed(&control))?;
     let (reports, reporter) = UnixStream::pair().map_err(OciError::system("cannot make a socket pair"))?;
     let console_socket = request.console_socket.as_deref().map(std::path::absolute).transpose();
     let mut command = Command::new(&installation.holm);
@@ -161,12 +177,14 @@ fn spawn(
         listener,
         lock,
         report,
+        sandbox,
         console_socket: console_socket.map_err(OciError::system("cannot find the console socket"))?,
     };
     let words = serde_json::to_string(&words)
         .map_err(|error| OciError::system("cannot pass on what was asked")(error))?;
-    let supervisor = command.arg(words).spawn();
+    let supervisor = holm_faults::fault!("oci.create.spawn").and_then(|()| command.arg(words).spawn());
     let mut supervisor = supervisor.map_err(OciError::system("cannot start the container's supervisor"))?;
+    holm_faults::crash!("oci.create.spawned");
     drop(descriptors);
     let failure = match receive(&mut BufReader::new(reports)) {
         Ok(Some(Report::Done)) => return Ok(supervisor),

@@ -7,7 +7,7 @@ use holm_protocol::causes::with_causes;
 
 use crate::host::{DirectoriesError, InstallationError};
 use crate::network::NetworkError;
-use crate::sandbox::{AgentError, BootError, StreamError};
+use crate::sandbox::{AgentError, BootError, LateShareError, StreamError};
 use crate::volume::VolumeError;
 
 /// A failure, with words that engines look for: they are runc's where it has some.
@@ -41,6 +41,9 @@ pub enum OciError {
         /// What it is.
         status: super::Status,
     },
+    /// A VMM that was killed is still there.
+    #[error("the container's VM does not end, though it was killed; delete it later")]
+    VmStays,
     /// A VM cannot give what the bundle asks for.
     #[error("a container in a VM cannot have {0}")]
     Impossible(String),
@@ -101,6 +104,9 @@ pub enum OciError {
     /// A stream could not be attached.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// A VM that runs cannot be given what a further container needs.
+    #[error(transparent)]
+    LateShare(#[from] LateShareError),
     /// A hook failed.
     #[error("error running {kind} hook {}: {reason}", path.display())]
     Hook {

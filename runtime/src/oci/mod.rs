@@ -8,6 +8,7 @@
 //!
 //! - [`create()`], [`Client`], [`delete()`], [`execute()`]: what the verbs do.
 //! - [`Store`]: the containers below `--root`.
+//! - `pod`: containers that share the VM of one of them.
 //! - [`supervise`]: the process behind one container. It is the engine's [`crate::supervisor`] without images, layers, logs
 //!   and restarts, and with inherited streams; VM, agent, templates and shares are the same.
 //!
@@ -27,6 +28,7 @@ mod hooks;
 mod id;
 mod mounts;
 mod namespaces;
+mod pod;
 mod process;
 mod protocol;
 mod record;
@@ -38,12 +40,14 @@ mod supervisor;
 mod update;
 
 pub use bundle::Bundle;
+pub use cgroup::CgroupForm;
 pub use client::Client;
 pub use create::{CreateRequest, Created, SUPERVISE_VERB, create};
 pub use delete::delete;
 pub use error::OciError;
 pub use exec::{ExecRequest, Executed, HOLD_VERB, execute, execute_detached, hold};
 pub use id::OciId;
+pub use pod::sandbox_of;
 pub use record::{OciState, Record, Status};
 pub use stdio::Streams;
 pub use store::{OciContainer, Store};

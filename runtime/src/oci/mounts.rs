@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use holm_protocol::agent::POD_SHARED_MEMORY;
 use oci_spec::runtime::Mount;
 
 use super::error::OciError;
@@ -33,8 +34,23 @@ pub(super) fn check(mounts: &[Mount]) -> Result<(), OciError> {
 }
 
 /// The mounts with the guest's places for what the host shares.
-pub(super) fn for_guest(mounts: &[Mount], shares: &mut Shares) -> Result<Vec<Mount>, OciError> {
-    mounts.iter().map(|mount| one(mount, shares)).collect()
+pub(super) fn for_guest(mounts: &[Mount], shares: &mut Shares, in_pod: bool) -> Result<Vec<Mount>, OciError> {
+    let of_pod = |mount: &Mount| in_pod && mount.destination() == Path::new(SHARED_MEMORY);
+    mounts
+        .iter()
+        .map(|mount| if of_pod(mount) { Ok(pods_memory(mount)) } else { one(mount, shares) })
+        .collect()
+}
+
+/// What all containers of a pod have in common.
+fn pods_memory(mount: &Mount) -> Mount {
+    let mut guests = mount.clone();
+    let options = ["bind", "nosuid", "nodev", "noexec"].map(str::to_owned).to_vec();
+    guests
+        .set_typ(Some("bind".to_owned()))
+        .set_source(Some(POD_SHARED_MEMORY.into()))
+        .set_options(Some(options));
+    guests
 }
 
 /// A bind mount of the host's.
@@ -110,13 +126,13 @@ mod tests {
         };
         let mut shares = Shares::default();
         let mounts = [bind("hosts", &["bind", "rprivate"]), bind(".", &["rbind", "ro"])];
-        let guests = for_guest(&mounts, &mut shares).unwrap();
+        let guests = for_guest(&mounts, &mut shares, false).unwrap();
         assert_eq!(guests[0].source().as_deref(), Some(Path::new("/run/shares/0/hosts")));
         assert_eq!(guests[1].source().as_deref(), Some(Path::new("/run/shares/1")));
         assert_eq!(guests[1].options(), mounts[1].options());
         let access: Vec<_> = shares.configs.iter().map(|share| share.read_only).collect();
         assert_eq!(access, [false, true]);
-        assert!(for_guest(&[bind("gone", &["bind"])], &mut shares).is_err());
+        assert!(for_guest(&[bind("gone", &["bind"])], &mut shares, false).is_err());
     }
 
     #[test]
@@ -124,8 +140,11 @@ mod tests {
         let shm = mount(serde_json::json!({"destination": "/dev/shm", "type": "bind", "source": "/dev",
                                            "options": ["bind"]}));
         let mut shares = Shares::default();
-        let guests = for_guest(&[shm], &mut shares).unwrap();
+        let guests = for_guest(std::slice::from_ref(&shm), &mut shares, false).unwrap();
         assert_eq!((guests[0].typ().as_deref(), shares.configs.len()), (Some("tmpfs"), 0));
+        let pods = for_guest(&[shm], &mut shares, true).unwrap();
+        assert_eq!(pods[0].source().as_deref(), Some(Path::new("/run/shm")));
+        assert!(shares.configs.is_empty());
     }
 
     #[test]

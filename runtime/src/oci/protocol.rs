@@ -4,6 +4,7 @@
 use oci_spec::runtime::{LinuxResources, Process};
 use serde::{Deserialize, Serialize};
 
+use super::pod::{JoinRequest, Joined};
 use crate::sandbox::{ProcessUsage, Usage};
 
 /// What is asked. Processes are named as for the agent: the empty name is the container's own.
@@ -59,6 +60,8 @@ pub(super) enum Request {
     Usage,
     /// Other limits; those that are not named stay.
     Update(Box<LinuxResources>),
+    /// Room for one more container in the VM, which is removed when the connection ends.
+    Join(Box<JoinRequest>),
 }
 
 /// What is answered.
@@ -81,6 +84,8 @@ pub(super) enum Report {
         /// Its name.
         process: String,
     },
+    /// There is room for it.
+    Joined(Joined),
     /// It was not done.
     Failed {
         /// For the user.

@@ -8,6 +8,8 @@ use oci_spec::runtime::Hook;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::pod::Role;
+
 /// Where a container is in its life (runtime.md, "State").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -93,6 +95,12 @@ pub struct OciState {
 }
 
 impl Record {
+    /// Whether it is in the VM of another container: what its cgroup on the host counts is not its workload then.
+    #[must_use]
+    pub fn is_in_anothers_vm(&self) -> bool {
+        matches!(Role::of_record(self), Role::Member(_))
+    }
+
     /// The state, with the status that it really has.
     #[must_use]
     pub fn state(&self, status: Status) -> OciState {

@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/<id>/state.json   the record
 //! <root>/<id>/lock         held by the supervisor for as long as it lives, and by `create` before
+//! <root>/<id>/vm           locked by the VMM for as long as that lives, which is a moment longer
 //! <root>/.new-*            containers that are being made
 //! <root>/.old-*            containers that are being removed
 //! <run>/oci/<name>/        sockets; the name is made of the directory's path, which may be too long for sockets
@@ -12,6 +13,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -30,10 +32,10 @@ use crate::host::Directories;
 /// Characters of a name of a directory for sockets.
 const NAME_CHARACTERS: usize = 32;
 
-/// How long a VMM that was killed may stay in its cgroup, how long anybody else may, and between two looks.
-const VMM_TIMEOUT: Duration = Duration::from_secs(10);
-const CGROUP_TIMEOUT: Duration = Duration::from_secs(1);
-const CGROUP_PAUSE: Duration = Duration::from_millis(5);
+/// How long the kernel may take to end a VMM whose supervisor is gone, with its guest's memory, and how long the cgroup may be busy
+/// then: a VM's lock can be free before its threads in the kernel have ended. And between two looks.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// All containers of one root.
 #[derive(Clone, Debug)]
@@ -79,17 +81,23 @@ impl Store {
         self.sweep();
         let container = OciContainer { root: self.root.clone(), id };
         let failed = || write_error(&self.root);
-        let draft = tempfile::Builder::new().prefix(".new-").tempdir_in(&self.root).map_err(failed())?;
+        let draft = holm_faults::fault!("oci.add.directory")
+            .and_then(|()| tempfile::Builder::new().prefix(".new-").tempdir_in(&self.root))
+            .map_err(failed())?;
         let lock = File::create(draft.path().join("lock")).map_err(failed())?;
         lock.try_lock().map_err(|error| failed()(error.into()))?;
         let json = serde_json::to_vec_pretty(record).map_err(|error| failed()(error.into()))?;
-        durable::place(&draft.path().join("state.json"), &json).map_err(failed())?;
+        holm_faults::fault!("oci.add.record")
+            .and_then(|()| durable::place(&draft.path().join("state.json"), &json))
+            .map_err(failed())?;
+        holm_faults::fault!("oci.add.rename").map_err(failed())?;
         match renameat_with(CWD, draft.path(), CWD, container.directory(), RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => return Err(OciError::Exists),
             Err(error) => return Err(failed()(error.into())),
         }
         // It has another name now.
+        holm_faults::crash!("oci.add.renamed");
         let _ = draft.keep();
         Ok((container, lock))
     }
@@ -189,7 +197,9 @@ impl OciContainer {
     pub(super) fn write(&self, record: &Record) -> Result<(), OciError> {
         let path = self.directory().join("state.json");
         let json = serde_json::to_vec_pretty(record).map_err(|error| write_error(&path)(error.into()))?;
-        durable::write(&path, &json).map_err(write_error(&path))
+        holm_faults::fault!("oci.record.write")
+            .and_then(|()| durable::write(&path, &json))
+            .map_err(write_error(&path))
     }
 
     /// Whether its supervisor, or the `create` before it, lives.
@@ -223,43 +233,68 @@ impl OciContainer {
         Ok(record.state(status))
     }
 
+    /// A lock for a VMM to inherit: it is free again when that is gone. It can be read and not written.
+    pub(super) fn lock_vm(&self) -> Result<OwnedFd, OciError> {
+        let path = self.vm_lock();
+        let locked = File::create(&path).and_then(|_| File::open(&path)).and_then(|file| {
+            file.try_lock()?;
+            Ok(file.into())
+        });
+        locked.map_err(write_error(&path))
+    }
+
+    fn vm_lock(&self) -> PathBuf {
+        self.directory().join("vm")
+    }
+
+    /// Waits until its VMM is gone, which the kernel ends after its supervisor.
+    fn await_vmm(&self) -> Result<(), OciError> {
+        // One that was never started has no lock.
+        let Ok(lock) = File::open(self.vm_lock()) else { return Ok(()) };
+        let begun = Instant::now();
+        while let Err(TryLockError::WouldBlock) = lock.try_lock_shared() {
+            if begun.elapsed() > END_TIMEOUT {
+                return Err(OciError::VmStays);
+            }
+            sleep(PAUSE);
+        }
+        Ok(())
+    }
+
     /// Makes it vanish, with what it has of the host. Its supervisor is gone.
     pub(super) fn remove(&self) -> Result<(), OciError> {
+        self.await_vmm()?;
         if let Some(place) = self.record().ok().and_then(|record| record.cgroup) {
             remove_cgroup(&place).map_err(write_error(&place))?;
         }
         let sockets = self.sockets();
-        durable::remove(&sockets).map_err(write_error(&sockets))?;
+        holm_faults::fault!("oci.remove.sockets")
+            .and_then(|()| durable::remove(&sockets))
+            .map_err(write_error(&sockets))?;
         let old = self.root.join(format!(".old-{}-{}", self.id, std::process::id()));
-        match fs::rename(self.directory(), &old) {
+        match holm_faults::fault!("oci.remove.rename").and_then(|()| fs::rename(self.directory(), &old)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OciError::NotFound),
             Err(error) => return Err(write_error(&self.root)(error)),
         }
+        holm_faults::crash!("oci.remove.renamed");
         durable::remove(&old).map_err(write_error(&old))
     }
 }
 
-/// A VMM whose supervisor was killed a moment ago is still in it: the kernel ends it, and gives back a guest's memory first.
+/// Who was in it a moment ago may still be leaving.
 fn remove_cgroup(place: &Path) -> io::Result<()> {
     let begun = Instant::now();
     loop {
         match cgroup::remove(place) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && begun.elapsed() < END_TIMEOUT => {
+                sleep(PAUSE);
+            }
+            // Somebody else's processes are in it: it is not ours alone.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Ok(()),
             removed => return removed,
         }
-        let has_vmm = cgroup::processes(place).into_iter().any(is_vmm);
-        if begun.elapsed() > if has_vmm { VMM_TIMEOUT } else { CGROUP_TIMEOUT } {
-            // Somebody else's processes are in it: it is not ours alone.
-            return Ok(());
-        }
-        sleep(CGROUP_PAUSE);
     }
-}
-
-/// Whether a process of the host has the name of our VMM, which is nobody else's.
-fn is_vmm(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "holm-vmm")
 }
 
 #[cfg(test)]

@@ -2,23 +2,21 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use holm_protocol::agent::messages::{
     Awakening, ConnectNetworkRequest, CreateContainerRequest, CreateProcessRequest, DisconnectNetworkRequest,
-    FreezeContainerRequest, InjectedFile, ListProcessesRequest, MemoryRange, MmioDevice,
-    MountContainerRequest, NetworkInterface, ProcessRef, ReadUsageRequest, ResizeTerminalRequest, Rootfs,
-    ShutdownRequest, SignalProcessRequest, StatFileRequest, Stdio, TransferRequest as TransferMessage,
-    UpdateContainerRequest, VersionRequest,
+    FreezeContainerRequest, InjectedFile, ListProcessesRequest, MmioDevice, MountContainerRequest,
+    NetworkInterface, ProcessRef, ReadUsageRequest, RemoveContainerRequest, ResizeTerminalRequest,
+    ResumeContainerRequest, Rootfs, ShutdownRequest, SignalProcessRequest, StatFileRequest, Stdio,
+    TransferRequest as TransferMessage, UpdateContainerRequest, VersionRequest,
 };
 use holm_protocol::agent::service::AgentClient as Ttrpc;
-use holm_protocol::vm_config::LATE_SLOTS;
 use holm_protocol::vm_control::DevicePlace;
 use holm_protocol::vm_exit::printable;
-use holm_protocol::vm_memory;
 use oci_spec::runtime::{LinuxResources, Process, Spec};
 use protobuf::MessageField;
 use ttrpc::Code;
@@ -62,6 +60,8 @@ pub struct ContainerRequest<'a> {
     pub tty: bool,
     /// What the guest has to be told of.
     pub told: &'a Told,
+    /// The container of the same guest in whose network, ipc and uts namespaces it is.
+    pub sandbox: Option<&'a str>,
     /// Whether the process goes at once; otherwise [`AgentClient::start_process`] lets it go.
     pub start: bool,
 }
@@ -93,8 +93,21 @@ pub struct GuestInterface {
     pub prefix_length: u8,
     /// Where the way to everywhere else begins; `None` without one.
     pub gateway: Option<Ipv4Addr>,
+    /// What it has of IPv6.
+    pub ipv6: Option<GuestIpv6>,
     /// What it carries, in bytes.
     pub mtu_bytes: u16,
+}
+
+/// What an interface has of IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestIpv6 {
+    /// Its address.
+    pub address: Ipv6Addr,
+    /// How many bits of it are the network's.
+    pub prefix_length: u8,
+    /// Where the way to everywhere else begins; `None` without one.
+    pub gateway: Option<Ipv6Addr>,
 }
 
 /// What else changes with a container's networks.
@@ -106,6 +119,8 @@ pub struct NetworkChange {
     pub serve_names: bool,
     /// Where the way to everywhere else begins, if that changes otherwise than by a new interface.
     pub gateway: Option<Ipv4Addr>,
+    /// The same of IPv6.
+    pub gateway6: Option<Ipv6Addr>,
 }
 
 /// What CreateProcess takes.
@@ -200,15 +215,23 @@ impl GuestRoot<'_> {
     }
 }
 
+/// What may be missing, as the protocol has it.
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
 impl GuestInterface {
     fn message(&self) -> NetworkInterface {
         NetworkInterface {
             mac: self.mac.to_vec(),
             address: self.address.to_string(),
             prefix_length: self.prefix_length.into(),
-            gateway: self.gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
+            gateway: text(self.gateway),
             mtu_bytes: self.mtu_bytes.into(),
             name: self.name.clone(),
+            address6: self.ipv6.map(|ipv6| ipv6.address.to_string()).unwrap_or_default(),
+            prefix_length6: self.ipv6.map_or(0, |ipv6| ipv6.prefix_length.into()),
+            gateway6: text(self.ipv6.and_then(|ipv6| ipv6.gateway)),
             ..NetworkInterface::default()
         }
     }
@@ -226,6 +249,12 @@ impl AgentClient {
             container_id: container_id.to_owned(),
             stillness: Stillness::default(),
         })
+    }
+
+    /// What the guest calls the container.
+    #[must_use]
+    pub fn container_id(&self) -> &str {
+        &self.container_id
     }
 
     /// The container's own process for the empty id.
@@ -267,6 +296,7 @@ impl AgentClient {
             serve_names: request.serve_names,
             start: request.start,
             awakening: awakening(request.told)?,
+            sandbox_id: request.sandbox.unwrap_or_default().to_owned(),
             ..CreateContainerRequest::default()
         };
         // A new volume is filled meanwhile, which takes as long as there is to copy.
@@ -275,6 +305,16 @@ impl AgentClient {
             .create_container(unlimited, &message)
             .map(|_| ())
             .map_err(AgentError::of("create_container"))
+    }
+
+    /// Ends one container of the guest and forgets it.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn remove_container(&self, id: &str) -> Result<(), AgentError> {
+        let message =
+            RemoveContainerRequest { container_id: id.to_owned(), ..RemoveContainerRequest::default() };
+        self.ttrpc.remove_container(call(), &message).map(|_| ()).map_err(AgentError::of("remove_container"))
     }
 
     /// Makes one more process in the container, which waits before its execve.
@@ -407,7 +447,7 @@ impl AgentClient {
     /// # Errors
     /// What the agent says; nothing is held then.
     pub fn freeze(&self) -> Result<(), AgentError> {
-        self.stillness.hold(|| self.set_frozen(true))
+        self.stillness.hold(|| self.set_frozen(true, false))
     }
 
     /// Lets the processes go on, as far as the caller is concerned.
@@ -415,13 +455,41 @@ impl AgentClient {
     /// # Errors
     /// What the agent says.
     pub fn thaw(&self) -> Result<(), AgentError> {
-        self.stillness.release(|| self.set_frozen(false))
+        self.stillness.release(|| self.set_frozen(false, false))
     }
 
-    fn set_frozen(&self, frozen: bool) -> Result<(), AgentError> {
+    /// As [`AgentClient::freeze`], and has what they wrote written back to the disks.
+    ///
+    /// # Errors
+    /// What the agent says; nothing is held then.
+    pub fn freeze_and_sync(&self) -> Result<(), AgentError> {
+        self.freeze()?;
+        // They are let go all the same where that fails, too.
+        self.set_frozen(true, true).inspect_err(|_| drop(self.thaw()))
+    }
+
+    /// Makes a guest that went on from a checkpoint its own. Its container stays frozen.
+    ///
+    /// # Errors
+    /// What the agent says.
+    pub fn resume_container(&self, hostname: &str, files: &[EngineFile]) -> Result<(), AgentError> {
+        // It knows where its devices are.
+        let awakening = awakening(&Told::default())?;
+        let message = ResumeContainerRequest {
+            container_id: self.container_id.clone(),
+            awakening,
+            hostname: hostname.to_owned(),
+            files: injected(files),
+            ..ResumeContainerRequest::default()
+        };
+        self.ttrpc.resume_container(call(), &message).map(|_| ()).map_err(AgentError::of("resume_container"))
+    }
+
+    fn set_frozen(&self, frozen: bool, sync: bool) -> Result<(), AgentError> {
         let message = FreezeContainerRequest {
             container_id: self.container_id.clone(),
             frozen,
+            sync,
             ..FreezeContainerRequest::default()
         };
         self.ttrpc.freeze_container(call(), &message).map(|_| ()).map_err(AgentError::of("freeze_container"))
@@ -457,7 +525,8 @@ impl AgentClient {
             container_id: self.container_id.clone(),
             slot,
             files: injected(&change.files),
-            gateway: change.gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
+            gateway: text(change.gateway),
+            gateway6: text(change.gateway6),
             ..DisconnectNetworkRequest::default()
         };
         self.ttrpc
@@ -552,14 +621,10 @@ fn awakening(told: &Told) -> Result<MessageField<Awakening>, AgentError> {
         entropy,
         realtime_ns: u64::try_from(now.as_nanos()).unwrap_or(0),
         devices: told.devices.iter().map(|place| mmio_device(*place)).collect(),
-        memory: told.memory.iter().map(memory_range).collect(),
-        late_devices: LATE_SLOTS.map(DevicePlace::of_slot).map(mmio_device).collect(),
+        memory_blocks: told.memory_blocks.clone(),
+        late_devices: told.late_devices.iter().map(|place| mmio_device(*place)).collect(),
         ..Awakening::default()
     }))
-}
-
-fn memory_range(range: &vm_memory::MemoryRange) -> MemoryRange {
-    MemoryRange { start: range.start, length_bytes: range.length_bytes, ..MemoryRange::default() }
 }
 
 fn mmio_device(place: DevicePlace) -> MmioDevice {

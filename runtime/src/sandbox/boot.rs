@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use holm_protocol::agent::CONTROL_PORT;
 use holm_protocol::vm_config::{
-    BootConfig, ConsoleConfig, DiskConfig, DiskRates, JailConfig, NetworkConfig, NetworkDevice, NetworkLink,
-    SegmentConfig, ShareConfig, TemplateConfig, VmConfig, VsockConfig,
+    BootConfig, ConsoleConfig, DiskConfig, DiskRates, JailConfig, LATE_SLOTS, NetworkConfig, NetworkDevice,
+    NetworkLink, SegmentConfig, ShareConfig, TemplateConfig, VmConfig, VsockConfig,
 };
 use holm_protocol::vm_control::DevicePlace;
-use holm_protocol::vm_memory::MemoryRange;
+use holm_protocol::vm_memory;
 
 use super::dial::Switchboard;
 use super::shape::VmShape;
@@ -41,10 +41,19 @@ pub struct HostAccess {
     pub sockets: Vec<(u32, PathBuf)>,
     /// Disks beside its own.
     pub disks: Vec<DiskConfig>,
-    /// Descriptors that the VMM only keeps open: they lock those disks.
+    /// Descriptors that the VMM only keeps open: locks that are to last as long as it does.
     pub locks: Vec<OwnedFd>,
     /// Networks.
     pub networks: Vec<VmNetwork>,
+    /// What may be added while it runs; `None` for a VM that stays as it is.
+    pub growth: Option<Growth>,
+}
+
+/// What a VM may get that it does not have at its start: further shares, and memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// All of its memory then, in MiB: whole blocks.
+    pub memory_mib: u32,
 }
 
 /// A VM that was started.
@@ -69,8 +78,21 @@ pub struct Sandbox {
 pub struct Told {
     /// Disks, shares and networks.
     pub devices: Vec<DevicePlace>,
-    /// Memory.
-    pub memory: Vec<MemoryRange>,
+    /// Blocks of memory, by their addresses.
+    pub memory_blocks: Vec<u64>,
+    /// What no container waits for.
+    pub late_devices: Vec<DevicePlace>,
+}
+
+/// What a VM may start from.
+#[derive(Clone, Debug)]
+pub enum StartFrom<'a> {
+    /// It boots.
+    Nothing,
+    /// A template, if there is one for it.
+    Templates(&'a TemplateStore),
+    /// A checkpoint, or else it does not start. Its networks come later.
+    Checkpoint(TemplateConfig),
 }
 
 /// How a VM starts, as far as this process knows.
@@ -82,6 +104,8 @@ pub enum Start {
     First(TemplateKey),
     /// It goes on from this template, if that is sound.
     From(Template),
+    /// It goes on from this checkpoint.
+    Checkpoint(TemplateConfig),
 }
 
 /// A network interface of a VM.
@@ -129,7 +153,7 @@ impl Sandbox {
     #[allow(clippy::too_many_arguments)] // each is one thing that a VM is made of
     pub fn boot(
         installation: &Installation,
-        templates: Option<&TemplateStore>,
+        from: StartFrom<'_>,
         shape: VmShape,
         image_segments: Vec<SegmentConfig>,
         files: Vec<DiskConfig>,
@@ -155,21 +179,28 @@ impl Sandbox {
         let console = console(run_directory);
         let cmdline = cmdline();
         // Whoever wants to hear the guest's kernel wants to hear it boot.
-        let templates = templates.filter(|_| console == ConsoleConfig::Off);
-        let start =
-            templates.map_or(Start::Cold, |store| Start::choose(store, installation, &cmdline, shape));
+        let start = match from {
+            StartFrom::Templates(store) if console == ConsoleConfig::Off => {
+                Start::choose(store, installation, &cmdline, shape)
+            }
+            StartFrom::Nothing | StartFrom::Templates(_) => Start::Cold,
+            StartFrom::Checkpoint(config) => Start::Checkpoint(config),
+        };
         let jail = JailConfig { user: user_of_its_own(!host.shares.is_empty()) };
+        let boots_with_mib = shape.memory_mib - start.told_memory_mib(shape);
+        let most_mib = host.growth.map_or(0, |growth| growth.memory_mib).max(shape.memory_mib);
         let config = VmConfig {
             vcpus: shape.vcpus,
             template: start.template(),
-            memory_mib: shape.memory_mib,
-            told_memory_mib: start.told_memory_mib(shape),
+            memory_mib: most_mib,
+            told_memory_mib: most_mib - boots_with_mib,
             boot: BootConfig {
                 kernel: installation.kernel.clone(),
                 initramfs: installation.initramfs.clone(),
                 cmdline,
             },
             disks,
+            more_shares: host.growth.is_some(),
             shares: host.shares,
             networks: host.networks.iter().map(VmNetwork::config).collect(),
             vsock: Some(VsockConfig {
@@ -188,7 +219,11 @@ impl Sandbox {
         let vmm =
             VmmProcess::start(&installation.vmm, &config, &descriptors, move |end| events.vmm_ended(end))?;
         std::thread::spawn(move || switchboard.serve());
-        let told = Told { devices: config.told_places(), memory: config.told_memory() };
+        let told = Told {
+            devices: config.told_places(),
+            memory_blocks: vm_memory::blocks(boots_with_mib, shape.memory_mib),
+            late_devices: LATE_SLOTS.map(DevicePlace::of_slot).collect(),
+        };
         Ok(Self { vmm, shape, vsock_socket, network_slots, told, start })
     }
 }
@@ -213,7 +248,7 @@ impl Start {
     /// How much of its memory a VM of this size does not find when it boots.
     fn told_memory_mib(&self, shape: VmShape) -> u32 {
         match self {
-            Self::Cold => 0,
+            Self::Cold | Self::Checkpoint(_) => 0,
             Self::First(_) | Self::From(_) => shape.memory_mib - shape.booted().memory_mib,
         }
     }
@@ -221,6 +256,7 @@ impl Start {
     fn template(&self) -> Option<TemplateConfig> {
         match self {
             Self::From(template) => Some(template.config.clone()),
+            Self::Checkpoint(config) => Some(config.clone()),
             Self::Cold | Self::First(_) => None,
         }
     }

@@ -6,9 +6,11 @@
 mod agent_client;
 mod boot;
 mod dial;
+mod footprint;
 mod host_threads;
 mod inherit;
 mod kernel_log;
+mod late_shares;
 mod pid_namespace;
 mod shape;
 mod stillness;
@@ -19,16 +21,19 @@ mod vmm_control;
 mod vmm_process;
 
 pub use agent_client::{
-    AgentClient, AgentError, ContainerRequest, Exit, GuestInterface, GuestRoot, NetworkChange, ProcessRequest,
+    AgentClient, AgentError, ContainerRequest, Exit, GuestInterface, GuestIpv6, GuestRoot, NetworkChange,
+    ProcessRequest,
 };
 pub use boot::{
-    BootError, BootEvents, HostAccess, IMAGE_DISK, Sandbox, Start, Told, VmLink, VmNetwork, WRITABLE_DISK,
-    file_disk, template_platform,
+    BootError, BootEvents, Growth, HostAccess, IMAGE_DISK, Sandbox, Start, StartFrom, Told, VmLink,
+    VmNetwork, WRITABLE_DISK, file_disk, template_platform,
 };
+pub use footprint::Footprint;
 pub use host_threads::{HostThreadsError, confine_process, confine_this_thread};
 pub(crate) use inherit::inherit;
+pub use late_shares::{LateShareError, LateShares};
 pub use shape::VmShape;
-pub use stream::{PendingStream, StreamError, connect as connect_stream};
+pub use stream::{PendingStream, StreamError, connect as connect_stream, connect_agent};
 pub use transfer::{FileStatus, Transfer, TransferRequest};
 pub use usage::{ProcessUsage, Usage};
 pub use vmm_control::{ControlError, VmmControl};

@@ -52,8 +52,7 @@ impl VmShape {
     /// Enough for the limits of an OCI spec. Those that are none (negative) and those that make no sense count as none.
     #[must_use]
     pub fn for_resources(resources: Option<&LinuxResources>) -> Self {
-        let memory = resources.and_then(|resources| resources.memory().as_ref()?.limit());
-        let limit = memory.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0);
+        let limit = Self::memory_limit(resources);
         let cpu = resources.and_then(|resources| resources.cpu().as_ref());
         let quota = cpu.and_then(|cpu| u64::try_from(cpu.quota()?).ok()).filter(|quota| *quota > 0);
         let period = cpu.and_then(oci_spec::runtime::LinuxCpu::period).filter(|period| *period > 0);
@@ -61,6 +60,43 @@ impl VmShape {
             u8::try_from(quota.div_ceil(period.unwrap_or(DEFAULT_PERIOD_US))).unwrap_or(MAX_VCPUS)
         });
         Self { vcpus: vcpus.min(MAX_VCPUS), memory_mib: memory_mib(limit.map(needed_mib)) }
+    }
+
+    /// For a pod, before any container of it has come: as many virtual CPUs as the host has, and memory to begin with. What each
+    /// container may use is its cgroup's to say.
+    #[must_use]
+    pub fn for_pod() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let vcpus = u8::try_from(processors).unwrap_or(MAX_VCPUS).min(MAX_VCPUS);
+        let [.., memory_mib] = BOOT_MEMORY_MIB;
+        Self { vcpus, memory_mib }
+    }
+
+    /// The memory of a pod whose containers have these limits in bytes, if they have some, in MiB.
+    #[must_use]
+    pub fn pod_memory_mib(limits: impl IntoIterator<Item = Option<u64>>) -> u32 {
+        let default = u64::from(DEFAULT_MEMORY_MIB - GUEST_OWN_MIB) << 20;
+        let sum = limits.into_iter().map(|limit| limit.unwrap_or(default)).fold(0, u64::saturating_add);
+        needed_mib(sum).clamp(Self::for_pod().memory_mib, MAX_MEMORY_MIB)
+    }
+
+    /// The most that a pod's memory grows to: the host's, in MiB and whole blocks.
+    #[must_use]
+    pub fn largest_pod_mib() -> u32 {
+        let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let total_kib = info
+            .lines()
+            .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
+        let total_mib = u32::try_from(total_kib.unwrap_or_default() >> 10).unwrap_or(MAX_MEMORY_MIB);
+        let whole_mib = total_mib / MEMORY_BLOCK_MIB * MEMORY_BLOCK_MIB;
+        whole_mib.clamp(Self::for_pod().memory_mib, MAX_MEMORY_MIB)
+    }
+
+    /// The memory limit of an OCI spec in bytes, if there is one.
+    #[must_use]
+    pub fn memory_limit(resources: Option<&LinuxResources>) -> Option<u64> {
+        let memory = resources.and_then(|resources| resources.memory().as_ref()?.limit());
+        memory.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0)
     }
 
     /// The VM that boots, or is in a template, when one of this size is wanted; memory that it lacks is added to it.
@@ -134,6 +170,15 @@ mod tests {
         assert_eq!(limited, VmShape { vcpus: 3, memory_mib: 256 });
         let absurd = shape(r#"{"memory": {"limit": 9223372036854775807}, "cpu": {"quota": 9000000000}}"#);
         assert_eq!(absurd, VmShape { vcpus: MAX_VCPUS, memory_mib: MAX_MEMORY_MIB });
+    }
+
+    #[test]
+    fn a_pod_has_room_for_all_of_its_containers() {
+        assert_eq!(VmShape::pod_memory_mib([]), 640);
+        assert_eq!(VmShape::pod_memory_mib([Some(64 << 20), None]), 640);
+        assert_eq!(VmShape::pod_memory_mib([Some(512 << 20), Some(512 << 20)]), 1280);
+        assert_eq!(VmShape::pod_memory_mib([Some(u64::MAX), None]), MAX_MEMORY_MIB);
+        assert!(VmShape::largest_pod_mib().is_multiple_of(MEMORY_BLOCK_MIB));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use holm_protocol::agent::STREAM_PORT;
+use holm_protocol::agent::{CONTROL_PORT, STREAM_PORT};
 use holm_protocol::stream::StreamHeader;
 
 /// How long the VMM and the agent may take to accept a stream.
@@ -87,6 +87,21 @@ impl PendingStream {
 /// When the VMM or the guest does not accept it.
 pub fn connect(vsock_socket: &Path, header: StreamHeader) -> Result<UnixStream, StreamError> {
     PendingStream::ask(vsock_socket, header)?.connected()
+}
+
+/// One more connection to the agent of a guest, which has called before.
+///
+/// # Errors
+/// The VMM or the guest does not accept it.
+pub fn connect_agent(vsock_socket: &Path) -> io::Result<UnixStream> {
+    let mut stream = UnixStream::connect(vsock_socket)?;
+    stream.set_read_timeout(Some(ACCEPT_TIMEOUT))?;
+    stream.write_all(format!("CONNECT {CONTROL_PORT}\n").as_bytes())?;
+    if !read_answer(&mut stream)?.starts_with(b"OK ") {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    stream.set_read_timeout(None)?;
+    Ok(stream)
 }
 
 /// Reads up to the newline and not a byte further: what follows belongs to the stream.

@@ -1,8 +1,11 @@
-//! What the agent says about a running container: its processes, and what it uses. All of it comes from the guest.
+//! What the agent says about a running container: its processes, and what it uses. All of it comes from the guest, but for the
+//! footprint.
 
 use holm_protocol::agent::messages::{ProcessInfo, ReadUsageResponse};
 use holm_protocol::vm_exit::printable;
 use serde::{Deserialize, Serialize};
+
+use super::footprint::Footprint;
 
 /// More are not taken from a guest.
 const MAX_PROCESSES: usize = 4096;
@@ -43,6 +46,9 @@ pub struct Usage {
     pub block_read_bytes: u64,
     /// Written to them.
     pub block_written_bytes: u64,
+    /// What the VM costs the host in memory, where that can be told. Not of the guest's saying.
+    #[serde(default)]
+    pub footprint: Option<Footprint>,
 }
 
 pub(super) fn processes(said: Vec<ProcessInfo>) -> Vec<ProcessUsage> {
@@ -67,6 +73,7 @@ impl From<ReadUsageResponse> for Usage {
             pids: said.pids,
             block_read_bytes: said.block_read_bytes,
             block_written_bytes: said.block_written_bytes,
+            footprint: None,
         }
     }
 }

@@ -5,8 +5,10 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use holm_protocol::vm_config::NetworkDevice;
-use holm_protocol::vm_control::{ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES, Origin};
+use holm_protocol::vm_config::{DiskRates, NetworkDevice, NetworkRates};
+use holm_protocol::vm_control::{
+    ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES, Origin, SaveScope,
+};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, sendmsg, setsockopt,
     shutdown, socketpair, sockopt,
@@ -77,26 +79,79 @@ impl VmmControl {
         }
     }
 
-    /// Lets the VM's disks be as fast as they can from now on.
+    /// Shares a directory that is mounted where the VMM may open files ([`holm_protocol::vm_control::LATE_SHARES`]).
     ///
     /// # Errors
-    /// Their rates may still hold.
-    pub fn lift_rates(&self) -> Result<(), ControlError> {
-        match self.ask(&ControlRequest::LiftRates, &[])? {
+    /// The VM does not have it then.
+    pub(super) fn add_share(
+        &self,
+        number: u32,
+        directory: BorrowedFd<'_>,
+        only: Option<&str>,
+        read_only: bool,
+    ) -> Result<(), ControlError> {
+        let request = ControlRequest::AddShare { number, only: only.map(str::to_owned), read_only };
+        match self.ask(&request, &[directory])? {
             ControlReply::Done => Ok(()),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// Has the VM write itself into two empty files, as a template. It stands still meanwhile.
+    /// Takes a share away.
+    ///
+    /// # Errors
+    /// It may still be there.
+    pub(super) fn remove_share(&self, number: u32) -> Result<(), ControlError> {
+        match self.ask(&ControlRequest::RemoveShare { number }, &[])? {
+            ControlReply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Limits the VM's disk with this id, or each of them, to other rates from now on.
+    ///
+    /// # Errors
+    /// There is no such disk, or the old rates may still hold.
+    pub fn set_disk_rates(&self, disk: Option<&str>, rates: DiskRates) -> Result<(), ControlError> {
+        let disk = disk.map(str::to_owned);
+        match self.ask(&ControlRequest::SetDiskRates { disk, rates }, &[])? {
+            ControlReply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Limits each of the VM's network devices to other rates from now on.
+    ///
+    /// # Errors
+    /// The old rates may still hold.
+    pub fn set_network_rates(&self, rates: NetworkRates) -> Result<(), ControlError> {
+        match self.ask(&ControlRequest::SetNetworkRates(rates), &[])? {
+            ControlReply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Has the VM write itself into two empty files, as a template or as a checkpoint. It stands still meanwhile, and as a
+    /// checkpoint until [`VmmControl::go_on`].
     ///
     /// # Errors
     /// The files are of no use.
-    pub fn save(&self, state: &File, memory: &File) -> Result<(), ControlError> {
+    pub fn save(&self, scope: SaveScope, state: &File, memory: &File) -> Result<(), ControlError> {
         self.wait_for(SAVE_TIMEOUT_S)?;
-        let reply = self.ask(&ControlRequest::Save, &[state.as_fd(), memory.as_fd()]);
+        let reply = self.ask(&ControlRequest::Save(scope), &[state.as_fd(), memory.as_fd()]);
         self.wait_for(TIMEOUT_S)?;
         match reply? {
+            ControlReply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Lets a VM go on that was saved as a checkpoint.
+    ///
+    /// # Errors
+    /// It may stand still for ever.
+    pub fn go_on(&self) -> Result<(), ControlError> {
+        match self.ask(&ControlRequest::GoOn, &[])? {
             ControlReply::Done => Ok(()),
             other => Err(unexpected(&other)),
         }
@@ -147,7 +202,6 @@ fn unexpected(reply: &ControlReply) -> ControlError {
 mod tests {
     use std::thread;
 
-    use holm_protocol::vm_config::NetworkRates;
     use nix::sys::socket::send;
 
     use super::*;

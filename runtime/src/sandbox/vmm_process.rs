@@ -86,10 +86,16 @@ impl VmmProcess {
             .stdout(others)
             .stderr(Stdio::piped())
             .env_clear()
-            .envs(std::env::var_os("HOLM_LOG").map(|level| ("HOLM_LOG", level)));
-        let mut child = pid_namespace::in_its_own(|| command.spawn())
+            .envs(
+                ["HOLM_LOG", holm_faults::VARIABLE]
+                    .into_iter()
+                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
+            );
+        let mut child = holm_faults::fault!("sandbox.vmm.spawn")
+            .and_then(|()| pid_namespace::in_its_own(|| command.spawn()))
             .map_err(|source| VmmError::Start { path: vmm.to_owned(), source })?;
         let pid = child.id();
+        holm_faults::crash!("sandbox.vmm.spawned");
         let_be_killed_for_memory(pid);
         let reaped = Arc::new(Mutex::new(false));
         let mark = Arc::clone(&reaped);
@@ -127,6 +133,7 @@ fn let_be_killed_for_memory(pid: u32) {
 }
 
 fn config_file(config: &VmConfig) -> io::Result<File> {
+    holm_faults::fault!("sandbox.config")?;
     let mut file = File::from(memfd_create("vm-config", MemfdFlags::CLOEXEC)?);
     file.write_all(&serde_json::to_vec(config)?)?;
     file.rewind()?;

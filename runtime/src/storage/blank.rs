@@ -43,8 +43,7 @@ pub enum Durability {
     OneLife,
 }
 
-/// The blank file system of `size_bytes` in `directory`, made if it is not there. Raced by several callers, each makes
-/// one and the last stays.
+/// The blank file system of `size_bytes` in `directory`, made if it is not there, by one at a time.
 pub(super) fn ensure(
     directory: &Path,
     size_bytes: u64,
@@ -58,13 +57,42 @@ pub(super) fn ensure(
         return Ok(path);
     }
     let failed = |source| BlankError::File { path: path.clone(), source };
-    let temporary = tempfile::Builder::new().prefix(".new-").tempfile_in(directory).map_err(failed)?;
-    temporary.as_file().set_len(size_bytes).map_err(failed)?;
+    let _lock = lock(directory).map_err(failed)?;
+    for leftover in durable::leftovers(directory).map_err(failed)? {
+        durable::remove(&leftover).map_err(failed)?;
+    }
+    if path.is_file() {
+        return Ok(path);
+    }
+    let temporary =
+        tempfile::Builder::new().prefix(durable::TEMPORARY).tempfile_in(directory).map_err(failed)?;
+    holm_faults::fault!("storage.blank.create")
+        .and_then(|()| temporary.as_file().set_len(size_bytes))
+        .map_err(failed)?;
+    holm_faults::fault!("storage.blank.make").map_err(failed)?;
     make(temporary.path(), durability)?;
     File::open(temporary.path()).and_then(|file| file.sync_all()).map_err(failed)?;
+    holm_faults::fault!("storage.blank.rename").map_err(failed)?;
     temporary.persist(&path).map_err(|error| failed(error.error))?;
     durable::sync_directory(directory).map_err(failed)?;
     Ok(path)
+}
+
+/// The right to make one, while the file is open.
+fn lock(directory: &Path) -> io::Result<File> {
+    let lock = File::create(directory.join(".lock"))?;
+    lock.lock()?;
+    Ok(lock)
+}
+
+/// What makers that were killed left in `directory`.
+pub(crate) fn leftovers(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let left = durable::leftovers(directory)?;
+    // It is there since somebody has made one here; whoever makes one now leaves nothing.
+    match File::open(directory.join(".lock")).map(|lock| lock.try_lock()) {
+        Ok(Ok(())) => Ok(left),
+        _ => Ok(Vec::new()),
+    }
 }
 
 fn make(path: &Path, durability: Durability) -> Result<(), BlankError> {

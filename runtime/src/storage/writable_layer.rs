@@ -34,7 +34,7 @@ pub fn create(
     durability: Durability,
 ) -> Result<(), WritableLayerError> {
     let blank = blank::ensure(blank_directory, size_bytes, durability)?;
-    sparse_copy(&blank, path).map_err(|source| {
+    holm_faults::fault!("storage.layer.copy").and_then(|()| sparse_copy(&blank, path)).map_err(|source| {
         // The first failure is the one to tell.
         let _ = crate::durable::remove(path);
         WritableLayerError::Copy { path: path.to_owned(), source }

@@ -14,8 +14,9 @@ use holm_protocol::stream::StreamKind;
 use procfs::process::all_processes;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::protocol::{self, Hello, Report, Request};
+use super::protocol::{self, CheckpointRequest, Hello, Report, Request};
 use crate::bundle::ExecRequest;
+use crate::checkpoint::CheckpointName;
 use crate::container::settings::NetworkConnection;
 use crate::container::{Container, ContainerLock};
 use crate::durable;
@@ -87,6 +88,9 @@ pub const SUPERVISE_VERB: &str = "supervise";
 /// Makes it serve the files of a container that does not run.
 pub const FILES_FLAG: &str = "--files";
 
+/// Makes it go on from the checkpoint whose name follows.
+pub const CHECKPOINT_FLAG: &str = "--checkpoint";
+
 pub(super) fn socket_path(directories: &Directories, container: &Container) -> PathBuf {
     directories.run_of(container.id.as_str()).join("control")
 }
@@ -97,7 +101,8 @@ pub(super) fn files_socket_path(directories: &Directories, container: &Container
 }
 
 impl Client {
-    /// Starts the supervisor of a container and connects to it. It takes over the listening socket as its standard input, so
+    /// Starts the supervisor of a container and connects to it; the container goes on from a `checkpoint`, if there is one to go on
+    /// from. It takes over the listening socket as its standard input, so
     /// there is nothing to wait for, and the container's lock as its standard output, to hold it for as long as it lives.
     ///
     /// # Errors
@@ -107,9 +112,12 @@ impl Client {
         directories: &Directories,
         container: &Container,
         lock: ContainerLock,
+        checkpoint: Option<&CheckpointName>,
     ) -> Result<Self, ClientError> {
         let socket = socket_path(directories, container);
-        Self::spawn_at(socket, &[], installation, directories, container, lock)
+        let flags: Vec<&str> =
+            checkpoint.into_iter().flat_map(|name| [CHECKPOINT_FLAG, name.as_str()]).collect();
+        Self::spawn_at(socket, &flags, installation, directories, container, lock)
     }
 
     pub(super) fn spawn_at(
@@ -123,11 +131,18 @@ impl Client {
         let directory = directories.run_of(container.id.as_str());
         let failed = |source| ClientError::Socket { path: socket.clone(), source };
         // What a supervisor that was killed left: with the lock in our hands there is none.
-        durable::remove(&directory).map_err(failed)?;
+        holm_faults::fault!("client.run-directory.clear")
+            .and_then(|()| durable::remove(&directory))
+            .map_err(failed)?;
         create_private_directory(&directory)?;
-        let listener = UnixListener::bind(&socket).map_err(failed)?;
+        let listener = holm_faults::fault!("client.socket.bind")
+            .and_then(|()| UnixListener::bind(&socket))
+            .map_err(failed)?;
         // Before it runs: whatever ends it at once, the reason reaches this connection.
         let client = Self::connect_to(socket, &Hello::Control)?;
+        holm_faults::crash!("client.connected");
+        holm_faults::fault!("client.supervisor.spawn")
+            .map_err(|source| ClientError::Start { path: installation.holm.clone(), source })?;
         let child = Command::new(&installation.holm)
             .args([SUPERVISE_VERB, container.id.as_str()])
             .args(flags)
@@ -138,6 +153,7 @@ impl Client {
             .process_group(0)
             .spawn()
             .map_err(|source| ClientError::Start { path: installation.holm.clone(), source })?;
+        holm_faults::crash!("client.supervisor.spawned");
         // It outlives this process; whoever adopts it reaps it.
         drop(child);
         Ok(client)
@@ -199,6 +215,18 @@ impl Client {
         network: &str,
     ) -> Result<(), ClientError> {
         Self::once(directories, container, &Hello::Disconnect { network: network.to_owned() })
+    }
+
+    /// Saves a running container.
+    ///
+    /// # Errors
+    /// What its supervisor says; the container runs on then.
+    pub fn checkpoint(
+        directories: &Directories,
+        container: &Container,
+        request: CheckpointRequest,
+    ) -> Result<(), ClientError> {
+        Self::once(directories, container, &Hello::Checkpoint(Box::new(request)))
     }
 
     pub(super) fn connect_to(socket: PathBuf, hello: &Hello) -> Result<Self, ClientError> {

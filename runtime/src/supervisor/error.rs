@@ -4,6 +4,7 @@ use holm_protocol::causes::with_causes;
 use holm_protocol::vm_exit::VmExitKind;
 
 use crate::bundle::BundleError;
+use crate::checkpoint::CheckpointError;
 use crate::container::ContainerError;
 use crate::host::{DirectoriesError, InstallationError};
 use crate::image::ImageError;
@@ -34,6 +35,20 @@ pub enum SupervisorError {
     /// The writable layer.
     #[error(transparent)]
     Layer(#[from] WritableLayerError),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// What cannot be saved.
+    #[error("cannot checkpoint container {container}: {reason}")]
+    NotSavable {
+        /// Its short id.
+        container: String,
+        /// What is in the way.
+        reason: &'static str,
+    },
+    /// Where it would go on cannot be told.
+    #[error("cannot tell on what a checkpoint depends")]
+    Platform(#[source] std::io::Error),
     /// What of the host it is to see.
     #[error(transparent)]
     Volume(#[from] VolumeError),

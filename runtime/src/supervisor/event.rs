@@ -19,6 +19,8 @@ pub(super) enum Event {
     AgentConnected(Life, UnixStream),
     /// The VM is gone.
     VmmEnded(Life, VmmEnd),
+    /// There is a checkpoint, and the VM that stands still since then is to end.
+    Saved(Life),
     /// The workload ended, or the agent was lost.
     WorkloadEnded(Life, Result<Exit, AgentError>),
     /// A client connected, for this purpose.

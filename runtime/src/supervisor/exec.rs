@@ -171,7 +171,7 @@ impl Exec {
 
     fn connect(&self, kind: StreamKind) -> Result<UnixStream, SupervisorError> {
         let header = StreamHeader {
-            container_id: self.container.id.to_string(),
+            container_id: self.agent.container_id().to_owned(),
             process_id: self.request.id.clone(),
             kind,
         };

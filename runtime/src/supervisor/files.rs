@@ -39,9 +39,11 @@ impl Supervisor {
         let agent = AgentClient::new(connection, self.container.id.as_str())?;
         self.vm.agent = Some(agent.clone());
         self.settle_template(&agent);
+        holm_faults::crash!("supervisor.files.agent-called");
         agent.mount_container(IMAGE_DISK, WRITABLE_DISK, &self.told())?;
         self.vm.has_files = true;
         self.serves_files = true;
+        holm_faults::crash!("supervisor.files.mounted");
         self.clients.tell(&Report::Started);
         // The command line that started this process has connected, or died before it could.
         while !self.clients.is_empty() {
@@ -59,6 +61,7 @@ impl Supervisor {
             self.shut_down();
         }
         self.kill();
+        holm_faults::crash!("supervisor.files.ending");
         // Nobody may have the lock while the VMM can still write to the layer.
         self.hear_last_words();
         if let Err(error) = &result {
@@ -67,6 +70,7 @@ impl Supervisor {
         let directory = self.run_directory();
         durable::remove(&directory)
             .map_err(|source| ContainerError::Write { path: directory.clone(), source })?;
+        holm_faults::crash!("supervisor.files.ended");
         self.clients.close();
         result
     }

@@ -16,6 +16,7 @@ use super::event::{Event, EventSender};
 use super::health::HealthMonitor;
 use super::net::Networking;
 use super::protocol::Report;
+use super::resume::Resume;
 use super::run::Supervisor;
 use super::stop::Escalation;
 use crate::bundle;
@@ -26,7 +27,7 @@ use crate::image::ImageStore;
 use crate::logs::Log;
 use crate::sandbox::{
     AgentClient, AgentError, ContainerRequest, Exit, GuestRoot, HostAccess, IMAGE_DISK, PendingStream,
-    Sandbox, VmShape, VmmEnd, WRITABLE_DISK, confine_this_thread, file_disk,
+    Sandbox, StartFrom, VmShape, VmmEnd, WRITABLE_DISK, confine_this_thread, file_disk,
 };
 use crate::storage::{self, Durability};
 use crate::template::TemplateStore;
@@ -45,6 +46,8 @@ pub(super) struct Vm {
     pub(super) process: Option<Process>,
     /// Whether the container's root is mounted in it.
     pub(super) has_files: bool,
+    /// It stands still: it went into a checkpoint and ends.
+    pub(super) is_saved: bool,
     /// How the VMM ended.
     pub(super) end: Option<VmmEnd>,
     /// How the workload ended.
@@ -78,6 +81,7 @@ impl Supervisor {
         let image =
             ImageStore::open(self.store.directories().root())?.resolve(&self.container.record.image_id)?;
         let log = Log::open(&settings.log_config, &self.container)?;
+        holm_faults::crash!("supervisor.log-opened");
         let hostname = self.container.record.hostname(&self.container.id);
         let mut bundle = bundle::build(image.config(), settings, &hostname)?;
         let volumes = VolumeStore::new(self.store.directories().clone());
@@ -86,40 +90,65 @@ impl Supervisor {
         let shares = volume::shares(&settings.mounts, &settings.device_rates, &volumes, is_new)?;
         bundle.add_mounts(shares.mounts);
         let mut host = HostAccess {
+            growth: None,
             shares: shares.configs,
             sockets: shares.sockets,
             disks: shares.disks,
             locks: shares.locks,
             networks: Vec::new(),
         };
+        holm_faults::crash!("supervisor.shares-found");
         self.attach_networks(&mut host)?;
-        // With --rm nobody mounts the layer after this life.
-        self.make_layer(if settings.auto_remove { Durability::OneLife } else { Durability::Journal })?;
-        self.boot(settings, image.rootfs()?.segments, host)?;
+        holm_faults::crash!("supervisor.networks-attached");
+        let segments = image.rootfs()?.segments;
+        let resume = self.begin_resuming(&mut host)?;
+        match &resume {
+            Some(resume) => self.boot_resumed(resume, segments, host)?,
+            None => {
+                // With --rm nobody mounts the layer after this life.
+                self.make_layer(if settings.auto_remove {
+                    Durability::OneLife
+                } else {
+                    Durability::Journal
+                })?;
+                self.boot(settings, segments, host)?;
+            }
+        }
+        holm_faults::crash!("supervisor.vm-booted");
         self.begin_connecting();
         let connection = self.await_agent()?;
-        let agent = AgentClient::new(connection, self.container.id.as_str())?;
+        holm_faults::crash!("supervisor.agent-called");
+        let guest_id = resume.as_ref().map_or(self.container.id.as_str(), Resume::guest_id);
+        let agent = AgentClient::new(connection, guest_id)?;
         self.vm.agent = Some(agent.clone());
         self.settle_template(&agent);
         let networks = self.connected_networks(&hostname)?;
+        holm_faults::crash!("supervisor.networks-connected");
         // Clients had the time of a boot to ask for the start, and those that run a container did.
         let start = self.start_asked;
         // They are accepted while the container is made.
         let outputs = self.outputs.keys().map(|kind| Ok((*kind, self.ask_for(*kind)?)));
         let outputs = outputs.collect::<Result<Vec<_>, SupervisorError>>()?;
         let stdin = open_stdin.then(|| self.ask_for(StreamKind::Stdin)).transpose()?;
-        agent.create_container(&ContainerRequest {
-            spec: &bundle.spec,
-            files: &networks.files,
-            interfaces: &networks.interfaces,
-            serve_names: networks.serve_names,
-            root: GuestRoot::Disks { image: IMAGE_DISK, writable: WRITABLE_DISK },
-            told: &self.told(),
-            stdin: open_stdin,
-            tty,
-            start,
-        })?;
+        let is_new = resume.is_none();
+        match resume {
+            Some(resume) => self.resume(resume, &agent, &hostname, &networks)?,
+            None => agent.create_container(&ContainerRequest {
+                sandbox: None,
+                spec: &bundle.spec,
+                files: &networks.files,
+                interfaces: &networks.interfaces,
+                serve_names: networks.serve_names,
+                root: GuestRoot::Disks { image: IMAGE_DISK, writable: WRITABLE_DISK },
+                told: &self.told(),
+                stdin: open_stdin,
+                tty,
+                start,
+            })?,
+        }
+        holm_faults::crash!("supervisor.container-created");
         shares.fill.done();
+        holm_faults::crash!("supervisor.volumes-filled");
         self.vm.has_files = true;
         self.vm.process = bundle.spec.process().clone();
         for (kind, guest) in outputs {
@@ -131,8 +160,13 @@ impl Supervisor {
         let stdin = stdin.map(PendingStream::connected).transpose()?;
         if !start {
             self.await_start()?;
+        }
+        if !is_new {
+            agent.thaw()?;
+        } else if !start {
             agent.start_process("")?;
         }
+        holm_faults::crash!("supervisor.process-started");
         if let Some(guest) = stdin {
             self.input.open(guest);
         }
@@ -156,18 +190,32 @@ impl Supervisor {
         image_segments: Vec<SegmentConfig>,
         host: HostAccess,
     ) -> Result<(), SupervisorError> {
-        let (layer, layer_bytes) = (self.container.layer(), settings.layer_size.bytes());
+        let templates = TemplateStore::new(self.store.directories());
+        let from = if settings.cold { StartFrom::Nothing } else { StartFrom::Templates(&templates) };
+        let (layer, shape) = (self.container.layer(), VmShape::for_settings(settings));
+        self.boot_from(from, settings, shape, &layer, image_segments, host)
+    }
+
+    pub(super) fn boot_from(
+        &mut self,
+        from: StartFrom<'_>,
+        settings: &Settings,
+        shape: VmShape,
+        layer: &Path,
+        image_segments: Vec<SegmentConfig>,
+        host: HostAccess,
+    ) -> Result<(), SupervisorError> {
         let installation = Installation::find()?;
         installation.check()?;
-        let rates = settings.device_rates.of("/");
-        let layer_disk = file_disk(WRITABLE_DISK, &layer, layer_bytes, false, rates);
+        let (layer_bytes, rates) = (settings.layer_size.bytes(), settings.device_rates.of("/"));
+        let layer_disk = file_disk(WRITABLE_DISK, layer, layer_bytes, false, rates);
+        holm_faults::crash!("supervisor.boot");
         // What this process does for the container is done there, too.
         confine_this_thread(settings.limits.cpuset_cpus.as_ref(), settings.limits.cpu_shares)?;
-        let templates = TemplateStore::new(self.store.directories());
         self.vm.sandbox = Some(Sandbox::boot(
             &installation,
-            Some(&templates).filter(|_| !settings.cold),
-            VmShape::for_settings(settings),
+            from,
+            shape,
             image_segments,
             vec![layer_disk],
             host,
@@ -178,8 +226,9 @@ impl Supervisor {
     }
 
     fn ask_for(&self, kind: StreamKind) -> Result<PendingStream, SupervisorError> {
-        let header =
-            StreamHeader { container_id: self.container.id.to_string(), process_id: String::new(), kind };
+        let container_id = self.vm.agent.as_ref().map(|agent| agent.container_id().to_owned());
+        let container_id = container_id.unwrap_or_default();
+        let header = StreamHeader { container_id, process_id: String::new(), kind };
         let socket = self.vm.sandbox.as_ref().map_or(Path::new(""), |sandbox| &sandbox.vsock_socket);
         Ok(PendingStream::ask(socket, header)?)
     }
@@ -231,8 +280,10 @@ impl Supervisor {
             restart_count: self.restarts.count,
             ..State::default()
         };
+        holm_faults::crash!("supervisor.started.unwritten");
         self.write_state()?;
         self.container.note("start", &[]);
+        holm_faults::crash!("supervisor.started.written");
         self.clients.tell(&Report::Started);
         Ok(())
     }
@@ -257,6 +308,7 @@ impl Supervisor {
             };
             self.handle(event)?;
             if let Some(exit) = self.vm.exit.take() {
+                holm_faults::crash!("supervisor.workload-ended");
                 return Ok(exit?);
             }
         }

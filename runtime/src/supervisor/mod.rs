@@ -12,6 +12,7 @@
 //!
 //! Trust: clients are the owner of the socket's directory (mode 0700); the guest is hostile.
 
+mod checkpoint;
 mod client;
 mod clients;
 mod error;
@@ -29,6 +30,7 @@ mod probe;
 pub mod protocol;
 mod requests;
 mod restart;
+mod resume;
 mod rewire;
 mod run;
 mod stop;
@@ -36,7 +38,7 @@ mod templates;
 mod transfer;
 mod update;
 
-pub use client::{Client, ClientError, FILES_FLAG, Requests, SUPERVISE_VERB};
+pub use client::{CHECKPOINT_FLAG, Client, ClientError, FILES_FLAG, Requests, SUPERVISE_VERB};
 pub use error::SupervisorError;
 pub use files::serve_files;
 pub use files_client::{FilesClient, Moving};

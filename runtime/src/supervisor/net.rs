@@ -11,13 +11,13 @@ use holm_protocol::vm_config::{NetworkDevice, NetworkRates};
 use super::error::SupervisorError;
 use super::run::Supervisor;
 use crate::bundle::{EngineFile, FilesNetwork, engine_files};
-use crate::container::settings::NetworkRate;
+use crate::container::settings::{NetworkRate, Settings};
 use crate::container::{Container, ContainerStore};
 use crate::network::{
     Attachment, Joined, NameService, Names, NetworkError, NetworkStore, RESOLVER_ADDRESS, host_nameservers,
     nameservers_of_host,
 };
-use crate::sandbox::{GuestInterface, HostAccess, VmNetwork};
+use crate::sandbox::{GuestInterface, GuestIpv6, HostAccess, VmNetwork};
 
 /// Where nameservers listen.
 const DNS_PORT: u16 = 53;
@@ -167,6 +167,11 @@ impl Networks {
         Ok(true)
     }
 
+    /// Whether the guest has a resolver.
+    pub(super) fn has_names(&self) -> bool {
+        self.names.is_some()
+    }
+
     /// What the engine's files say, with all networks but the one of the id `without`.
     pub(super) fn files(&self, hostname: &str, without: Option<&str>) -> Vec<EngineFile> {
         let settings = &self.container.record.settings;
@@ -180,8 +185,8 @@ impl Networks {
         };
         let way_out = joined().find(|joined| !joined.network.internal).or_else(|| joined().next());
         let of_network = way_out.map(|way_out| FilesNetwork {
-            addresses: joined().map(|joined| joined.endpoint.address).collect(),
-            gateway: way_out.network.subnet.gateway(),
+            addresses: joined().flat_map(|joined| joined.endpoint.addresses()).collect(),
+            gateway: way_out.network.gateway(),
             nameservers,
         });
         engine_files(hostname, settings, of_network.as_ref())
@@ -189,11 +194,9 @@ impl Networks {
 
     /// What the VM is given of a network beside its link.
     pub(super) fn device(&self, joined: &Joined) -> NetworkDevice {
-        let settings = &self.container.record.settings;
-        let rates = NetworkRates {
-            in_bytes_per_s: settings.net_rate_in.map(NetworkRate::bytes_per_s),
-            out_bytes_per_s: settings.net_rate_out.map(NetworkRate::bytes_per_s),
-        };
+        // What cannot be read now was as the container was made when it could.
+        let rates =
+            network_rates(self.container.settings().as_ref().unwrap_or(&self.container.record.settings));
         NetworkDevice { mac: joined.endpoint.mac.bytes(), mtu_bytes: self.attachment.mtu_bytes(), rates }
     }
 
@@ -201,14 +204,28 @@ impl Networks {
     pub(super) fn interface(&self, joined: &Joined) -> GuestInterface {
         let is_way_out =
             self.attachment.way_out().is_some_and(|way_out| way_out.network.id == joined.network.id);
+        let ipv6 = joined.network.ipv6.zip(joined.endpoint.address6).map(|(ipv6, address)| GuestIpv6 {
+            address,
+            prefix_length: ipv6.subnet.prefix_length(),
+            gateway: is_way_out.then_some(ipv6.gateway),
+        });
         GuestInterface {
             name: format!("eth{}", joined.number),
             mac: joined.endpoint.mac.bytes(),
             address: joined.endpoint.address,
             prefix_length: joined.network.subnet.prefix_length(),
-            gateway: is_way_out.then_some(joined.network.subnet.gateway()),
+            gateway: is_way_out.then_some(joined.network.gateway()),
+            ipv6,
             mtu_bytes: self.attachment.mtu_bytes(),
         }
+    }
+}
+
+/// The rates of each of a container's interfaces.
+pub(super) fn network_rates(settings: &Settings) -> NetworkRates {
+    NetworkRates {
+        in_bytes_per_s: settings.net_rate_in.and_then(NetworkRate::bytes_per_s),
+        out_bytes_per_s: settings.net_rate_out.and_then(NetworkRate::bytes_per_s),
     }
 }
 

@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::ExecRequest;
+use crate::checkpoint::CheckpointName;
+use crate::container::ContainerId;
 use crate::container::settings::{Limits, NetworkConnection};
 use crate::sandbox::{FileStatus, ProcessUsage, TransferRequest, Usage};
 
@@ -40,6 +42,8 @@ pub enum Hello {
         /// Its name or id.
         network: String,
     },
+    /// A checkpoint. Answered when it is there.
+    Checkpoint(Box<CheckpointRequest>),
     /// Bytes of a transfer.
     Files(String),
     /// Bytes for a process: the workload (empty), or one that is executed beside it.
@@ -61,6 +65,17 @@ impl Hello {
             StreamKind::Files => Self::Files(process.to_owned()),
         }
     }
+}
+
+/// A checkpoint that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointRequest {
+    /// The container to which it will belong: this one, or a fork of it.
+    pub owner: ContainerId,
+    /// What it is called.
+    pub name: CheckpointName,
+    /// Whether the container goes on afterwards; otherwise it ends.
+    pub leave_running: bool,
 }
 
 /// What a client asks. On a connection that executes, only signals and sizes.

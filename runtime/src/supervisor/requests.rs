@@ -17,7 +17,7 @@ use super::transfer::TransferTask;
 use crate::bundle::{self, ExecRequest};
 use crate::container::Status;
 use crate::container::settings::SignalName;
-use crate::sandbox::{AgentClient, AgentError, TransferRequest};
+use crate::sandbox::{AgentClient, AgentError, Footprint, TransferRequest, Usage};
 
 impl Supervisor {
     /// Takes note of an event.
@@ -31,8 +31,9 @@ impl Supervisor {
                 return Err(SupervisorError::VmEnded(end));
             }
             Event::WorkloadEnded(life, result) if life == self.life => self.vm.exit = Some(result),
+            Event::Saved(life) if life == self.life => self.end_saved(),
             // Of an earlier life.
-            Event::AgentConnected(..) | Event::VmmEnded(..) | Event::WorkloadEnded(..) => {}
+            Event::AgentConnected(..) | Event::VmmEnded(..) | Event::WorkloadEnded(..) | Event::Saved(_) => {}
             Event::Client(hello, connection) => self.welcome(hello, connection),
             Event::Request(client, request) => self.obey(client, request),
             Event::Answer(client, report) => self.clients.answer(client, &report),
@@ -55,6 +56,7 @@ impl Supervisor {
             Hello::Stat { path, follow } => self.stat(path, follow, connection),
             Hello::Connect(network) => self.rewire(Rewiring::Connect(*network), connection),
             Hello::Disconnect { network } => self.rewire(Rewiring::Disconnect(network), connection),
+            Hello::Checkpoint(request) => self.checkpoint(*request, connection),
             Hello::Files(transfer) => self.add_stream(&transfer, StreamKind::Files, connection),
             Hello::Stdin(process) => self.add_stream(&process, StreamKind::Stdin, connection),
             Hello::Stdout(process) => self.add_stream(&process, StreamKind::Stdout, connection),
@@ -106,8 +108,8 @@ impl Supervisor {
         // Without a workload nothing has to stand still.
         let pause = request.pause && self.vm.started.is_some();
         Ok(TransferTask {
+            container_id: agent.container_id().to_owned(),
             agent,
-            container_id: self.container.id.to_string(),
             vsock_socket: vsock_socket.unwrap_or_default(),
             request: TransferRequest { pause, ..request },
         })
@@ -165,6 +167,7 @@ impl Supervisor {
                 return;
             }
             Request::Stop { signal, grace_s } => {
+                holm_faults::crash!("supervisor.stop.asked");
                 self.begin_stop(signal, grace_s);
                 return;
             }
@@ -185,8 +188,13 @@ impl Supervisor {
             }
             // Answered by the thread that asks.
             Request::Processes | Request::Usage => {
+                let vmm = self.vm.sandbox.as_ref().map(|sandbox| sandbox.vmm.pid());
                 let question = move |agent: &AgentClient| match request {
-                    Request::Usage => agent.usage().map(Report::Usage),
+                    Request::Usage => agent.usage().map(|usage| {
+                        // A kernel that does not say, or not to us, is one column less.
+                        let footprint = vmm.and_then(|pid| Footprint::of(pid).ok());
+                        Report::Usage(Usage { footprint, ..usage })
+                    }),
                     _ => agent.processes().map(Report::Processes),
                 };
                 match self.ask(client, question) {

@@ -135,7 +135,7 @@ impl Wires {
     ) -> Result<(), SupervisorError> {
         let serve_names = networks.serve_names()?;
         let files = networks.files(&self.hostname, None);
-        let change = NetworkChange { files, serve_names, gateway: None };
+        let change = NetworkChange { files, serve_names, ..NetworkChange::default() };
         Ok(self.agent.connect_network(place, &networks.interface(joined), &change)?)
     }
 
@@ -152,7 +152,8 @@ impl Wires {
         let change = NetworkChange {
             files: networks.files(&self.hostname, Some(&network.id)),
             serve_names: false,
-            gateway: next.map(|next| next.network.subnet.gateway()),
+            gateway: next.map(|next| next.network.gateway()),
+            gateway6: next.and_then(|next| Some(next.network.ipv6?.gateway)),
         };
         if let Err(error) = self.agent.disconnect_network(joined.slot, &change) {
             tracing::warn!(%error, "the guest did not give its network up");

@@ -15,10 +15,12 @@ use std::fs;
 use std::mem::take;
 use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use holm_protocol::stream::StreamKind;
+use holm_protocol::vm_config::DiskRates;
 use time::OffsetDateTime;
 
 use super::clients::{self, ControlClients};
@@ -31,7 +33,7 @@ use super::output::Output;
 use super::protocol::Report;
 use super::restart::Restarts;
 use super::stop::Stop;
-use crate::container::settings::DeviceRates;
+use crate::checkpoint::CheckpointName;
 use crate::container::{Container, ContainerError, ContainerId, ContainerStore, State, Status};
 use crate::durable;
 use crate::host::Directories;
@@ -39,13 +41,18 @@ use crate::image::ImageStore;
 use crate::sandbox::Exit;
 use crate::volume::VolumeStore;
 
-/// Runs the container to its end. `listener` takes clients; it was bound by whoever started this process, which also handed
+/// Runs the container to its end, from its checkpoint of this name if there is one. `listener` takes clients; it was bound by whoever started this process, which also handed
 /// over the container's lock.
 ///
 /// # Errors
 /// What kept the workload from running; clients and the state have been told.
-pub fn run(id: ContainerId, listener: UnixListener) -> Result<(), SupervisorError> {
+pub fn run(
+    id: ContainerId,
+    listener: UnixListener,
+    checkpoint: Option<CheckpointName>,
+) -> Result<(), SupervisorError> {
     let mut supervisor = Supervisor::new(id, listener)?;
+    supervisor.goes_on_from = checkpoint;
     loop {
         let result = supervisor.live();
         match supervisor.pause_before_restart(&result) {
@@ -73,6 +80,10 @@ pub(super) struct Supervisor {
     /// Threads of `holm exec`, by process id.
     pub(super) execs: HashMap<String, Sender<ExecEvent>>,
     pub(super) restarts: Restarts,
+    /// The checkpoint with which its first life begins.
+    pub(super) goes_on_from: Option<CheckpointName>,
+    /// Held by whoever makes a checkpoint.
+    pub(super) saving: Arc<Mutex<()>>,
     pub(super) life: Life,
     pub(super) vm: Vm,
     /// Whether this is all that it does, and can be asked for.
@@ -85,6 +96,7 @@ pub(super) struct Supervisor {
 impl Supervisor {
     /// Opens the container and takes clients from now on.
     pub(super) fn new(id: ContainerId, listener: UnixListener) -> Result<Self, SupervisorError> {
+        holm_faults::crash!("supervisor.begin");
         let store = ContainerStore::new(Directories::from_environment());
         let container = store.open(id)?;
         let state = container.state()?;
@@ -108,6 +120,8 @@ impl Supervisor {
             stop: None,
             execs: HashMap::new(),
             restarts: Restarts::default(),
+            goes_on_from: None,
+            saving: Arc::default(),
             life: Life::default(),
             vm: Vm::default(),
             serves_files: false,
@@ -177,7 +191,7 @@ impl Supervisor {
     /// Ends the VM in order, or kills it where something failed. All output was delivered afterwards.
     fn end_life(&mut self, result: &Result<Exit, SupervisorError>) {
         // A layer that is about to be deleted need not be synced; what the guest has yet to write to the host's files does.
-        if self.leaves_files() && result.is_ok() {
+        if self.leaves_files() && result.is_ok() && !self.vm.is_saved {
             self.shut_down();
         }
         if result.is_err() {
@@ -203,11 +217,11 @@ impl Supervisor {
     /// Lets the guest write what it has to, as fast as it can: nobody limited how long an end may take.
     pub(super) fn shut_down(&self) {
         if let (Some(sandbox), Some(agent)) = (&self.vm.sandbox, &self.vm.agent) {
-            if self.container.record.settings.device_rates != DeviceRates::default()
-                && let Err(error) = sandbox.vmm.control.lift_rates()
-            {
+            let has_rates = self.container.settings().is_ok_and(|settings| !settings.device_rates.is_empty());
+            if has_rates && let Err(error) = sandbox.vmm.control.set_disk_rates(None, DiskRates::default()) {
                 tracing::warn!(%error, "the guest's disks keep their rates");
             }
+            holm_faults::crash!("supervisor.end.shut-down");
             if let Err(error) = agent.shutdown() {
                 tracing::warn!(%error, "the guest did not shut down in order");
             }
@@ -220,6 +234,7 @@ impl Supervisor {
             self.await_first_client();
         }
         self.end_life(&result);
+        holm_faults::crash!("supervisor.end.vm-ended");
         for output in self.outputs.values_mut() {
             output.finish();
         }
@@ -227,13 +242,16 @@ impl Supervisor {
         if result.is_err() || self.leaves_files() {
             self.hear_last_words();
         }
+        holm_faults::crash!("supervisor.end.settled");
         self.close_ports();
         self.clients.tell(&report_of(&result));
         self.clients.close();
+        holm_faults::crash!("supervisor.end.told");
         // Nobody waits for that but who needs the container's lock: a VMM that was killed takes a while to give memory and
         // interfaces back.
         self.hear_last_words();
         self.release_networks();
+        holm_faults::crash!("supervisor.end.networks-released");
         self.collect_images();
         cleaned?;
         result.map(|_| ())
@@ -256,14 +274,17 @@ impl Supervisor {
         if self.container.record.settings.auto_remove {
             self.note_death(result);
             self.store.remove(&self.container)?;
+            holm_faults::crash!("supervisor.settle.removed");
             let volumes = VolumeStore::new(self.store.directories().clone());
             return Ok(volumes.remove_anonymous(&self.container, &self.store)?);
         }
         let ran = self.vm.started.is_some() || self.restarts.count > 0;
         self.note_end(result, if ran || self.ran_before { Status::Exited } else { Status::Created });
         self.write_state()?;
+        holm_faults::crash!("supervisor.settle.written");
         self.note_death(result);
-        durable::remove(&self.run_directory())
+        holm_faults::fault!("supervisor.settle.run-directory")
+            .and_then(|()| durable::remove(&self.run_directory()))
             .map_err(|source| ContainerError::Write { path: self.run_directory(), source })?;
         Ok(())
     }

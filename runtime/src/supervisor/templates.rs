@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use holm_protocol::vm_control::Origin;
+use holm_protocol::vm_control::{Origin, SaveScope};
 
 use super::run::Supervisor;
 use crate::sandbox::{AgentClient, ControlError, Sandbox, Start, Told, VmmControl};
@@ -26,7 +26,7 @@ impl Supervisor {
 /// As [`Supervisor::settle_template`], for any VM whose agent has just called.
 pub(crate) fn settle(store: TemplateStore, sandbox: &Sandbox, agent: &AgentClient) {
     match &sandbox.start {
-        Start::Cold => {}
+        Start::Cold | Start::Checkpoint(_) => {}
         Start::First(key) => make(&store, key, agent, &sandbox.vmm.control),
         Start::From(template) => {
             let (control, template) = (sandbox.vmm.control.clone(), template.clone());
@@ -44,12 +44,13 @@ fn make(store: &TemplateStore, key: &TemplateKey, agent: &AgentClient, control: 
     if let Err(error) = agent.rehearse() {
         return tracing::warn!(%error, "no template is made of a guest that does not answer");
     }
-    if let Err(error) = control.save(&draft.state, &draft.memory) {
+    if let Err(error) = control.save(SaveScope::Template, &draft.state, &draft.memory) {
         return tracing::warn!(
             error = &error as &dyn std::error::Error,
             "the VM was not saved as a template"
         );
     }
+    holm_faults::crash!("template.saved");
     if let Err(error) = draft.finish() {
         tracing::warn!(error = &error as &dyn std::error::Error, "the template is lost");
     }

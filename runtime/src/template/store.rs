@@ -24,7 +24,7 @@ use super::TemplateKey;
 use crate::durable;
 use crate::host::{Directories, DirectoriesError, create_private_directory};
 
-/// Most templates; the oldest goes first. Each is one size of VM, and some 50 MiB.
+/// Most templates; the oldest goes first. Each is of one number of vCPUs and one size to boot with, and some 50 MiB.
 const MAX_TEMPLATES: usize = 16;
 const ABOUT: &str = "about.json";
 const CHECKED: &str = "checked";
@@ -110,7 +110,8 @@ impl TemplateStore {
         let (state, memory) = (directory.join("state"), directory.join("memory"));
         let stamp = stamp(&memory).ok()?;
         let was_checked = fs::read_to_string(directory.join(CHECKED)).is_ok_and(|checked| checked == stamp);
-        Some(Template { name, config: TemplateConfig { state, memory, check_memory: !was_checked } })
+        let config = TemplateConfig { state, memory, check_memory: !was_checked, is_checkpoint: false };
+        Some(Template { name, config })
     }
 
     /// Notes that the VMM has verified the template's memory: it need not be again until the host boots.
@@ -119,8 +120,9 @@ impl TemplateStore {
     /// The note cannot be written.
     pub fn note_checked(&self, template: &Template) -> Result<(), TemplateError> {
         let note = self.directory.join(&template.name).join(CHECKED);
-        let written =
-            stamp(&template.config.memory).and_then(|stamp| durable::write(&note, stamp.as_bytes()));
+        let written = holm_faults::fault!("template.checked.write")
+            .and_then(|()| stamp(&template.config.memory))
+            .and_then(|stamp| durable::write(&note, stamp.as_bytes()));
         written.map_err(failed("write", &note))
     }
 
@@ -172,7 +174,9 @@ impl TemplateStore {
         let directory = self.directory.join(DRAFT);
         // Of somebody who did not come to an end.
         remove_tree(&directory).map_err(failed("remove", &directory))?;
+        holm_faults::fault!("template.begin").map_err(failed("create", &directory))?;
         create_private_directory(&directory)?;
+        holm_faults::crash!("template.begun");
         let file = |name: &str| {
             let path = directory.join(name);
             let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
@@ -247,11 +251,15 @@ impl Draft {
         let directory = store.directory.join(DRAFT);
         let about = directory.join(ABOUT);
         let json = serde_json::to_vec(&self.key).map_err(io::Error::from);
+        let json = json.and_then(|json| holm_faults::fault!("template.about.write").map(|()| json));
         json.and_then(|json| fs::write(&about, json)).map_err(failed("write", &about))?;
         let place = store.directory.join(self.key.name());
         // What somebody who was killed left of one that was to be removed.
         remove_tree(&place).map_err(failed("remove", &place))?;
-        fs::rename(&directory, &place).map_err(failed("make", &place))?;
+        holm_faults::fault!("template.rename")
+            .and_then(|()| fs::rename(&directory, &place))
+            .map_err(failed("make", &place))?;
+        holm_faults::crash!("template.renamed");
         let all = store.list()?;
         let surplus = all.len().saturating_sub(MAX_TEMPLATES);
         for (index, listed) in all.into_iter().enumerate() {

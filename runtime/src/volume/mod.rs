@@ -25,7 +25,7 @@ pub use driver::VolumeDriver;
 pub use error::VolumeError;
 pub use name::{VolumeName, VolumeNameError};
 pub use plan::{MountRequests, plan};
-pub use rates::check_rates;
+pub use rates::{check_rates, disk_rates};
 pub use record::VolumeRecord;
 pub use share::{Fill, Shares, shares};
 pub use store::{Volume, VolumeLock, VolumeStore};

@@ -17,6 +17,7 @@ use oci_spec::runtime::Mount as OciMount;
 use super::driver::VolumeDriver;
 use super::error::VolumeError;
 use super::name::VolumeName;
+use super::rates::disk_id;
 use super::store::{Volume, VolumeStore};
 use crate::container::settings::{DeviceRates, LayerSize, Mount, MountKind};
 use crate::durable;
@@ -27,6 +28,8 @@ use crate::sandbox::file_disk;
 pub struct Shares {
     /// For the VMM, in its order.
     pub configs: Vec<ShareConfig>,
+    /// The number of the first of them in the guest.
+    first: u32,
     /// Disks of block volumes.
     pub disks: Vec<DiskConfig>,
     /// What keeps other VMs from those disks, for as long as it is open.
@@ -50,7 +53,9 @@ impl Fill {
     /// again, which changes nothing.
     pub fn done(&self) {
         for (note, data) in &self.0 {
-            if let Err(error) = durable::sync_file_system(data).and_then(|()| durable::remove(note)) {
+            let synced =
+                holm_faults::fault!("volume.fill.sync").and_then(|()| durable::sync_file_system(data));
+            if let Err(error) = synced.and_then(|()| durable::remove(note)) {
                 tracing::warn!(%error, "cannot note that a volume is filled");
             }
         }
@@ -78,7 +83,8 @@ pub fn shares(
                 let volume = volumes.find(name.as_str())?;
                 if may_fill && !no_copy && !mount.read_only && volume.wants_filling() {
                     let path = volume.filling();
-                    durable::write(&path, b"")
+                    holm_faults::fault!("volume.fill.note")
+                        .and_then(|()| durable::write(&path, b""))
                         .map_err(|source| VolumeError::Write { path: path.clone(), source })?;
                     shares.fill.0.push((path, volume.data()));
                     options.push(COPY_UP_OPTION.to_owned());
@@ -104,6 +110,12 @@ pub fn shares(
 }
 
 impl Shares {
+    /// None yet; the guest has others before them.
+    #[must_use]
+    pub fn numbered_from(first: u32) -> Self {
+        Self { first, ..Self::default() }
+    }
+
     /// Shares what a bind mount of the host is to show; where the guest finds it. A socket needs one more of the mount's
     /// options.
     ///
@@ -127,7 +139,8 @@ impl Shares {
 
     /// Shares a directory or file; where the guest finds it.
     fn add(&mut self, config: ShareConfig) -> PathBuf {
-        let mut guest = Path::new(SHARES_DIRECTORY).join(self.configs.len().to_string());
+        let number = usize::try_from(self.first).map_or(usize::MAX, |first| first + self.configs.len());
+        let mut guest = Path::new(SHARES_DIRECTORY).join(number.to_string());
         if let Some(name) = &config.only {
             guest.push(name);
         }
@@ -147,7 +160,7 @@ impl Shares {
             return Ok(guest.clone());
         }
         self.locks.push(lock_disk(volume, read_only)?.into());
-        let id = format!("volume-{}", self.disks.len());
+        let id = disk_id(self.disks.len());
         let guest = Path::new(VOLUMES_DIRECTORY).join(&id).join(VOLUME_DATA);
         self.disks.push(file_disk(&id, &volume.data(), size.bytes(), read_only, rates));
         self.found.push((volume.name.clone(), guest.clone()));

@@ -66,10 +66,14 @@ impl VolumeStore {
         let path = self.path();
         let failed = |source| VolumeError::Write { path: path.clone(), source };
         create_private_directory(&path).map_err(|error| failed(io::Error::other(error)))?;
-        let lock = File::create(path.join(".lock")).map_err(failed)?;
+        let lock = holm_faults::fault!("volume.lock")
+            .and_then(|()| File::create(path.join(".lock")))
+            .map_err(failed)?;
         lock.lock().map_err(failed)?;
         for leftover in self.leftovers()? {
-            durable::remove(&leftover).map_err(failed)?;
+            holm_faults::fault!("volume.leftover.remove")
+                .and_then(|()| durable::remove(&leftover))
+                .map_err(failed)?;
         }
         Ok(VolumeLock(lock))
     }
@@ -119,10 +123,14 @@ impl VolumeStore {
         let bytes = serde_json::to_vec(record)
             .map_err(|source| VolumeError::Damaged { path: made.clone(), source })?;
         // Others may pass: the data's own permissions are the image's or the user's.
-        fs::DirBuilder::new().mode(0o701).create(&new).map_err(failed)?;
+        holm_faults::fault!("volume.create.directory")
+            .and_then(|()| fs::DirBuilder::new().mode(0o701).create(&new))
+            .map_err(failed)?;
         match record.driver {
             VolumeDriver::Local => {
-                fs::DirBuilder::new().mode(0o755).create(new.join(DIRECTORY)).map_err(failed)?;
+                holm_faults::fault!("volume.create.data")
+                    .and_then(|()| fs::DirBuilder::new().mode(0o755).create(new.join(DIRECTORY)))
+                    .map_err(failed)?;
             }
             VolumeDriver::Block(size) => {
                 let disk = new.join(DISK);
@@ -134,11 +142,16 @@ impl VolumeStore {
                 )?;
                 File::open(&disk).and_then(|disk| disk.sync_all()).map_err(failed)?;
                 // Nobody can look into it: the guest fills it when it is first used.
-                durable::write(&new.join(FILLING), b"").map_err(failed)?;
+                holm_faults::fault!("volume.create.filling")
+                    .and_then(|()| durable::write(&new.join(FILLING), b""))
+                    .map_err(failed)?;
             }
         }
-        durable::write(&new.join(RECORD), &bytes).map_err(failed)?;
-        fs::rename(&new, &made).map_err(failed)?;
+        holm_faults::fault!("volume.create.record")
+            .and_then(|()| durable::write(&new.join(RECORD), &bytes))
+            .map_err(failed)?;
+        holm_faults::fault!("volume.create.rename").and_then(|()| fs::rename(&new, &made)).map_err(failed)?;
+        holm_faults::crash!("volume.create.made");
         durable::sync_directory(&self.path()).map_err(failed)?;
         Ok(true)
     }
@@ -194,9 +207,12 @@ impl VolumeStore {
         }
         let failed = |source| VolumeError::Write { path: volume.directory.clone(), source };
         let old = self.path().join(format!("{OLD}{}", volume.name));
-        fs::rename(&volume.directory, &old).map_err(failed)?;
+        holm_faults::fault!("volume.remove.rename")
+            .and_then(|()| fs::rename(&volume.directory, &old))
+            .map_err(failed)?;
+        holm_faults::crash!("volume.remove.renamed");
         durable::sync_directory(&self.path()).map_err(failed)?;
-        durable::remove(&old).map_err(failed)
+        holm_faults::fault!("volume.remove.data").and_then(|()| durable::remove(&old)).map_err(failed)
     }
 
     /// Deletes the anonymous volumes that a container had and no other has. The container is gone.

@@ -11,6 +11,7 @@ mod figure;
 mod logs;
 mod machine;
 mod memory;
+mod neighbour;
 mod podman;
 mod pull;
 mod qemu;
@@ -70,4 +71,5 @@ const FIGURES: &[(&str, Measure)] = &[
     ("logs.64_mib", logs::logs),
     ("vmm.rss_mib", memory::vmm_rss),
     ("guest.free_mib", memory::guest_free),
+    ("neighbour.p99", neighbour::p99),
 ];

@@ -8,7 +8,9 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a fixture fails by panicking")]
 
 mod containerd;
+mod cri;
 mod docker;
+pub mod faults;
 mod holm;
 mod image;
 mod outcome;
@@ -18,6 +20,7 @@ mod until;
 mod user;
 
 pub use containerd::Containerd;
+pub use cri::{Cri, CriPod, Executed};
 pub use docker::Docker;
 pub use holm::Holm;
 pub use image::TestImage;

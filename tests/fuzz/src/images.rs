@@ -9,31 +9,29 @@ use serde_json::{Value, json};
 
 pub(crate) use self::archives::*;
 
+/// Words of manifests and indexes (OCI image-spec manifest.md, image-index.md).
+pub(crate) const DOCUMENT_WORDS: &[&str] = &[
+    "\"mediaType\":",
+    "\"digest\":\"sha256:",
+    "\"size\":",
+    "\"platform\":{",
+    "\"os\":\"linux\"",
+    "\"architecture\":\"amd64\"",
+    "\"manifests\":[",
+    "\"layers\":[",
+    "\"config\":{",
+    "\"annotations\":{",
+    "\"urls\":[",
+    "\"subject\":{",
+    "vnd.docker.reference.type",
+    "application/vnd.oci.image.index.v1+json",
+];
+
 /// Tars with one of everything, and whole archives of images.
 mod archives {
-    use super::tarball::{Member, Tarball, seal};
+    use super::tarball::{Member, Tarball, one_of_everything, seal};
     use super::{Digest, config};
     use serde_json::json;
-
-    /// One of everything that a layer can have.
-    pub(crate) fn layer() -> Vec<u8> {
-        Tarball::new()
-            .directory("d")
-            .pax("mtime", b"1.5")
-            .pax("SCHILY.xattr.user.a", b"b")
-            .file("d/file", &[7; 700])
-            .hard_link("d/link", "d/file")
-            .symlink("s", "d")
-            .file("s/through", b"x")
-            .member(&Member { path: b"null", kind: b'3', device: (1, 3), ..Member::default() })
-            .member(&Member { path: b"pipe", kind: b'6', ..Member::default() })
-            .file("d/.wh.gone", b"")
-            .pax("GNU.sparse.size", b"100000")
-            .pax("GNU.sparse.map", b"0,5,70000,5")
-            .file("sparse", b"0123456789")
-            .file(&"long/".repeat(40), b"")
-            .end()
-    }
 
     /// Small tars, each of one thing.
     pub(crate) fn layers() -> Vec<Vec<u8>> {
@@ -47,7 +45,7 @@ mod archives {
             ..Member::default()
         };
         vec![
-            layer(),
+            one_of_everything(),
             tar().end(),
             tar().file("a", b"hello").file("b", &[1; 5000]).end(),
             tar().directory("d").file("d/.wh..wh..opq", b"").file("d/.wh.file", b"").end(),

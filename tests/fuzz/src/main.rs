@@ -46,7 +46,7 @@ fn write(target: &Target, directory: &Path) {
         fs::write(seeds.join(format!("{index:03}")), bytes).unwrap();
     }
     let quoted = |word: &&str| format!("\"{}\"\n", word.replace('\\', "\\\\").replace('"', "\\\""));
-    let words: String = target.words.iter().map(quoted).collect();
+    let words: String = target.words.concat().iter().map(quoted).collect();
     fs::write(directory.join("words"), format!("# of {}\n{words}", target.name)).unwrap();
     fs::write(directory.join("code"), target.code.join("\n")).unwrap();
     fs::write(directory.join("length"), target.max_bytes.to_string()).unwrap();

@@ -15,8 +15,8 @@ pub struct Target {
     pub max_bytes: usize,
     /// The sources that it is about, for the report: parts of their paths.
     pub code: &'static [&'static str],
-    /// Words of the format, which no flip of a bit finds.
-    pub words: &'static [&'static str],
+    /// Words of its formats, which no flip of a bit finds.
+    pub words: &'static [&'static [&'static str]],
 }
 
 /// A target by its name.

@@ -19,6 +19,10 @@ machine_alive() {
 	grep -qsF "$lab_machine/disk.qcow2" "/proc/$pid/cmdline"
 }
 
+ensure_packages() {
+	"$lab_repo/tools/debian-packages" "${host_packages[@]}" || die "the lab needs these packages"
+}
+
 machine_up() {
 	local key
 	if machine_alive; then
@@ -28,7 +32,7 @@ machine_up() {
 		fi
 		machine_stop # alive but deaf: a boot that was cut short, or a hung kernel
 	fi
-	"$lab_repo/tools/debian-packages" "${host_packages[@]}" || die "the lab needs these packages"
+	ensure_packages
 	key=$(recipe_key)
 	ensure_base "$key"
 	mkdir -p "$lab_machine"

@@ -22,7 +22,8 @@ const TYPE_RAM: u32 = 1;
 /// `E820_TYPE_RESERVED`.
 const TYPE_RESERVED: u32 = 2;
 
-/// Writes all that the kernel is told, of memory that what it is to find; the boot vCPU's RSI then holds [`layout::BOOT_PARAMS`].
+/// Writes all that the kernel is told, with the memory that it is to find; the boot vCPU's RSI then holds
+/// [`layout::BOOT_PARAMS`].
 ///
 /// # Errors
 /// Guest memory is too small for the structures, or the command line too long.

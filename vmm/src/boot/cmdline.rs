@@ -53,6 +53,7 @@ mod tests {
             template: None,
             disks: vec![],
             shares: vec![],
+            more_shares: false,
             networks: vec![],
             vsock: None,
             console,

@@ -4,6 +4,7 @@
 //! (the device then asks for a reset and does nothing more); it may not make this process panic, grow, log or spin.
 
 pub mod bus;
+pub mod changeable;
 pub mod console;
 pub mod i8042;
 pub mod ports;

@@ -1,6 +1,8 @@
 //! The host's files, by Landlock (Linux `Documentation/userspace-api/landlock.rst`): what is open stays usable, and nothing else
 //! can be opened, made, renamed or removed but below shared directories.
 
+use std::path::Path;
+
 use holm_protocol::vm_config::ShareConfig;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated,
@@ -24,6 +26,12 @@ pub(super) fn only_below(shares: &[ShareConfig]) -> Result<RulesetCreated, JailE
         ruleset = ruleset.add_rule(PathBeneath::new(directory, access)).map_err(JailError::Files)?;
     }
     Ok(ruleset)
+}
+
+/// Those rules, and one for a directory in which the host mounts what is shared later.
+pub(super) fn and_below(rules: RulesetCreated, directory: &Path) -> Result<RulesetCreated, JailError> {
+    let directory = PathFd::new(directory).map_err(JailError::Share)?;
+    rules.add_rule(PathBeneath::new(directory, AccessFs::from_all(NEWEST))).map_err(JailError::Files)
 }
 
 /// Confines this process, which then cannot mount anything either.

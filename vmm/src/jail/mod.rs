@@ -20,7 +20,11 @@ mod program;
 mod role;
 mod syscalls;
 
+use std::path::Path;
+
 use holm_protocol::vm_config::VmConfig;
+use holm_protocol::vm_control::LATE_SHARES;
+use namespaces::Root;
 
 pub use role::Role;
 
@@ -69,8 +73,11 @@ pub enum JailError {
 /// The host refuses what it offers.
 pub fn enter(config: &VmConfig, parent: Option<i32>) -> Result<(), JailError> {
     let has_shares = !config.shares.is_empty();
-    let files = files::only_below(&config.shares)?;
-    namespaces::leave_the_hosts(has_shares)?;
+    let mut files = files::only_below(&config.shares)?;
+    let root = namespaces::leave_the_hosts(has_shares, config.more_shares)?;
+    if config.more_shares && root == Root::Own {
+        files = files::and_below(files, Path::new(LATE_SHARES))?;
+    }
     privileges::drop_all_but(&config.jail, has_shares)?;
     // A change of the user ends what tied this process to its parent.
     parent.map_or(Ok(()), crate::parent::end_with)?;

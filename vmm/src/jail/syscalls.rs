@@ -26,8 +26,8 @@ pub(super) struct Call {
     pub(super) arguments: Arguments,
 }
 
-/// All calls of the role.
-pub(super) const MAIN: &[&[Call]] = &[CHECKS, EVERY, EVENTS, SOCKETS, FRAMES, THREADS, MACHINE];
+/// All calls of the role, and of the threads that it starts when the VM runs: they are under its filter and their own.
+pub(super) const MAIN: &[&[Call]] = &[CHECKS, EVERY, EVENTS, SOCKETS, FRAMES, BLOCKS, THREADS, MACHINE];
 /// All calls of the role.
 pub(super) const VCPU: &[&[Call]] = &[CHECKS, EVERY, GUEST];
 /// All calls of the role.
@@ -115,7 +115,7 @@ const ON_DESCRIPTORS: &[u32] = &[
     libc::F_SETFL.unsigned_abs(),
 ];
 
-/// Of whoever starts threads, for a network that comes later. No filter sees the arguments of clone3, which lie in memory; where
+/// Of whoever starts threads, for a network that comes later and for the disks of a VM that goes on after its checkpoint. No filter sees the arguments of clone3, which lie in memory; where
 /// there is none, the C library takes clone.
 const THREADS: &[Call] = &[
     call(libc::SYS_clone, Arguments::With(0, libc::CLONE_THREAD.unsigned_abs())),

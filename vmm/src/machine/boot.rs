@@ -14,12 +14,14 @@ use crate::vcpu::Vcpu;
 pub(super) fn boot(kvm: &Kvm, config: &VmConfig) -> Result<Parts, MachineError> {
     probe::refuse_interpretation(kvm)?;
     let mut parts = Parts::new(kvm, config, memory::allocate(config.memory_mib)?)?;
+    holm_faults::fault!("vmm.boot.memory").map_err(MachineError::Event)?;
     let memory = &parts.memory;
     let kernel = boot::kernel::load(memory, &config.boot.kernel)?;
     let found = vm_memory::ranges(config.boot_memory_mib());
     let initramfs = boot::initramfs::load(memory, &found, &config.boot.initramfs, kernel.end)?;
     tracing::debug!(?kernel, ?initramfs, "loaded");
 
+    holm_faults::fault!("vmm.boot.loaded").map_err(MachineError::Event)?;
     parts.slots.plug_vsock(config, None)?;
     let cmdline = boot::cmdline::assemble(config, parts.slots.vsock_place());
     boot::boot_params::write(memory, &found, &cmdline, &initramfs)?;
@@ -27,6 +29,7 @@ pub(super) fn boot(kvm: &Kvm, config: &VmConfig) -> Result<Parts, MachineError> 
     boot::mptable::write(memory, config.vcpus)?;
     tracing::debug!(cmdline, "ready to boot");
 
+    holm_faults::fault!("vmm.boot.vcpus").map_err(MachineError::Event)?;
     let supported = vm::supported_cpuid(kvm)?;
     parts.vcpus = (0..config.vcpus)
         .map(|id| Vcpu::new(&parts.vm, id, config.vcpus, &supported))

@@ -63,10 +63,7 @@ impl Control {
                 let tap = descriptors.next().ok_or("a network without its TAP")?;
                 let tap = Tap::received(tap).map_err(NetError::from).map_err(|error| with_causes(&error))?;
                 let device = Net::new(tap, &network).map_err(|error| with_causes(&error))?;
-                let slot = machine
-                    .slots
-                    .plug_network(Arc::new(Mutex::new(device)))
-                    .map_err(|error| with_causes(&error))?;
+                let slot = machine.slots.plug_network(device.into()).map_err(|error| with_causes(&error))?;
                 let slot = u32::try_from(slot).map_err(|error| error.to_string())?;
                 Ok(ControlReply::Plugged(DevicePlace::of_slot(slot)))
             }
@@ -74,14 +71,33 @@ impl Control {
                 machine.slots.unplug(slot).map_err(|error| error.to_string())?;
                 Ok(ControlReply::Done)
             }
-            ControlRequest::LiftRates => {
-                machine.slots.lift_rates();
+            ControlRequest::SetDiskRates { disk, rates } => {
+                let set = machine.slots.set_disk_rates(disk.as_deref(), rates);
+                set.map_err(|error| error.to_string())?;
                 Ok(ControlReply::Done)
             }
-            ControlRequest::Save => {
-                let mut file = || descriptors.next().map(File::from).ok_or("a template without its files");
+            ControlRequest::SetNetworkRates(rates) => {
+                machine.slots.set_network_rates(rates);
+                Ok(ControlReply::Done)
+            }
+            ControlRequest::AddShare { number, only, read_only } => {
+                let directory = descriptors.next().ok_or("a share without its directory")?;
+                let added = machine.slots.add_share(number, directory, only.as_deref(), read_only);
+                added.map_err(|error| with_causes(&error))?;
+                Ok(ControlReply::Done)
+            }
+            ControlRequest::RemoveShare { number } => {
+                machine.slots.remove_share(number).map_err(|error| error.to_string())?;
+                Ok(ControlReply::Done)
+            }
+            ControlRequest::Save(scope) => {
+                let mut file = || descriptors.next().map(File::from).ok_or("a saved VM without its files");
                 let (state, memory) = (file()?, file()?);
-                machine.save(&state, &memory).map_err(|error| with_causes(&error))?;
+                machine.save(scope, &state, &memory).map_err(|error| with_causes(&error))?;
+                Ok(ControlReply::Done)
+            }
+            ControlRequest::GoOn => {
+                machine.go_on().map_err(|error| with_causes(&error))?;
                 Ok(ControlReply::Done)
             }
             ControlRequest::Origin => Ok(ControlReply::Origin(machine.origin.clone())),

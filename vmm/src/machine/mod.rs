@@ -9,7 +9,7 @@
 //! ```
 //!
 //! - `boot`, `restore`: the two ways to a VM that is ready to run.
-//! - `plug`: its devices. `control`: what the host asks of it. `save`: a template of it.
+//! - `plug`: its devices. `control`: what the host asks of it. `save`: a template or a checkpoint of it.
 
 mod boot;
 mod control;
@@ -48,7 +48,7 @@ use crate::kvm::KvmError;
 use crate::memory::{GuestRam, MemoryError};
 use crate::probe::ProbeError;
 use crate::signals::Signals;
-use crate::template::{DocumentError, MemoryFileError, PageMap};
+use crate::template::{DocumentError, MemoryFileError, PageMap, Run, SavedSlot};
 use crate::vcpu::{self, Stopped, Vcpu, VcpuError, VcpuThreads};
 
 use control::Control;
@@ -56,8 +56,9 @@ pub use plug::SlotError;
 use plug::Slots;
 use vm::VmError;
 
-/// How long a vCPU that does not stop is waited for.
+/// How long a vCPU that does not stop is waited for at the end, when nothing is lost with it, and when it is to go on.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
+const SAVE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a VM cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -104,14 +105,14 @@ pub enum MachineError {
     /// A device that was saved.
     #[error(transparent)]
     Restore(#[from] RestoreError),
-    /// A template's state.
+    /// A saved VM's state.
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// A template's memory.
+    /// A saved VM's memory.
     #[error(transparent)]
     MemoryFile(#[from] MemoryFileError),
-    /// A template of another size.
-    #[error("the template has {memory_mib} MiB and {vcpus} vCPUs")]
+    /// A saved VM of another size.
+    #[error("the saved VM has {memory_mib} MiB and {vcpus} vCPUs")]
     TemplateSize {
         /// Its memory in MiB.
         memory_mib: u32,
@@ -124,7 +125,10 @@ pub enum MachineError {
     /// The VM ended when it was to be saved.
     #[error("the VM has ended")]
     Ended,
-    /// A template's file cannot be opened or written.
+    /// It is to go on and runs.
+    #[error("the VM does not stand still")]
+    Runs,
+    /// A saved VM's file cannot be opened or written.
     #[error("cannot {action}")]
     TemplateFile {
         /// What was tried.
@@ -161,6 +165,8 @@ impl From<&MachineError> for VmExit {
             | MachineError::Net(NetError::Link(_))
             | MachineError::Vsock(VsockError::Path { .. } | VsockError::NotASocket(_))
             | MachineError::Console(_) => Self::ConfigRefused(reason),
+            // A template is passed over.
+            error if error.is_of_template_files() => Self::ConfigRefused(reason),
             MachineError::Kvm(_) | MachineError::Probe(_) => Self::KvmUnusable(reason),
             _ => Self::Internal(reason),
         }
@@ -184,6 +190,7 @@ pub fn run(config: &VmConfig, parent: Option<i32>) -> VmExit {
 }
 
 fn build_and_run(config: &VmConfig, parent: Option<i32>) -> Result<VmExit, MachineError> {
+    holm_faults::crash!("vmm.configured");
     config.check()?;
     let ending = Arc::new(Ending::new().map_err(MachineError::Event)?);
     let mut event_loop = EventLoop::new()?;
@@ -192,9 +199,13 @@ fn build_and_run(config: &VmConfig, parent: Option<i32>) -> Result<VmExit, Machi
     event_loop.add(Arc::new(Mutex::new(signals)));
     event_loop.add(Arc::new(Mutex::new(EndWatch(Arc::clone(&ending)))));
 
+    holm_faults::fault!("vmm.kvm.open").map_err(MachineError::Event)?;
     let kvm = kvm::open()?;
     let (parts, origin) = match &config.template {
         None => (boot::boot(&kvm, config)?, Origin::Boot),
+        Some(checkpoint) if checkpoint.is_checkpoint => {
+            (restore::restore(&kvm, config, checkpoint)?, Origin::Template)
+        }
         Some(template) => match restore::restore(&kvm, config, template) {
             Ok(parts) => (parts, Origin::Template),
             Err(error) => {
@@ -205,16 +216,21 @@ fn build_and_run(config: &VmConfig, parent: Option<i32>) -> Result<VmExit, Machi
             }
         },
     };
-    let Parts { vm, memory, bus, mut slots, vcpus } = parts;
-    let told = slots.open_told(config)?;
+    let Parts { vm, memory, mapped, bus, mut slots, vcpus, saved } = parts;
+    holm_faults::fault!("vmm.devices.open").map_err(MachineError::Event)?;
+    let told = slots.open_told(config, saved)?;
     let page_map = PageMap::open()?;
+    holm_faults::fault!("vmm.jail.enter").map_err(MachineError::Event)?;
     jail::enter(config, parent)?;
+    holm_faults::crash!("vmm.jail.entered");
     slots.plug_told(told)?;
     for subscriber in slots.take_served_by_main() {
         event_loop.add(subscriber);
     }
+    holm_faults::fault!("vmm.devices.plugged").map_err(MachineError::Event)?;
     vcpu::install_handler()?;
     let threads = Some(vcpu::start(vcpus, &bus, &ending)?);
+    holm_faults::crash!("vmm.vcpus.started");
     tracing::debug!(?origin, "vCPUs started");
     let boot_memory_mib = config.boot_memory_mib();
     let machine = Machine {
@@ -222,10 +238,13 @@ fn build_and_run(config: &VmConfig, parent: Option<i32>) -> Result<VmExit, Machi
         vm,
         memory,
         page_map,
+        mapped,
         boot_memory_mib,
+        memory_mib: config.memory_mib,
         bus,
         slots,
         threads,
+        resting: None,
         ending: Arc::clone(&ending),
         origin,
     };
@@ -234,6 +253,7 @@ fn build_and_run(config: &VmConfig, parent: Option<i32>) -> Result<VmExit, Machi
         event_loop.add(Arc::new(Mutex::new(Control::inherited(fd, Arc::clone(&machine))?)));
     }
     jail::confine_this_thread(Role::Main)?;
+    holm_faults::crash!("vmm.serving");
     let exit = loop {
         if let Some(exit) = ending.get() {
             break exit.clone();
@@ -252,9 +272,13 @@ fn build_and_run(config: &VmConfig, parent: Option<i32>) -> Result<VmExit, Machi
 struct Parts {
     vm: Arc<VmFd>,
     memory: Arc<GuestRam>,
+    /// What of it lies in a file.
+    mapped: Vec<Run>,
     bus: Arc<Bus>,
     slots: Slots,
     vcpus: Vec<Vcpu>,
+    /// Devices that are to be plugged in as they were.
+    saved: Vec<SavedSlot>,
 }
 
 impl Parts {
@@ -265,7 +289,8 @@ impl Parts {
         tracing::debug!("VM made");
         let bus = Arc::new(Bus::new(Ports::new(Console::new(&config.console)?)));
         let slots = Slots::new(Arc::clone(&vm), Arc::clone(&memory), Arc::clone(&bus));
-        Ok(Self { vm, memory, bus, slots, vcpus: Vec::new() })
+        let (mapped, vcpus, saved) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { vm, memory, mapped, bus, slots, vcpus, saved })
     }
 }
 
@@ -275,12 +300,18 @@ struct Machine {
     vm: Arc<VmFd>,
     memory: Arc<GuestRam>,
     page_map: PageMap,
+    /// What of its memory lies in a file.
+    mapped: Vec<Run>,
     /// What a template of it has.
     boot_memory_mib: u32,
+    /// What a checkpoint of it has.
+    memory_mib: u32,
     bus: Arc<Bus>,
     slots: Slots,
     /// Absent while the vCPUs stand still.
     threads: Option<VcpuThreads>,
+    /// The vCPUs of one that is to go on when the host says so.
+    resting: Option<Vec<Vcpu>>,
     ending: Arc<Ending>,
     origin: Origin,
 }

@@ -7,27 +7,29 @@
 //! A slot is a place in the guest's address space with an interrupt line of its own ([`Place`]). Every VM has vsock, entropy
 //! and a balloon in the first ones, but only the place of vsock is on the kernel's command line: the host tells the guest of all
 //! others when it has started, so a VM that goes on from a template can have others than the one that was saved. Further ones
-//! come and go on request ([`super::control`]).
+//! come and go on request ([`super::control`]). One that goes on from a checkpoint finds its devices where they were.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holm_protocol::vm_config::{
-    DiskConfig, FIRST_TOLD_SLOT, NetworkConfig, NetworkLink, VSOCK_SLOT, VmConfig,
+    DiskConfig, DiskRates, FIRST_TOLD_SLOT, NetworkConfig, NetworkDevice, NetworkLink, NetworkRates,
+    VSOCK_SLOT, VmConfig,
 };
-use holm_protocol::vm_control::DevicePlace;
+use holm_protocol::vm_control::{DevicePlace, SaveScope};
 use kvm_ioctls::{IoEventAddress, VmFd};
 
 use super::MachineError;
 use super::vm::failed;
 use crate::devices::bus::Bus;
+use crate::devices::changeable::Changeable;
 use crate::devices::virtio::balloon::Balloon;
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::device::VirtioDevice;
-use crate::devices::virtio::fs::Fs;
+use crate::devices::virtio::fs::{Fs, Roots};
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::mmio::{Place, SharedDevice, Transport};
-use crate::devices::virtio::net::{Net, NetError, Stream, Tap};
+use crate::devices::virtio::net::{Link, Net, NetError, Severed, Stream, Tap};
 use crate::devices::virtio::rng::Rng;
 use crate::devices::virtio::saved_device::{DeviceState, SavedDevice};
 use crate::devices::virtio::vsock::Vsock;
@@ -35,6 +37,7 @@ use crate::event_loop::{self, Served, Subscriber};
 use crate::jail::Role;
 use crate::layout::MAX_VIRTIO_DEVICES;
 use crate::memory::GuestRam;
+use crate::template::SavedSlot;
 
 const VSOCK: usize = VSOCK_SLOT as usize;
 const RNG: usize = 1;
@@ -50,23 +53,48 @@ pub(super) struct Slots {
     filled: Vec<Option<Plugged>>,
     /// What the main thread's event loop has to serve.
     main: Vec<Subscriber>,
-    /// Whether the disks' rates hold no more.
-    lifted: Arc<AtomicBool>,
 }
 
 /// The devices that the guest is told of, open and not plugged in.
-pub(super) struct Told {
-    rng: Rng,
-    balloon: Balloon,
-    disks: Vec<(String, Block)>,
-    shares: Option<Fs>,
-    networks: Vec<SharedDevice>,
+pub(super) struct Told(Vec<Opened>);
+
+/// One of them.
+struct Opened {
+    slot: usize,
+    device: SharedDevice,
+    saved: Option<SavedDevice>,
+    thread: Option<ThreadOf>,
+    knob: Knob,
+}
+
+/// A network device that is not plugged in.
+pub(super) struct Network {
+    device: SharedDevice,
+    knob: Knob,
+}
+
+/// What of a device can be changed while it runs.
+enum Knob {
+    None,
+    Disk { id: String, rates: Arc<Changeable<DiskRates>> },
+    Network(Arc<Changeable<NetworkRates>>),
+    Shares(Roots),
+}
+
+/// The thread that serves a device.
+#[derive(Clone)]
+struct ThreadOf {
+    name: String,
+    role: Role,
 }
 
 struct Plugged {
     device: SharedDevice,
     /// Absent for devices that the main thread serves.
+    thread: Option<ThreadOf>,
+    /// Absent for those, and while the VM stands still.
     served: Option<Served>,
+    knob: Knob,
 }
 
 /// Why a slot cannot be filled or emptied.
@@ -84,15 +112,27 @@ pub enum SlotError {
     /// A VM without the device that every saved VM has.
     #[error("there is nothing to save in slot {0}")]
     NotSaved(usize),
+    /// There is no such disk.
+    #[error("the VM has no disk {0:?}")]
+    NoDisk(String),
+    /// There is no device for shares.
+    #[error("the VM has no shares, and can get none")]
+    NoShares,
+    /// What cannot be shared, or taken away.
+    #[error("cannot change the shares")]
+    Share(#[source] std::io::Error),
     /// A saved VM has other devices than that one.
-    #[error("the saved device is not vsock")]
-    Foreign,
+    #[error("the saved device in slot {0} is not one that belongs there")]
+    Foreign(u32),
+    /// What cannot be saved.
+    #[error("the VM has a device that cannot be saved in slot {0}: shares, whose files are the host's")]
+    NotSavable(usize),
 }
 
 impl Slots {
     pub(super) fn new(vm: Arc<VmFd>, memory: Arc<GuestRam>, bus: Arc<Bus>) -> Self {
         let filled = (0..MAX_VIRTIO_DEVICES).map(|_| None).collect();
-        Self { vm, memory, bus, filled, main: Vec::new(), lifted: Arc::default() }
+        Self { vm, memory, bus, filled, main: Vec::new() }
     }
 
     /// Plugs in what the guest knows of from its first instruction on: vsock, as it was saved or new.
@@ -105,60 +145,78 @@ impl Slots {
         let device = match saved.map(|saved| &saved.device) {
             None => Vsock::new(config)?,
             Some(DeviceState::Vsock(state)) => Vsock::restore(config, state)?,
-            Some(_) => return Err(SlotError::Foreign.into()),
+            Some(_) => return Err(SlotError::Foreign(VSOCK_SLOT).into()),
         };
-        self.plug_served_by_main(VSOCK, device, saved)
+        self.plug(Opened::by_main(VSOCK, device, saved.cloned()))
     }
 
-    fn plug_served_by_main(
-        &mut self,
-        slot: usize,
-        device: impl VirtioDevice + 'static,
-        saved: Option<&SavedDevice>,
-    ) -> Result<(), MachineError> {
-        let device = Arc::new(Mutex::new(device));
-        self.plug(slot, device.clone(), saved, None)?;
-        self.main.push(device);
-        Ok(())
+    /// Opens entropy and the balloon, the configuration's disks, its shares, and its networks; each as it was `saved`, if any was.
+    /// Disks, shares and networks are in this order ([`VmConfig::network_slot`] counts on it), or where they were.
+    pub(super) fn open_told(&self, config: &VmConfig, saved: Vec<SavedSlot>) -> Result<Told, MachineError> {
+        if !saved.is_empty() {
+            return Ok(Told(self.open_saved(config, saved)?));
+        }
+        let mut told =
+            vec![Opened::by_main(RNG, Rng::new()?, None), Opened::by_main(BALLOON, Balloon::new()?, None)];
+        let mut slots = FIRST_TOLD..;
+        for disk in &config.disks {
+            told.push(Opened::disk(slots.next().unwrap_or(FIRST_TOLD), disk, None)?);
+        }
+        if !config.shares.is_empty() {
+            let slot = slots.next().unwrap_or(FIRST_TOLD);
+            let thread = Some(ThreadOf { name: "shares".to_owned(), role: Role::Shares });
+            let fs = Fs::new(&config.shares)?;
+            let knob = Knob::Shares(fs.roots()?);
+            told.push(Opened { slot, device: shared(fs), saved: None, thread, knob });
+        }
+        for network in &config.networks {
+            let slot = slots.next().unwrap_or(FIRST_TOLD);
+            told.push(Opened::network(slot, open_network(network)?, None));
+        }
+        Ok(Told(told))
     }
 
-    /// Opens entropy and the balloon, the configuration's disks, its shares, and its networks.
-    pub(super) fn open_told(&self, config: &VmConfig) -> Result<Told, MachineError> {
-        let disk = |disk: &DiskConfig| Ok((disk.id.clone(), Block::new(disk, &self.lifted)?));
-        let network = |network: &NetworkConfig| -> Result<SharedDevice, MachineError> {
-            Ok(match network.link {
-                NetworkLink::Tap(fd) => {
-                    let tap = Tap::inherited(fd).map_err(NetError::from)?;
-                    Arc::new(Mutex::new(Net::new(tap, &network.device)?))
+    /// Opens what a checkpoint has beside vsock. All of the configuration's disks must be in it.
+    fn open_saved(&self, config: &VmConfig, saved: Vec<SavedSlot>) -> Result<Vec<Opened>, MachineError> {
+        let mut disks: Vec<&DiskConfig> = config.disks.iter().collect();
+        let mut opened = Vec::with_capacity(saved.len());
+        for SavedSlot { slot, device: saved } in saved {
+            let foreign = SlotError::Foreign(slot);
+            let index = usize::try_from(slot).ok().filter(|index| *index < self.filled.len());
+            let Some(index) = index.filter(|index| opened.iter().all(|one: &Opened| one.slot != *index))
+            else {
+                return Err(foreign.into());
+            };
+            opened.push(match (&saved.device, index) {
+                (DeviceState::Rng(_), RNG) => Opened::by_main(index, Rng::new()?, Some(saved)),
+                (DeviceState::Balloon(_), BALLOON) => Opened::by_main(index, Balloon::new()?, Some(saved)),
+                (DeviceState::Block(state), FIRST_TOLD..) => {
+                    let Some(place) = disks.iter().position(|disk| disk.id == state.id) else {
+                        return Err(foreign.into());
+                    };
+                    let disk = disks.swap_remove(place);
+                    let length_bytes: u64 = disk.segments.iter().map(|segment| segment.length_bytes).sum();
+                    if length_bytes != state.length_bytes {
+                        return Err(foreign.into());
+                    }
+                    Opened::disk(index, disk, Some(saved))?
                 }
-                NetworkLink::Stream { fd, host } => {
-                    let stream = Stream::inherited(fd, host).map_err(NetError::from)?;
-                    Arc::new(Mutex::new(Net::new(stream, &network.device)?))
+                (DeviceState::Net(state), FIRST_TOLD..) => {
+                    let link = Severed::new().map_err(MachineError::Event)?;
+                    let rates = NetworkRates::default();
+                    let device = NetworkDevice { mac: state.mac, mtu_bytes: state.mtu, rates };
+                    Opened::network(index, Net::new(link, &device)?.into(), Some(saved))
                 }
-            })
-        };
-        Ok(Told {
-            rng: Rng::new()?,
-            balloon: Balloon::new()?,
-            disks: config.disks.iter().map(disk).collect::<Result<_, MachineError>>()?,
-            shares: (!config.shares.is_empty()).then(|| Fs::new(&config.shares)).transpose()?,
-            networks: config.networks.iter().map(network).collect::<Result<_, MachineError>>()?,
-        })
+                _ => return Err(foreign.into()),
+            });
+        }
+        if disks.is_empty() { Ok(opened) } else { Err(SlotError::Foreign(FIRST_TOLD_SLOT).into()) }
     }
 
-    /// Plugs in entropy and the balloon, then disks, shares and networks, in this order ([`VmConfig::network_slot`] counts on
-    /// it).
+    /// Plugs in what was opened.
     pub(super) fn plug_told(&mut self, told: Told) -> Result<(), MachineError> {
-        self.plug_served_by_main(RNG, told.rng, None)?;
-        self.plug_served_by_main(BALLOON, told.balloon, None)?;
-        for (id, disk) in told.disks {
-            self.plug_free(Arc::new(Mutex::new(disk)), format!("disk-{id}"), Role::Disk)?;
-        }
-        if let Some(shares) = told.shares {
-            self.plug_free(Arc::new(Mutex::new(shares)), "shares".to_owned(), Role::Shares)?;
-        }
-        for network in told.networks {
-            self.plug_network(network)?;
+        for opened in told.0 {
+            self.plug(opened)?;
         }
         Ok(())
     }
@@ -168,19 +226,93 @@ impl Slots {
         std::mem::take(&mut self.main)
     }
 
-    /// Vsock, at rest: the vCPUs stand still, and the main thread does nothing else.
-    pub(super) fn saved(&self) -> Result<SavedDevice, SlotError> {
-        for slot in VSOCK + 1..self.filled.len() {
-            if self.bus.inspect(slot, Transport::is_used) == Some(true) {
-                return Err(SlotError::InUse(slot));
+    /// The devices, at rest: the vCPUs stand still, the main thread does nothing else, and for all of them so do their threads
+    /// ([`Slots::rest`]).
+    pub(super) fn saved(&self, scope: SaveScope) -> Result<Vec<SavedSlot>, SlotError> {
+        let mut saved = Vec::new();
+        for (slot, number) in (0..self.filled.len()).zip(0..) {
+            let is_wanted = match scope {
+                SaveScope::Everything => true,
+                SaveScope::Template if slot == VSOCK => true,
+                SaveScope::Template if self.bus.inspect(slot, Transport::is_used) == Some(true) => {
+                    return Err(SlotError::InUse(slot));
+                }
+                SaveScope::Template => false,
+            };
+            if let Some(device) = self.bus.inspect(slot, Transport::saved).filter(|_| is_wanted) {
+                saved.push(SavedSlot { slot: number, device: device.ok_or(SlotError::NotSavable(slot))? });
             }
         }
-        self.bus.inspect(VSOCK, Transport::saved).flatten().ok_or(SlotError::NotSaved(VSOCK))
+        if saved.first().is_some_and(|first| first.slot == VSOCK_SLOT) {
+            Ok(saved)
+        } else {
+            Err(SlotError::NotSaved(VSOCK))
+        }
     }
 
-    /// Lets the disks be as fast as they can from now on.
-    pub(super) fn lift_rates(&self) {
-        self.lifted.store(true, Ordering::Relaxed);
+    /// Ends the devices' threads when each has done what it is at: nothing of this process writes to a disk then.
+    pub(super) fn rest(&mut self) {
+        for served in self.filled.iter_mut().flatten().filter_map(|plugged| plugged.served.take()) {
+            served.stop();
+        }
+    }
+
+    /// Serves the devices again that [`Slots::rest`] left.
+    pub(super) fn go_on(&mut self) -> Result<(), MachineError> {
+        for Plugged { device, thread, served, .. } in self.filled.iter_mut().flatten() {
+            if let (Some(ThreadOf { name, role }), None) = (&thread, &served) {
+                *served = Some(event_loop::spawn(name.clone(), *role, Arc::clone(device))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Limits a disk, or every one, to other rates from now on.
+    pub(super) fn set_disk_rates(&self, of: Option<&str>, new: DiskRates) -> Result<(), SlotError> {
+        let mut is_there = of.is_none();
+        for plugged in self.filled.iter().flatten() {
+            if let Knob::Disk { id, rates } = &plugged.knob
+                && of.is_none_or(|of| of == id)
+            {
+                rates.set(new);
+                is_there = true;
+            }
+        }
+        if is_there { Ok(()) } else { Err(SlotError::NoDisk(of.unwrap_or_default().to_owned())) }
+    }
+
+    /// The same of every network device that is there.
+    pub(super) fn set_network_rates(&self, new: NetworkRates) {
+        for plugged in self.filled.iter().flatten() {
+            if let Knob::Network(rates) = &plugged.knob {
+                rates.set(new);
+            }
+        }
+    }
+
+    /// Shares a directory of the host under a number that was not used before.
+    pub(super) fn add_share(
+        &self,
+        number: u32,
+        directory: OwnedFd,
+        only: Option<&str>,
+        read_only: bool,
+    ) -> Result<(), SlotError> {
+        self.roots()?.add(number, directory, only, read_only).map_err(SlotError::Share)
+    }
+
+    /// Takes a share away.
+    pub(super) fn remove_share(&self, number: u32) -> Result<(), SlotError> {
+        self.roots()?.remove(number).map_err(SlotError::Share)
+    }
+
+    fn roots(&self) -> Result<&Roots, SlotError> {
+        let mut all = self.filled.iter().flatten();
+        let found = all.find_map(|plugged| match &plugged.knob {
+            Knob::Shares(roots) => Some(roots),
+            _ => None,
+        });
+        found.ok_or(SlotError::NoShares)
     }
 
     /// Where vsock is.
@@ -188,10 +320,11 @@ impl Slots {
         self.filled.get(VSOCK)?.as_ref().map(|_| DevicePlace::of_slot(VSOCK_SLOT))
     }
 
-    /// Plugs in a network device; its slot.
-    pub(super) fn plug_network(&mut self, device: SharedDevice) -> Result<usize, MachineError> {
-        let name = format!("net-{}", self.free()?);
-        self.plug_free(device, name, Role::Network)
+    /// Plugs a network device into the first free slot; which it is.
+    pub(super) fn plug_network(&mut self, network: Network) -> Result<usize, MachineError> {
+        let slot = self.free()?;
+        self.plug(Opened::network(slot, network, None))?;
+        Ok(slot)
     }
 
     /// Takes away the device in a slot: nothing of it is open or touches the guest's memory afterwards.
@@ -199,7 +332,7 @@ impl Slots {
         let index = usize::try_from(slot).unwrap_or(usize::MAX);
         let filled = self.filled.get_mut(index).ok_or(SlotError::NotRemovable(slot))?;
         match filled.take() {
-            Some(Plugged { device, served: Some(served) }) => {
+            Some(Plugged { device, served: Some(served), .. }) => {
                 if let Some(transport) = self.bus.replace(index, None) {
                     unwire(&self.vm, &transport, Place::nth(index));
                 }
@@ -219,25 +352,13 @@ impl Slots {
         told.into_iter().find(|(_, plugged)| plugged.is_none()).map(|(slot, _)| slot).ok_or(SlotError::Full)
     }
 
-    /// Fills the first free slot with a device and a thread of this name to serve it; which it is.
-    fn plug_free(&mut self, device: SharedDevice, thread: String, role: Role) -> Result<usize, MachineError> {
-        let slot = self.free()?;
-        self.plug(slot, device, None, Some((thread, role)))?;
-        Ok(slot)
-    }
-
-    /// Fills a slot; with a thread of this name to serve the device, or without.
-    fn plug(
-        &mut self,
-        slot: usize,
-        device: SharedDevice,
-        saved: Option<&SavedDevice>,
-        thread: Option<(String, Role)>,
-    ) -> Result<(), MachineError> {
+    /// Fills a slot; with a thread to serve the device, or the main thread's event loop.
+    fn plug(&mut self, opened: Opened) -> Result<(), MachineError> {
+        let Opened { slot, device, saved, thread, knob } = opened;
         let place = Place::nth(slot);
         let interrupt = Interrupt::new().map_err(MachineError::Event)?;
         let (shared, memory) = (Arc::clone(&device), Arc::clone(&self.memory));
-        let transport = match saved {
+        let transport = match &saved {
             None => Transport::new(shared, memory, interrupt).map_err(MachineError::Event)?,
             Some(saved) => Transport::restored(shared, memory, interrupt, saved)?,
         };
@@ -245,17 +366,20 @@ impl Slots {
             unwire(&self.vm, &transport, place);
             return Err(error);
         }
-        let served = thread.map(|(name, role)| event_loop::spawn(name, role, Arc::clone(&device)));
-        let served = match served.transpose() {
+        let serve = |ThreadOf { name, role }| event_loop::spawn(name, role, Arc::clone(&device));
+        let served = match thread.clone().map(serve).transpose() {
             Ok(served) => served,
             Err(error) => {
                 unwire(&self.vm, &transport, place);
                 return Err(error.into());
             }
         };
+        if served.is_none() {
+            self.main.push(device.clone());
+        }
         self.bus.replace(slot, Some(transport));
         if let Some(filled) = self.filled.get_mut(slot) {
-            *filled = Some(Plugged { device, served });
+            *filled = Some(Plugged { device, thread, served, knob });
         }
         Ok(())
     }
@@ -270,6 +394,49 @@ impl Slots {
         }
         Ok(())
     }
+}
+
+impl Opened {
+    /// One that the main thread serves.
+    fn by_main(slot: usize, device: impl VirtioDevice + 'static, saved: Option<SavedDevice>) -> Self {
+        Self { slot, device: shared(device), saved, thread: None, knob: Knob::None }
+    }
+
+    fn disk(slot: usize, disk: &DiskConfig, saved: Option<SavedDevice>) -> Result<Self, MachineError> {
+        let device = Block::new(disk)?;
+        let knob = Knob::Disk { id: disk.id.clone(), rates: device.rates() };
+        let thread = Some(ThreadOf { name: format!("disk-{}", disk.id), role: Role::Disk });
+        Ok(Self { slot, device: shared(device), saved, thread, knob })
+    }
+
+    fn network(slot: usize, network: Network, saved: Option<SavedDevice>) -> Self {
+        let Network { device, knob } = network;
+        let thread = Some(ThreadOf { name: format!("net-{slot}"), role: Role::Network });
+        Self { slot, device, saved, thread, knob }
+    }
+}
+
+impl<L: Link + 'static> From<Net<L>> for Network {
+    fn from(device: Net<L>) -> Self {
+        Self { knob: Knob::Network(device.rates()), device: shared(device) }
+    }
+}
+
+fn shared(device: impl VirtioDevice + 'static) -> SharedDevice {
+    Arc::new(Mutex::new(device))
+}
+
+fn open_network(network: &NetworkConfig) -> Result<Network, MachineError> {
+    Ok(match network.link {
+        NetworkLink::Tap(fd) => {
+            let tap = Tap::inherited(fd).map_err(NetError::from)?;
+            Net::new(tap, &network.device)?.into()
+        }
+        NetworkLink::Stream { fd, host } => {
+            let stream = Stream::inherited(fd, host).map_err(NetError::from)?;
+            Net::new(stream, &network.device)?.into()
+        }
+    })
 }
 
 /// Undoes what was done of the wiring.

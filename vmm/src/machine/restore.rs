@@ -1,30 +1,34 @@
-//! A VM that goes on from a template: nothing boots. KVM is not probed again, since the template ran on it.
+//! A VM that goes on from a template or a checkpoint: nothing boots. KVM is not probed again, since the saved VM ran on it.
 
 use std::fs::File;
 
-use holm_protocol::vm_config::{TemplateConfig, VmConfig};
+use holm_protocol::vm_config::{FIRST_TOLD_SLOT, TemplateConfig, VSOCK_SLOT, VmConfig};
 use kvm_ioctls::Kvm;
 
-use super::plug::SlotError;
-use super::{MachineError, Parts, vm};
+use super::{MachineError, Parts, SlotError, vm};
 use crate::memory;
 use crate::template;
 use crate::vcpu::Vcpu;
 
-/// Makes a VM that will go on where the template stood, with vsock connections gone and the clock where it was.
+/// Makes a VM that will go on where the saved one stood, with vsock connections gone and the clock where it was.
 ///
 /// # Errors
-/// The template cannot be used; nothing of the guest has run.
+/// It cannot be used; nothing of the guest has run.
 pub(super) fn restore(kvm: &Kvm, config: &VmConfig, files: &TemplateConfig) -> Result<Parts, MachineError> {
+    holm_faults::fault!("vmm.restore.state")
+        .map_err(|source| MachineError::TemplateFile { action: "read the saved state", source })?;
     let saved = template::read(&files.state)?;
     if saved.memory_mib != config.boot_memory_mib() || saved.vcpus.len() != usize::from(config.vcpus) {
         return Err(MachineError::TemplateSize { memory_mib: saved.memory_mib, vcpus: saved.vcpus.len() });
     }
-    let file = File::open(&files.memory)
-        .map_err(|source| MachineError::TemplateFile { action: "open the template's memory", source })?;
+    let file = holm_faults::fault!("vmm.restore.memory")
+        .and_then(|()| File::open(&files.memory))
+        .map_err(|source| MachineError::TemplateFile { action: "open the saved memory", source })?;
     if files.check_memory {
         template::verify(&file, &saved.memory)?;
     }
+    holm_faults::fault!("vmm.restore.verified")
+        .map_err(|source| MachineError::TemplateFile { action: "map the saved memory", source })?;
     let ram = memory::allocate(config.memory_mib)?;
     template::map(&ram, &file, &saved.memory)?;
     let mut parts = Parts::new(kvm, config, ram)?;
@@ -32,9 +36,18 @@ pub(super) fn restore(kvm: &Kvm, config: &VmConfig, files: &TemplateConfig) -> R
     for (id, state) in (0..).zip(&saved.vcpus) {
         parts.vcpus.push(Vcpu::restored(&parts.vm, id, state)?);
     }
+    holm_faults::fault!("vmm.restore.vcpus").map_err(MachineError::Event)?;
     vm::restore(&parts.vm, &saved.vm)?;
-    let [vsock] = saved.devices.as_slice() else { return Err(SlotError::Foreign.into()) };
-    parts.slots.plug_vsock(config, Some(vsock))?;
+    parts.mapped = saved.memory.runs;
+    let mut devices = saved.devices.into_iter();
+    let vsock = devices.next().filter(|first| first.slot == VSOCK_SLOT);
+    let vsock = vsock.ok_or(SlotError::Foreign(VSOCK_SLOT))?;
+    parts.slots.plug_vsock(config, Some(&vsock.device))?;
+    parts.saved = devices.collect();
+    if parts.saved.is_empty() == files.is_checkpoint {
+        return Err(SlotError::Foreign(FIRST_TOLD_SLOT).into());
+    }
+    holm_faults::crash!("vmm.restored");
     tracing::debug!("restored");
     Ok(parts)
 }

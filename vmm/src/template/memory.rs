@@ -11,6 +11,8 @@ use crate::memory::{self, Address, Bytes, GuestMemory, GuestMemoryRegion, GuestR
 
 /// So many bytes of zeroes between two runs are written rather than mapped around: each run is a mapping of its own.
 const SMALL_GAP_BYTES: u64 = 64 << 10;
+/// Never closed: less than what lies between two regions of memory.
+const MAX_GAP_BYTES: u64 = 64 << 20;
 /// Linux's own limit of mappings is 65530.
 const MAX_RUNS: usize = 16 << 10;
 const PAGE: u64 = PAGE_BYTES as u64;
@@ -45,14 +47,19 @@ fn failed(action: &'static str) -> impl Fn(io::Error) -> MemoryFileError {
     move |source| MemoryFileError::Io { action, source }
 }
 
-/// Writes all memory that is not zero.
+/// Writes all memory that is not zero. A file lies below `mapped` ([`map`]): there, what this process has never touched is not zero.
 ///
 /// # Errors
 /// The host refuses.
-pub fn save(memory: &GuestRam, pages: &PageMap, file: &File) -> Result<MemoryFile, MemoryFileError> {
+pub fn save(
+    memory: &GuestRam,
+    pages: &PageMap,
+    mapped: &[Run],
+    file: &File,
+) -> Result<MemoryFile, MemoryFileError> {
     let mut output = BufWriter::with_capacity(CHUNK_BYTES, file);
     let mut sum = Sha256::new();
-    let runs = runs(memory, pages)?;
+    let runs = fewer(runs(memory, pages, mapped)?, MAX_RUNS);
     let mut bytes = vec![0; CHUNK_BYTES];
     for run in &runs {
         let mut done = 0;
@@ -71,8 +78,9 @@ pub fn save(memory: &GuestRam, pages: &PageMap, file: &File) -> Result<MemoryFil
 }
 
 /// Where memory is not zero, with small gaps closed.
-fn runs(memory: &GuestRam, map: &PageMap) -> Result<Vec<Run>, MemoryFileError> {
+fn runs(memory: &GuestRam, map: &PageMap, mapped: &[Run]) -> Result<Vec<Run>, MemoryFileError> {
     let mut runs: Vec<Run> = Vec::new();
+    let mut mapped = mapped.iter().peekable();
     for region in memory.iter() {
         let guest = region.start_addr().raw_value();
         let first = region.as_ptr().addr() / PAGE_BYTES;
@@ -80,7 +88,8 @@ fn runs(memory: &GuestRam, map: &PageMap) -> Result<Vec<Run>, MemoryFileError> {
         let pages = usize::try_from(region.len() / PAGE).unwrap_or(0);
         for (index, held) in map.held(first, pages)?.into_iter().enumerate() {
             let start = guest + index as u64 * PAGE;
-            if !held {
+            while mapped.next_if(|run| run.start + run.length_bytes <= start).is_some() {}
+            if !held && mapped.peek().is_none_or(|run| start < run.start) {
                 continue;
             }
             memory.read_slice(&mut page, memory::GuestAddress(start)).map_err(|_| MemoryFileError::Shape)?;
@@ -96,7 +105,27 @@ fn runs(memory: &GuestRam, map: &PageMap) -> Result<Vec<Run>, MemoryFileError> {
             }
         }
     }
-    if runs.len() > MAX_RUNS { Err(MemoryFileError::Shape) } else { Ok(runs) }
+    Ok(runs)
+}
+
+/// Closes larger gaps, until there are at most `most` runs.
+fn fewer(mut runs: Vec<Run>, most: usize) -> Vec<Run> {
+    let mut gap_bytes = SMALL_GAP_BYTES;
+    while runs.len() > most {
+        gap_bytes = gap_bytes.saturating_mul(2);
+        runs.dedup_by(|next, last| {
+            // Regions are as far apart as the gap below 4 GiB is wide: runs of two never become one.
+            let is_near = next.start - (last.start + last.length_bytes) <= gap_bytes.min(MAX_GAP_BYTES);
+            if is_near {
+                last.length_bytes = next.start + next.length_bytes - last.start;
+            }
+            is_near
+        });
+        if gap_bytes > MAX_GAP_BYTES {
+            break;
+        }
+    }
+    runs
 }
 
 /// What the kernel knows of this process's pages. Opened before the process confines itself.
@@ -180,7 +209,7 @@ mod tests {
         memory.write_slice(&[0; 100], GuestAddress(0x9000)).unwrap();
         memory.write_slice(b"three", GuestAddress(FAR + 4093)).unwrap();
         let file = tempfile::tempfile().unwrap();
-        let described = save(&memory, &PageMap::open().unwrap(), &file).unwrap();
+        let described = save(&memory, &PageMap::open().unwrap(), &[], &file).unwrap();
         (file, described)
     }
 
@@ -202,6 +231,35 @@ mod tests {
         }
         file.rewind().unwrap();
         verify(&file, &described).unwrap();
+    }
+
+    #[test]
+    fn what_lies_in_a_file_and_was_never_touched_is_saved_again() {
+        let (file, described) = saved();
+        let memory = memory::allocate(64).unwrap();
+        map(&memory, &file, &described).unwrap();
+        memory.write_slice(b"four", GuestAddress(FAR * 3 / 2)).unwrap();
+        let again = tempfile::tempfile().unwrap();
+        let described = save(&memory, &PageMap::open().unwrap(), &described.runs, &again).unwrap();
+        let other = memory::allocate(64).unwrap();
+        map(&other, &again, &described).unwrap();
+        for (text, address) in
+            [(&b"one"[..], 0x1ffe), (b"two", 0x8000), (b"three", FAR + 4093), (b"four", FAR * 3 / 2)]
+        {
+            let mut found = vec![0; text.len()];
+            other.read_slice(&mut found, GuestAddress(address)).unwrap();
+            assert_eq!(found, text);
+        }
+    }
+
+    #[test]
+    fn too_many_runs_become_fewer_over_larger_gaps() {
+        let run = |index: u64| Run { start: index * (1 << 20), length_bytes: PAGE };
+        let runs: Vec<Run> = (0..64).map(run).collect();
+        assert_eq!(fewer(runs.clone(), 64), runs);
+        assert_eq!(fewer(runs, 10), [Run { start: 0, length_bytes: (63 << 20) + PAGE }]);
+        let apart = [Run { start: 0, length_bytes: PAGE }, Run { start: 1 << 32, length_bytes: PAGE }];
+        assert_eq!(fewer(apart.to_vec(), 1), apart, "never over the gap between regions");
     }
 
     #[test]

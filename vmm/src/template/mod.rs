@@ -1,4 +1,5 @@
-//! A VM that was saved when it had booted and before it had a workload, for others to go on from.
+//! A VM that was saved: when it had booted and before it had a workload, for others to go on from (a template), or with all of its
+//! devices while its workload ran (a checkpoint).
 //!
 //! - `document`: the state as bytes and back, checked.
 //! - `memory`: guest memory into a file, and a file into guest memory.
@@ -24,7 +25,7 @@ pub use memory::{MemoryFileError, PageMap, map, save, verify};
 /// Everything of a VM but its memory.
 #[derive(Serialize, Deserialize)]
 pub struct Template {
-    /// Size of the memory with which it booted in MiB.
+    /// Size of the memory in MiB: that with which it booted, or all of a checkpoint.
     pub memory_mib: u32,
     /// The file of memory.
     pub memory: MemoryFile,
@@ -32,8 +33,17 @@ pub struct Template {
     pub vcpus: Vec<VcpuState>,
     /// What belongs to no vCPU.
     pub vm: VmState,
-    /// The devices that the guest uses, in the order of their slots: vsock.
-    pub devices: Vec<SavedDevice>,
+    /// The devices that the guest uses, in the order of their slots: vsock, and in a checkpoint all others.
+    pub devices: Vec<SavedSlot>,
+}
+
+/// A device in its slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedSlot {
+    /// Which.
+    pub slot: u32,
+    /// What is in it.
+    pub device: SavedDevice,
 }
 
 /// What KVM keeps beside vCPUs and memory.

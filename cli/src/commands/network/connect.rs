@@ -1,6 +1,6 @@
 //! `holm network connect`.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -24,6 +24,9 @@ pub(crate) struct Connect {
     /// IPv4 address
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<Ipv4Addr>,
+    /// IPv6 address
+    #[arg(long, value_name = "ADDRESS")]
+    ip6: Option<Ipv6Addr>,
     /// MAC address of the interface
     #[arg(long, value_name = "ADDRESS")]
     mac_address: Option<MacAddress>,
@@ -41,6 +44,7 @@ impl Connect {
         let connection = NetworkConnection {
             network: networks.find(&self.network)?.id,
             ip: self.ip,
+            ip6: self.ip6,
             mac_address: self.mac_address,
             aliases: self.alias,
         };

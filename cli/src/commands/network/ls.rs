@@ -12,7 +12,7 @@ use crate::{label_match, output};
 /// List networks
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  holm network ls\n\nFields: .ID .Name .Driver .Scope .Internal .Labels .CreatedAt"
+    after_help = "Example:\n  holm network ls\n\nFields: .ID .Name .Driver .Scope .Internal .IPv6 .Labels .CreatedAt"
 )]
 pub(crate) struct Ls {
     /// Format output using a Go template, 'json' or 'table TEMPLATE'
@@ -42,7 +42,7 @@ impl Ls {
                     "Driver": "bridge",
                     "Scope": "local",
                     "Internal": network.internal.to_string(),
-                    "IPv6": "false",
+                    "IPv6": network.ipv6.is_some().to_string(),
                     "Labels": label_match::joined(&network.labels),
                     "CreatedAt": output::moment(network.created),
                 })

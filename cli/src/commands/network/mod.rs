@@ -59,6 +59,9 @@ pub(super) fn describe(store: &NetworkStore, network: &Network) -> Result<Value>
         let name =
             containers.open(endpoint.container_id.clone()).map(|c| c.name.to_string()).unwrap_or_default();
         let address = format!("{}/{}", endpoint.address, network.subnet.prefix_length());
+        let address6 = endpoint.address6.zip(network.ipv6);
+        let address6 = address6.map(|(address, ipv6)| format!("{address}/{}", ipv6.subnet.prefix_length()));
+        let address6 = address6.unwrap_or_default();
         on.insert(
             endpoint.container_id.to_string(),
             json!({
@@ -66,10 +69,12 @@ pub(super) fn describe(store: &NetworkStore, network: &Network) -> Result<Value>
                 "EndpointID": endpoint.id(),
                 "MacAddress": endpoint.mac,
                 "IPv4Address": address,
-                "IPv6Address": "",
+                "IPv6Address": address6,
             }),
         );
     }
+    let mut config = vec![json!({"Subnet": network.subnet, "Gateway": network.gateway()})];
+    config.extend(network.ipv6.map(|ipv6| json!({"Subnet": ipv6.subnet, "Gateway": ipv6.gateway})));
     Ok(json!({
         "Name": network.name,
         "Id": network.id,
@@ -77,11 +82,11 @@ pub(super) fn describe(store: &NetworkStore, network: &Network) -> Result<Value>
         "Scope": "local",
         "Driver": "bridge",
         "EnableIPv4": true,
-        "EnableIPv6": false,
+        "EnableIPv6": network.ipv6.is_some(),
         "IPAM": {
             "Driver": "default",
             "Options": {},
-            "Config": [{"Subnet": network.subnet, "Gateway": network.subnet.gateway()}],
+            "Config": config,
         },
         "Internal": network.internal,
         "Attachable": false,

@@ -7,7 +7,7 @@ use clap::Args;
 
 /// Remove one or more templates
 ///
-/// VMs that went on from them keep running. The next start of a VM of that size makes a new one.
+/// VMs that went on from them keep running. The next start that could use it makes a new one.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  holm template rm $(holm template ls -q)")]
 pub(crate) struct RemoveTemplates {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use holm_runtime::oci::{self, CreateRequest, Streams};
+use holm_runtime::oci::{self, CgroupForm, CreateRequest, Streams};
 
 use crate::Global;
 
@@ -38,13 +38,14 @@ impl BundleOptions {
     pub(super) fn request(&self, global: &Global, foreground: bool) -> Result<CreateRequest> {
         Ok(CreateRequest {
             root: global.root()?,
+            sandbox_root: global.root()?,
             id: self.id.parse()?,
             bundle: self.bundle.clone(),
             pid_file: self.pid_file.clone(),
             console_socket: self.console_socket.clone(),
             foreground,
             preserve_fds: self.preserve_fds,
-            systemd_cgroup: global.systemd_cgroup,
+            cgroup_form: if global.systemd_cgroup { CgroupForm::Systemd } else { CgroupForm::Directory },
             global_words: global.words()?,
         })
     }

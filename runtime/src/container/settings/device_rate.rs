@@ -13,8 +13,8 @@ use super::quantity::{self, Units};
 pub struct DeviceRate {
     /// Where in the container the disk is mounted: `/` is the writable layer.
     pub path: String,
-    /// Bytes or requests in a second.
-    pub rate: NonZeroU64,
+    /// Bytes or requests in a second; in a change, zero takes the limit away.
+    pub rate: u64,
 }
 
 /// The rates of all of a container's disks; of several for one path the last holds.
@@ -59,8 +59,16 @@ impl DeviceRate {
     /// # Errors
     /// It has another form.
     pub fn parse_bytes(text: &str) -> Result<Self, DeviceRateError> {
+        Self::parse_bytes_change(text)?.positive(|| DeviceRateError::Bytes(text.to_owned()))
+    }
+
+    /// The same or zero.
+    ///
+    /// # Errors
+    /// It has another form.
+    pub fn parse_bytes_change(text: &str) -> Result<Self, DeviceRateError> {
         let (path, rate) = split(text)?;
-        let rate = quantity::parse(rate, Units::Binary).and_then(NonZeroU64::new);
+        let rate = quantity::parse(rate, Units::Binary);
         Ok(Self { path, rate: rate.ok_or_else(|| DeviceRateError::Bytes(text.to_owned()))? })
     }
 
@@ -69,9 +77,21 @@ impl DeviceRate {
     /// # Errors
     /// It has another form.
     pub fn parse_requests(text: &str) -> Result<Self, DeviceRateError> {
+        Self::parse_requests_change(text)?.positive(|| DeviceRateError::Requests(text.to_owned()))
+    }
+
+    /// The same or zero.
+    ///
+    /// # Errors
+    /// It has another form.
+    pub fn parse_requests_change(text: &str) -> Result<Self, DeviceRateError> {
         let (path, rate) = split(text)?;
         let rate = rate.parse().map_err(|_| DeviceRateError::Requests(text.to_owned()))?;
         Ok(Self { path, rate })
+    }
+
+    fn positive(self, refused: impl FnOnce() -> DeviceRateError) -> Result<Self, DeviceRateError> {
+        if self.rate == 0 { Err(refused()) } else { Ok(self) }
     }
 }
 
@@ -88,13 +108,39 @@ impl DeviceRates {
     /// Those of the disk that is mounted on `path`.
     #[must_use]
     pub fn of(&self, path: &str) -> DiskRates {
-        let last = |rates: &[DeviceRate]| rates.iter().rfind(|rate| rate.path == path).map(|rate| rate.rate);
+        let last = |rates: &[DeviceRate]| {
+            rates.iter().rfind(|rate| rate.path == path).and_then(|rate| NonZeroU64::new(rate.rate))
+        };
         DiskRates {
             read_bytes_per_s: last(&self.read_bps),
             write_bytes_per_s: last(&self.write_bps),
             read_requests_per_s: last(&self.read_iops),
             write_requests_per_s: last(&self.write_iops),
         }
+    }
+
+    /// These rates after a change; with what it takes away as zeroes.
+    #[must_use]
+    pub fn changed(&self, change: &Self) -> Self {
+        let one = |before: &[DeviceRate], change: &[DeviceRate]| {
+            let is_left = |old: &&DeviceRate| change.iter().all(|new| new.path != old.path);
+            before.iter().filter(is_left).chain(change).cloned().collect()
+        };
+        Self {
+            read_bps: one(&self.read_bps, &change.read_bps),
+            write_bps: one(&self.write_bps, &change.write_bps),
+            read_iops: one(&self.read_iops, &change.read_iops),
+            write_iops: one(&self.write_iops, &change.write_iops),
+        }
+    }
+
+    /// Without zeroes, which limit nothing.
+    #[must_use]
+    pub fn limiting(mut self) -> Self {
+        for rates in [&mut self.read_bps, &mut self.write_bps, &mut self.read_iops, &mut self.write_iops] {
+            rates.retain(|rate| rate.rate != 0);
+        }
+        self
     }
 
     /// Whether nothing is limited.
@@ -117,7 +163,7 @@ mod tests {
     #[test]
     fn rates_are_dockers_and_belong_to_a_path() {
         let bytes = |text: &str| DeviceRate::parse_bytes(text).unwrap();
-        assert_eq!(bytes("/:1mb"), DeviceRate { path: "/".into(), rate: NonZeroU64::new(1 << 20).unwrap() });
+        assert_eq!(bytes("/:1mb"), DeviceRate { path: "/".into(), rate: 1 << 20 });
         assert_eq!(bytes("/srv/db/:500").path, "/srv/db");
         let rates = DeviceRates {
             read_bps: vec![bytes("/:1kb"), bytes("/db:5"), bytes("/:2kb")],
@@ -130,6 +176,20 @@ mod tests {
         assert_eq!(of_root.write_bytes_per_s, None);
         assert_eq!(rates.of("/x"), DiskRates::default());
         assert_eq!(rates.paths().collect::<Vec<_>>(), ["/", "/db", "/", "/"]);
+    }
+
+    #[test]
+    fn a_change_is_for_the_paths_that_it_names() {
+        let bytes = |text: &str| DeviceRate::parse_bytes_change(text).unwrap();
+        let of = |read_bps: &[&str]| DeviceRates {
+            read_bps: read_bps.iter().map(|text| bytes(text)).collect(),
+            ..DeviceRates::default()
+        };
+        let changed = of(&["/:1", "/db:2", "/db:3"]).changed(&of(&["/db:0", "/x:4"]));
+        assert_eq!(changed, of(&["/:1", "/db:0", "/x:4"]));
+        assert_eq!(changed.of("/db"), DiskRates::default());
+        assert_eq!(changed.limiting(), of(&["/:1", "/x:4"]));
+        assert_eq!(DeviceRate::parse_requests_change("/:0").unwrap().rate, 0);
     }
 
     #[test]

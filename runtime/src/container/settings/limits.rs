@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CpuList, CpuShares, Cpus, MemorySize, SwapLimit};
+use super::{CpuList, CpuShares, Cpus, DeviceRates, MemorySize, NetworkRate, SwapLimit};
 
 /// Limits, or a change of them. `None` is no limit, and in a change: as before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,15 @@ pub struct Limits {
     pub cpu_shares: Option<CpuShares>,
     /// `--pids-limit`: processes and threads; zero or less in a change takes the limit away.
     pub pids_limit: Option<i64>,
+    /// `--net-rate-in`, where it is not as the container was made; zero is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_rate_in: Option<NetworkRate>,
+    /// The same of `--net-rate-out`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_rate_out: Option<NetworkRate>,
+    /// The same of `--device-read-bps` and the like, for the paths that are named.
+    #[serde(skip_serializing_if = "DeviceRates::is_empty")]
+    pub device_rates: DeviceRates,
 }
 
 /// Why limits make no sense together. The words are Docker's.
@@ -58,6 +67,9 @@ impl Limits {
             cpuset_cpus: change.cpuset_cpus.clone().or_else(|| self.cpuset_cpus.clone()),
             cpu_shares: change.cpu_shares.or(self.cpu_shares),
             pids_limit: change.pids_limit.or(self.pids_limit).filter(|limit| *limit > 0),
+            net_rate_in: change.net_rate_in.or(self.net_rate_in),
+            net_rate_out: change.net_rate_out.or(self.net_rate_out),
+            device_rates: self.device_rates.changed(&change.device_rates),
         };
         let memory = changed.memory.map(|memory| i64::try_from(memory.bytes()).unwrap_or(i64::MAX));
         match (memory, changed.memory_swap.map(SwapLimit::bytes)) {

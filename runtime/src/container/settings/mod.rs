@@ -64,7 +64,7 @@ pub use sysctl::{Sysctl, SysctlError};
 pub use tmpfs_mount::{TmpfsMount, TmpfsMountError};
 pub use ulimit::{Ulimit, UlimitError};
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -150,6 +150,9 @@ pub struct Settings {
     pub network: NetworkMode,
     /// `--ip`.
     pub ip: Option<Ipv4Addr>,
+    /// `--ip6`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip6: Option<Ipv6Addr>,
     /// `--mac-address`.
     pub mac_address: Option<MacAddress>,
     /// `--network-alias`.
@@ -176,12 +179,28 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// These settings with other limits, and the rates that those change.
+    #[must_use]
+    pub fn limited(&self, limits: Limits) -> Self {
+        let rate = |now: Option<NetworkRate>, before: Option<NetworkRate>| {
+            now.or(before).filter(|rate| rate.bytes_per_s().is_some())
+        };
+        Self {
+            net_rate_in: rate(limits.net_rate_in, self.net_rate_in),
+            net_rate_out: rate(limits.net_rate_out, self.net_rate_out),
+            device_rates: self.device_rates.changed(&limits.device_rates).limiting(),
+            limits,
+            ..self.clone()
+        }
+    }
+
     /// All networks that were asked for, in order; the first one's name is the network mode.
     #[must_use]
     pub fn connections(&self) -> Vec<NetworkConnection> {
         let first = self.network.network().map(|network| NetworkConnection {
             network: network.to_owned(),
             ip: self.ip,
+            ip6: self.ip6,
             mac_address: self.mac_address,
             aliases: self.network_aliases.clone(),
         });

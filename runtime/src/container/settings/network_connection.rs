@@ -1,6 +1,6 @@
 //! One network of a container: `--network NAME`, `--network name=NAME,alias=...`, `holm network connect`.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub struct NetworkConnection {
     /// Its address there; chosen when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<Ipv4Addr>,
+    /// Its IPv6 address there; chosen when absent, if the network has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip6: Option<Ipv6Addr>,
     /// Its interface's address; made from the IP address when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac_address: Option<MacAddress>,
@@ -42,7 +45,7 @@ pub enum NetworkFlagError {
     #[error(transparent)]
     Mode(#[from] NetworkModeError),
     /// A field that is none of Docker's, or has no such value.
-    #[error("invalid field {0:?} in --network: want name=, alias=, ip= or mac-address=")]
+    #[error("invalid field {0:?} in --network: want name=, alias=, ip=, ip6= or mac-address=")]
     Field(String),
 }
 
@@ -50,7 +53,7 @@ impl NetworkConnection {
     /// To this network, with nothing special.
     #[must_use]
     pub fn to(network: &str) -> Self {
-        Self { network: network.to_owned(), ip: None, mac_address: None, aliases: Vec::new() }
+        Self { network: network.to_owned(), ip: None, ip6: None, mac_address: None, aliases: Vec::new() }
     }
 }
 
@@ -68,6 +71,7 @@ impl FromStr for NetworkFlag {
                     "name" => value.clone_into(&mut connection.network),
                     "alias" => connection.aliases.push(parse_resolver_word(value).map_err(|_| refused())?),
                     "ip" => connection.ip = Some(value.parse().map_err(|_| refused())?),
+                    "ip6" => connection.ip6 = Some(value.parse().map_err(|_| refused())?),
                     "mac-address" => connection.mac_address = Some(value.parse().map_err(|_| refused())?),
                     _ => return Err(refused()),
                 }
@@ -91,9 +95,10 @@ mod tests {
         assert_eq!(flag.connection, NetworkConnection::to("web"));
         assert_eq!("default".parse::<NetworkFlag>().unwrap().connection.network, "bridge");
         let flag: NetworkFlag =
-            "name=web,alias=a,alias=b,ip=10.1.2.3,mac-address=02:00:00:00:00:01".parse().unwrap();
+            "name=web,alias=a,alias=b,ip=10.1.2.3,ip6=fd00::3,mac-address=02:00:00:00:00:01".parse().unwrap();
         assert_eq!((flag.connection.network.as_str(), flag.connection.aliases.len()), ("web", 2));
         assert_eq!(flag.connection.ip, Some(Ipv4Addr::new(10, 1, 2, 3)));
+        assert_eq!(flag.connection.ip6, "fd00::3".parse().ok());
         for text in ["", "name=", "alias=a", "name=web,ip=x", "name=web,color=red", "name=web,,", "name=host"]
         {
             assert!(text.parse::<NetworkFlag>().is_err(), "{text}");

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::quantity::{self, Units};
 
-/// Bytes in a second.
+/// Bytes in a second; in a change, zero takes the limit away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkRate(NonZeroU64);
+pub struct NetworkRate(u64);
 
 /// Not a rate.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -19,10 +19,18 @@ pub struct NetworkRate(NonZeroU64);
 pub struct NetworkRateError(String);
 
 impl NetworkRate {
-    /// It as a number.
+    /// It as a number; `None` for no limit.
     #[must_use]
-    pub const fn bytes_per_s(self) -> NonZeroU64 {
-        self.0
+    pub const fn bytes_per_s(self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.0)
+    }
+
+    /// A rate, or zero.
+    ///
+    /// # Errors
+    /// It is no number of bytes.
+    pub fn parse_change(text: &str) -> Result<Self, NetworkRateError> {
+        quantity::parse(text, Units::Binary).map(Self).ok_or_else(|| NetworkRateError(text.to_owned()))
     }
 }
 
@@ -30,8 +38,8 @@ impl FromStr for NetworkRate {
     type Err = NetworkRateError;
 
     fn from_str(text: &str) -> Result<Self, NetworkRateError> {
-        let bytes = quantity::parse(text, Units::Binary).and_then(NonZeroU64::new);
-        bytes.map(Self).ok_or_else(|| NetworkRateError(text.to_owned()))
+        let rate = Self::parse_change(text)?;
+        if rate.0 == 0 { Err(NetworkRateError(text.to_owned())) } else { Ok(rate) }
     }
 }
 
@@ -41,7 +49,8 @@ mod tests {
 
     #[test]
     fn rates_have_units_and_are_not_zero() {
-        assert_eq!("2m".parse::<NetworkRate>().unwrap().bytes_per_s().get(), 2 << 20);
+        assert_eq!("2m".parse::<NetworkRate>().unwrap().bytes_per_s(), NonZeroU64::new(2 << 20));
+        assert_eq!(NetworkRate::parse_change("0").unwrap().bytes_per_s(), None);
         for text in ["", "0", "-1", "fast", "10mbit"] {
             assert!(text.parse::<NetworkRate>().is_err(), "{text}");
         }

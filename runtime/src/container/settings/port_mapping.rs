@@ -1,7 +1,7 @@
 //! `-p [[ip:][host]:]container[/protocol]`: a published port.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ impl fmt::Display for Protocol {
 pub struct PortMapping {
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// The host's address; `None` for all.
+    /// The host's address; `None` for all, of both families.
     pub host_ip: Option<IpAddr>,
     /// The host's port; 0 for any that is free.
     pub host_port: u16,
@@ -124,14 +124,6 @@ impl FromStr for PortMappings {
             container_port,
         });
         Ok(Self(mappings.collect()))
-    }
-}
-
-impl PortMapping {
-    /// The host's address, which is everywhere when none was given.
-    #[must_use]
-    pub fn bind_ip(&self) -> IpAddr {
-        self.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 }
 

@@ -71,8 +71,8 @@ impl Container {
     /// # Errors
     /// As [`Container::limits`].
     pub fn settings(&self) -> Result<Settings, ContainerError> {
-        let limits = self.limits()?;
-        Ok(Settings { limits, restart: self.restart_policy(), ..self.record.settings.clone() })
+        let settings = self.record.settings.limited(self.limits()?);
+        Ok(Settings { restart: self.restart_policy(), ..settings })
     }
 
     /// What one of the files says; `None` where nothing was changed.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::names::write_error;
 use super::{Container, ContainerError, ContainerStore, NEW, OLD};
 use crate::check::Finding;
+use crate::checkpoint::Checkpoints;
 use crate::container::ContainerId;
 use crate::durable;
 use crate::image::ImageStore;
@@ -81,6 +82,13 @@ impl ContainerStore {
             found(Finding::unsound(name, format!("it is not {}'s, whose name it is", container.id.short())));
         }
         self.check_image(&container, found);
+        let checkpoints = Checkpoints::of(&container);
+        for (place, error) in checkpoints.damaged() {
+            found(Finding::damaged(place, &error));
+        }
+        for place in half_made(&container) {
+            found(Finding::leftover(place, "the command that made it was killed"));
+        }
     }
 
     fn check_image(&self, container: &Container, found: &mut dyn FnMut(Finding)) {
@@ -104,6 +112,9 @@ impl ContainerStore {
         names.sweep().map_err(|source| write_error(&self.directories().names(), source))?;
         drop(names);
         for container in self.list()? {
+            for place in half_made(&container) {
+                durable::remove(&place).map_err(|source| write_error(&place, source))?;
+            }
             match container.state() {
                 // One that is damaged is for people to decide about.
                 Ok(_) | Err(ContainerError::Damaged { .. } | ContainerError::NotFound(_)) => {}
@@ -126,6 +137,13 @@ impl ContainerStore {
         });
         Ok(abandoned)
     }
+}
+
+/// What killed supervisors left of checkpoints and of starts from them; nothing while somebody may be at it.
+fn half_made(container: &Container) -> Vec<PathBuf> {
+    let Ok(Some(_lock)) = container.try_lock() else { return Vec::new() };
+    let layer = Some(container.next_layer()).filter(|layer| layer.exists());
+    Checkpoints::of(container).leftovers().into_iter().chain(layer).collect()
 }
 
 /// Whether nobody holds the lock in a container's directory.

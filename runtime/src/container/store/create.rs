@@ -57,19 +57,31 @@ impl ContainerStore {
         let _lock = {
             // Nobody sweeps while this is held, so nobody sees the directory without its lock.
             let _names = self.lock_names()?;
+            holm_faults::fault!("container.create.directory")
+                .map_err(|source| write_error(&container.directory, source))?;
             create_private_directory(&container.directory)?;
+            holm_faults::crash!("container.create.unlocked");
             container.try_lock()?
         };
         let path = container.directory.join("record.json");
-        durable::place(&path, record).map_err(|source| write_error(&path, source))?;
+        holm_faults::fault!("container.create.record")
+            .and_then(|()| durable::place(&path, record))
+            .map_err(|source| write_error(&path, source))?;
         // Syncs the directory as well.
+        holm_faults::crash!("container.create.recorded");
         container.write_state(&State::default())?;
         let containers = self.directories().containers();
         let made = containers.join(container.id.as_str());
         let names = self.lock_names()?;
         names.take(container)?;
-        fs::rename(&container.directory, &made).map_err(|source| write_error(&made, source))?;
-        durable::sync_directory(&containers).map_err(|source| write_error(&containers, source))?;
+        holm_faults::crash!("container.create.named");
+        holm_faults::fault!("container.create.rename")
+            .and_then(|()| fs::rename(&container.directory, &made))
+            .map_err(|source| write_error(&made, source))?;
+        holm_faults::fault!("container.create.sync")
+            .and_then(|()| durable::sync_directory(&containers))
+            .map_err(|source| write_error(&containers, source))?;
+        holm_faults::crash!("container.create.made");
         Ok(made)
     }
 }

@@ -163,7 +163,9 @@ impl ContainerStore {
         let renamed = Container { name, ..container.clone() };
         let names = self.lock_names()?;
         names.take(&renamed)?;
+        holm_faults::crash!("container.rename.taken");
         write(&renamed.directory.join("name"), renamed.name.as_str().as_bytes())?;
+        holm_faults::crash!("container.rename.written");
         names.give_back(&container.name, &container.id)?;
         drop(names);
         renamed.note("rename", &[("oldName", format!("/{}", container.name))]);
@@ -201,6 +203,18 @@ impl Container {
         self.directory.join("layer.ext4")
     }
 
+    /// Where a layer is put that is to be [`Container::layer`] once its VM runs.
+    #[must_use]
+    pub fn next_layer(&self) -> PathBuf {
+        self.directory.join("next-layer.ext4")
+    }
+
+    /// Its checkpoints ([`crate::checkpoint`]).
+    #[must_use]
+    pub fn checkpoints(&self) -> PathBuf {
+        self.directory.join("checkpoints")
+    }
+
     /// Its log, of the json-file driver ([`crate::logs`]); rotated files stand beside it.
     #[must_use]
     pub fn log(&self) -> PathBuf {
@@ -232,6 +246,7 @@ impl Container {
                 vm_memory_mib: 0,
                 ..state
             };
+            holm_faults::crash!("container.state.lost");
             self.write_state(&state)?;
             self.note("die", &[("exitCode", state.exit_code.to_string())]);
         }
@@ -255,7 +270,9 @@ impl Container {
         let path = self.directory.join("state.json");
         let bytes = serde_json::to_vec(state)
             .map_err(|source| ContainerError::Damaged { path: path.clone(), source })?;
-        durable::rewrite(&path, &bytes).map_err(|source| ContainerError::Write { path, source })
+        holm_faults::fault!("container.state.write")
+            .and_then(|()| durable::rewrite(&path, &bytes))
+            .map_err(|source| ContainerError::Write { path, source })
     }
 }
 
@@ -414,8 +431,20 @@ mod tests {
         fs::create_dir(store.directories().run_of(&"2".repeat(64))).unwrap();
         fs::write(store.directories().names().join("gone"), "3".repeat(64)).unwrap();
         made.write_state(&State { status: Status::Running, ..State::default() }).unwrap();
-        assert_eq!(findings().iter().filter(|(is_leftover, _)| *is_leftover).count(), 4);
+        let checkpoints = made.checkpoints();
+        fs::create_dir_all(checkpoints.join(".draft-one")).unwrap();
+        fs::write(made.next_layer(), "half").unwrap();
+        assert_eq!(findings().iter().filter(|(is_leftover, _)| *is_leftover).count(), 6);
         store.repair().unwrap();
+        assert_eq!(findings(), std::slice::from_ref(&image));
+        fs::create_dir(checkpoints.join("one")).unwrap();
+        fs::write(checkpoints.join("one/about"), "no checksum").unwrap();
+        assert!(
+            findings()
+                .iter()
+                .any(|(_, problem)| problem.contains("the checksum of its description is wrong"))
+        );
+        fs::remove_dir_all(&checkpoints).unwrap();
         assert_eq!(findings(), [image]);
         let path = made.directory().join("record.json");
         fs::write(&path, fs::read_to_string(&path).unwrap().replace("busybox", "busyfox")).unwrap();

@@ -22,7 +22,9 @@ impl ContainerStore {
     pub(super) fn lock_names(&self) -> Result<Names<'_>, ContainerError> {
         let directory = self.directories().names();
         let failed = |source| write_error(&directory, source);
-        let lock = File::create(directory.join(".lock")).map_err(failed)?;
+        let lock = holm_faults::fault!("container.names.lock")
+            .and_then(|()| File::create(directory.join(".lock")))
+            .map_err(failed)?;
         lock.lock().map_err(failed)?;
         Ok(Names { store: self, directory, _lock: lock })
     }
@@ -37,8 +39,12 @@ impl Names<'_> {
             return Err(ContainerError::NameTaken { name: container.name.clone(), owner });
         }
         // A part of an id is nobody's, so a name is free until all of it is there.
-        durable::place(&path, container.id.as_str().as_bytes())
-            .and_then(|()| durable::sync_directory(&self.directory))
+        holm_faults::fault!("container.name.take")
+            .and_then(|()| durable::place(&path, container.id.as_str().as_bytes()))
+            .and_then(|()| {
+                holm_faults::fault!("container.name.sync")
+                    .and_then(|()| durable::sync_directory(&self.directory))
+            })
             .map_err(|source| write_error(&path, source))
     }
 
@@ -46,7 +52,9 @@ impl Names<'_> {
     pub(super) fn give_back(&self, name: &ContainerName, id: &ContainerId) -> Result<(), ContainerError> {
         let path = self.directory.join(name.as_str());
         if fs::read_to_string(&path).is_ok_and(|owner| owner == id.as_str()) {
-            durable::remove(&path).map_err(|source| write_error(&path, source))?;
+            holm_faults::fault!("container.name.give-back")
+                .and_then(|()| durable::remove(&path))
+                .map_err(|source| write_error(&path, source))?;
         }
         Ok(())
     }

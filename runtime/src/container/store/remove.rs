@@ -22,21 +22,32 @@ impl ContainerStore {
     /// Names what could not be removed; calling again goes on.
     pub fn remove(&self, container: &Container) -> Result<(), ContainerError> {
         let run = self.directories().run_of(container.id.as_str());
-        durable::remove(&run).map_err(|source| write_error(&run, source))?;
+        holm_faults::fault!("container.remove.run-directory")
+            .and_then(|()| durable::remove(&run))
+            .map_err(|source| write_error(&run, source))?;
         let containers = self.directories().containers();
         let old = containers.join(format!("{OLD}{}", container.id));
-        match fs::rename(&container.directory, &old) {
+        match holm_faults::fault!("container.remove.rename")
+            .and_then(|()| fs::rename(&container.directory, &old))
+        {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed.map_err(|source| write_error(&container.directory, source))?,
         }
-        durable::sync_directory(&containers).map_err(|source| write_error(&containers, source))?;
+        holm_faults::fault!("container.remove.sync")
+            .and_then(|()| durable::sync_directory(&containers))
+            .map_err(|source| write_error(&containers, source))?;
+        holm_faults::crash!("container.remove.renamed");
         if let Err(error) = remove_contents(&old) {
             // What cannot be brought back either is tried again by the next sweep.
             let _ = fs::rename(&old, &container.directory).map(|()| container.set_dead(&error));
             return Err(error);
         }
+        holm_faults::crash!("container.remove.emptied");
         self.lock_names()?.give_back(&container.name, &container.id)?;
-        durable::remove(&old).map_err(|source| write_error(&old, source))?;
+        holm_faults::fault!("container.remove.rest")
+            .and_then(|()| durable::remove(&old))
+            .map_err(|source| write_error(&old, source))?;
+        holm_faults::crash!("container.remove.removed");
         container.note("destroy", &[]);
         Ok(())
     }
@@ -82,7 +93,7 @@ impl ContainerStore {
         // What was seen without the lock may have been finished meanwhile.
         for directory in self.unfinished()? {
             if !is_locked(&directory) {
-                durable::remove(&directory)?;
+                holm_faults::fault!("container.sweep.remove").and_then(|()| durable::remove(&directory))?;
             }
         }
         names.sweep()
@@ -126,7 +137,9 @@ fn remove_contents(directory: &Path) -> Result<(), ContainerError> {
         let entry = entry.map_err(failed)?;
         if !KEPT.iter().any(|kept| entry.file_name() == *kept) {
             let path = entry.path();
-            durable::remove(&path).map_err(|source| write_error(&path, source))?;
+            holm_faults::fault!("container.remove.file")
+                .and_then(|()| durable::remove(&path))
+                .map_err(|source| write_error(&path, source))?;
         }
     }
     Ok(())

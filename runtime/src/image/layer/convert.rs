@@ -41,7 +41,9 @@ pub(in crate::image) fn convert(
     limits: &LayerLimits,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Converted, LayerError> {
-    let data = File::create_new(directory.join("data")).map_err(LayerError::write)?;
+    let data = holm_faults::fault!("image.layer.data")
+        .and_then(|()| File::create_new(directory.join("data")))
+        .map_err(LayerError::write)?;
     let blob = BlobWriter::new(data, limits.reserve_bytes);
     let (tree, diff_id) = pipeline::decompress(source, expected, limits.tar_bytes, progress, |chunks| {
         let recorder = Recorder::new(chunks, &directory.join("recipe"), limits.reserve_bytes)?;
@@ -54,7 +56,9 @@ pub(in crate::image) fn convert(
         tar.into_source().finish()?;
         converter.finish()
     })?;
+    holm_faults::fault!("image.layer.tree").map_err(LayerError::write)?;
     file::write(&directory.join("tree"), &tree)?;
+    holm_faults::crash!("image.layer.written");
     Ok(Converted { diff_id, content_bytes: tree.content_bytes })
 }
 

@@ -167,7 +167,9 @@ fn stage_layer(
     let (layer, diff_id) = (job.layer, &job.diff_id);
     let (blob, total_bytes) = source.layer(layer)?;
     let directory = staging.layer(diff_id);
-    fs::create_dir(&directory).map_err(ImageError::io("create", &directory))?;
+    holm_faults::fault!("image.layer.create")
+        .and_then(|()| fs::create_dir(&directory))
+        .map_err(ImageError::io("create", &directory))?;
     let mut last = Instant::now();
     let blob = Stoppable { inner: blob, stop };
     let converted = convert(blob, layer.digest.as_ref(), &directory, limits, &mut |read_bytes| {
@@ -178,9 +180,12 @@ fn stage_layer(
     })
     .map_err(|error| unusable(layer, error))?;
     progress(job.progress(total_bytes, total_bytes));
+    holm_faults::crash!("image.layer.converted");
     let what = format!("the uncompressed content of {}", layer.file);
     verify(&what, diff_id, &converted.diff_id)?;
-    durable::sync_directory(&directory).map_err(ImageError::io("sync", &directory))?;
+    holm_faults::fault!("image.layer.sync")
+        .and_then(|()| durable::sync_directory(&directory))
+        .map_err(ImageError::io("sync", &directory))?;
     progress(Progress::LayerDone { diff_id: *diff_id, digest: layer.digest });
     Ok(converted.content_bytes)
 }

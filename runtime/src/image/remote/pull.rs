@@ -34,12 +34,14 @@ pub(in crate::image) fn stage(
     if let Target::Digest(expected) = &target {
         verify(&format!("manifest for {}", name.familiar()), expected, &digest)?;
     }
+    holm_faults::crash!("image.pull.found");
     progress(Progress::Found { digest });
     let repository = Repository { session: &session, name: name.repository() };
     // With both, the digest decides, and the tag is left to what it stands for.
     let names = if name.digest().is_none() { vec![name.clone()] } else { Vec::new() };
     let mut plan = load::plan_of(&repository, names, &name.familiar(), &digest, document.bytes)?;
     plan.pins.push(name.pinned_to(&digest));
+    holm_faults::crash!("image.pull.planned");
     let is_known = known(&plan.config.id);
     let image = load::install(staging, &repository, plan, limits, &mut |event| match event {
         // Docker says nothing about the layers of an image that is there.

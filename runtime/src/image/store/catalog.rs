@@ -65,7 +65,9 @@ impl Catalog {
         let path = paths.catalog();
         let json = serde_json::to_vec_pretty(self)
             .map_err(|source| ImageError::Invalid { blob: path.display().to_string(), source })?;
-        durable::write(&path, &json).map_err(ImageError::io("write", &path))
+        holm_faults::fault!("image.catalog.write")
+            .and_then(|()| durable::write(&path, &json))
+            .map_err(ImageError::io("write", &path))
     }
 
     /// An image by name, by ID, or by an unambiguous prefix of its ID; with the name if it was named so.

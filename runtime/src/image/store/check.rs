@@ -15,6 +15,7 @@ use super::paths::Paths;
 use super::remove::Needed;
 use super::staging::{read_layer, stale};
 use crate::check::{Depth, Finding};
+use crate::durable;
 use crate::image::layer::{LayerError, rebuild, tar_bytes};
 use crate::image::rootfs;
 use crate::image::{Digest, ImageError};
@@ -92,6 +93,9 @@ fn leftovers(paths: &Paths, catalog: &Catalog, found: &mut dyn FnMut(Finding)) -
         if place.exists() && rootfs::open(paths, &stack).is_none() {
             found(Finding::leftover(place, "it is damaged, and made again when it is needed"));
         }
+    }
+    for place in durable::leftovers(paths.base()).map_err(ImageError::io("read", paths.base()))? {
+        found(Finding::leftover(place, "the command that wrote it was killed"));
     }
     for place in stale(paths)? {
         found(Finding::leftover(place, "the command that made it was killed"));

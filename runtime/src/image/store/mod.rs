@@ -226,6 +226,7 @@ impl ImageStore {
         let (id, _) = catalog.find(name_or_id)?;
         set_name(&mut catalog, name, id)?;
         catalog.write(&self.paths)?;
+        holm_faults::crash!("image.tag.written");
         self.note_tag(&id, name);
         Ok(())
     }
@@ -302,6 +303,7 @@ impl ImageStore {
     ) -> Result<(), ImageError> {
         let staging = Staging::new(paths)?;
         rootfs::stage(&staging, layers, tree_of, image)?;
+        holm_faults::crash!("image.merge.publish");
         staging.publish(&StoreLock::take(paths)?)
     }
 
@@ -333,8 +335,11 @@ impl ImageStore {
             catalog.images.insert(image.id, record);
             loaded.push(LoadedImage { id: image.id, names: image.names });
         }
+        holm_faults::crash!("image.commit.locked");
         staging.publish(&lock)?;
+        holm_faults::crash!("image.commit.published");
         catalog.write(&self.paths)?;
+        holm_faults::crash!("image.commit.named");
         Ok(loaded)
     }
 }

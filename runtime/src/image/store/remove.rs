@@ -31,6 +31,7 @@ pub(super) fn remove(
         let mut untagged = catalog.drop_pins(&id, &name);
         untagged.insert(0, name);
         catalog.write(paths)?;
+        holm_faults::crash!("image.untag.written");
         return Ok((id, Removal { untagged, ..Removal::default() }));
     } else if names.len() > 1 && !force {
         let names: Vec<_> = names.iter().map(Reference::familiar).collect();
@@ -48,6 +49,7 @@ pub(super) fn remove(
         record.removed = true;
     }
     catalog.write(paths)?;
+    holm_faults::crash!("image.remove.unnamed");
     let mut removal = Removal { untagged: names, ..Removal::default() };
     if users.is_empty() {
         let swept = sweep(paths, &catalog, &lock)?;
@@ -85,6 +87,7 @@ pub(super) fn collect(
     }
     catalog.images.retain(|id, _| !unused.contains(id));
     catalog.write(paths)?;
+    holm_faults::crash!("image.collect.unnamed");
     let swept = sweep(paths, &catalog, &lock)?;
     Ok(Collected { images: unused, layers: swept.layers })
 }
@@ -117,6 +120,9 @@ pub(super) struct Swept {
 /// Deletes every file that the catalog does not stand for.
 pub(super) fn sweep(paths: &Paths, catalog: &Catalog, _lock: &StoreLock) -> Result<Swept, ImageError> {
     let needed = Needed::by(catalog);
+    for place in durable::leftovers(paths.base()).map_err(ImageError::io("read", paths.base()))? {
+        durable::remove(&place).map_err(ImageError::io("remove", &place))?;
+    }
     let mut freed_bytes = 0;
     delete_others(&paths.merged(), &needed.stacks, &mut freed_bytes)?;
     delete_others(&paths.blobs(), &needed.blobs, &mut freed_bytes)?;
@@ -144,7 +150,10 @@ fn delete_others(
     let mut deleted = Vec::new();
     for path in others(directory, kept)? {
         let bytes = disk_usage_bytes(&path);
-        durable::remove(&path).map_err(ImageError::io("remove", &path))?;
+        holm_faults::fault!("image.sweep.remove")
+            .and_then(|()| durable::remove(&path))
+            .map_err(ImageError::io("remove", &path))?;
+        holm_faults::crash!("image.sweep.removed");
         *freed_bytes = freed_bytes.saturating_add(bytes);
         deleted.extend(digest_of(&path));
     }

@@ -31,18 +31,24 @@ impl Staging {
     pub(in crate::image) fn new(paths: &Paths) -> Result<Self, ImageError> {
         let parent = paths.staging();
         let guard = StoreLock::take(paths)?;
+        holm_faults::fault!("image.staging.create")
+            .map_err(ImageError::io("create a directory in", &parent))?;
         let path = tempfile::Builder::new()
             .prefix("op-")
             .tempdir_in(&parent)
             .map_err(ImageError::io("create a directory in", &parent))?
             .keep();
+        holm_faults::crash!("image.staging.created");
         let lock_path = path.join("lock");
         let lock = File::create(&lock_path).map_err(ImageError::io("create", &lock_path))?;
         lock.lock().map_err(ImageError::io("lock", &lock_path))?;
         drop(guard);
+        holm_faults::crash!("image.staging.locked");
         for kind in ["layers", "blobs", "merged"] {
             let directory = path.join(kind);
-            fs::create_dir(&directory).map_err(ImageError::io("create", &directory))?;
+            holm_faults::fault!("image.staging.directory")
+                .and_then(|()| fs::create_dir(&directory))
+                .map_err(ImageError::io("create", &directory))?;
         }
         Ok(Self { paths: paths.clone(), path, _lock: lock })
     }
@@ -72,7 +78,9 @@ impl Staging {
     pub(in crate::image) fn adopt(&self, diff_id: &Digest) -> Result<Option<LayerTree>, ImageError> {
         let (from, to) = (self.paths.layer(diff_id), self.layer(diff_id));
         let Ok(tree) = read_layer(&from) else { return Ok(None) };
-        fs::create_dir(&to).map_err(ImageError::io("create", &to))?;
+        holm_faults::fault!("image.adopt.create")
+            .and_then(|()| fs::create_dir(&to))
+            .map_err(ImageError::io("create", &to))?;
         for name in ["data", "tree", "recipe"] {
             if fs::hard_link(from.join(name), to.join(name)).is_err() {
                 // Removed at this moment; or it is of a store that had no recipes, and is made again.
@@ -80,6 +88,7 @@ impl Staging {
                 return Ok(None);
             }
         }
+        holm_faults::crash!("image.adopt.linked");
         Ok(Some(tree))
     }
 
@@ -87,7 +96,9 @@ impl Staging {
     pub(in crate::image) fn put_blob(&self, bytes: &[u8]) -> Result<Digest, ImageError> {
         let digest = Digest::of(bytes);
         let path = self.blob(&digest);
-        durable::write(&path, bytes).map_err(ImageError::io("write", &path))?;
+        holm_faults::fault!("image.blob.write")
+            .and_then(|()| durable::write(&path, bytes))
+            .map_err(ImageError::io("write", &path))?;
         Ok(digest)
     }
 
@@ -103,10 +114,15 @@ impl Staging {
                 if is_adopted(&from, &to) {
                     continue;
                 }
+                holm_faults::crash!("image.publish.begin");
                 sync_if_directory(&from)?;
+                holm_faults::fault!("image.publish.move").map_err(ImageError::io("move into place", &to))?;
                 replace(&from, &to)?;
+                holm_faults::crash!("image.publish.moved");
             }
-            durable::sync_directory(&target).map_err(ImageError::io("sync", &target))?;
+            holm_faults::fault!("image.publish.sync")
+                .and_then(|()| durable::sync_directory(&target))
+                .map_err(ImageError::io("sync", &target))?;
         }
         Ok(())
     }
@@ -134,7 +150,9 @@ fn is_adopted(from: &Path, to: &Path) -> bool {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        if let Err(error) = durable::remove(&self.path) {
+        if let Err(error) =
+            holm_faults::fault!("image.staging.remove").and_then(|()| durable::remove(&self.path))
+        {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove a staging directory");
         }
     }
@@ -166,7 +184,9 @@ pub(super) fn clear_stale(paths: &Paths) -> Result<bool, ImageError> {
     let stale = stale(paths)?;
     for path in &stale {
         tracing::info!(path = %path.display(), "clearing what a crash left");
-        durable::remove(path).map_err(ImageError::io("remove", path))?;
+        holm_faults::fault!("image.staging.clear")
+            .and_then(|()| durable::remove(path))
+            .map_err(ImageError::io("remove", path))?;
     }
     Ok(!stale.is_empty())
 }

@@ -3,26 +3,7 @@
 use proptest::prelude::*;
 
 use super::rootfs::tree;
-use super::tarball::{Member, Tarball, seal};
-
-/// One of everything.
-fn layer() -> Vec<u8> {
-    Tarball::new()
-        .directory("d")
-        .pax("mtime", b"1.5")
-        .pax("SCHILY.xattr.user.a", b"b")
-        .file("d/file", &[7; 700])
-        .hard_link("d/link", "d/file")
-        .symlink("s", "d")
-        .file("s/through", b"x")
-        .member(&Member { path: b"null", kind: b'3', device: (1, 3), ..Member::default() })
-        .file("d/.wh.gone", b"")
-        .pax("GNU.sparse.size", b"100000")
-        .pax("GNU.sparse.map", b"0,5,70000,5")
-        .file("sparse", b"0123456789")
-        .file(&"long/".repeat(40), b"")
-        .end()
-}
+use super::tarball::{one_of_everything, seal};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
@@ -32,7 +13,7 @@ proptest! {
         cut in prop::option::of(any::<prop::sample::Index>()),
         sealed in prop::bool::weighted(0.9),
     ) {
-        let mut bytes = layer();
+        let mut bytes = one_of_everything();
         for (index, value) in changes {
             let index = index.index(bytes.len());
             bytes[index] = value;
@@ -51,7 +32,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        if let Ok(tree) = tree(&[layer(), bytes]) {
+        if let Ok(tree) = tree(&[one_of_everything(), bytes]) {
             for (path, file) in &tree.files {
                 if file.mode & 0o170_000 == 0o100_000 && file.size_bytes < 1 << 20 {
                     tree.content(path);

@@ -127,6 +127,26 @@ impl Tarball {
     }
 }
 
+/// One of everything that a layer can have.
+pub(super) fn one_of_everything() -> Vec<u8> {
+    Tarball::new()
+        .directory("d")
+        .pax("mtime", b"1.5")
+        .pax("SCHILY.xattr.user.a", b"b")
+        .file("d/file", &[7; 700])
+        .hard_link("d/link", "d/file")
+        .symlink("s", "d")
+        .file("s/through", b"x")
+        .member(&Member { path: b"null", kind: b'3', device: (1, 3), ..Member::default() })
+        .member(&Member { path: b"pipe", kind: b'6', ..Member::default() })
+        .file("d/.wh.gone", b"")
+        .pax("GNU.sparse.size", b"100000")
+        .pax("GNU.sparse.map", b"0,5,70000,5")
+        .file("sparse", b"0123456789")
+        .file(&"long/".repeat(40), b"")
+        .end()
+}
+
 pub(super) fn header(member: &Member<'_>) -> [u8; 512] {
     let mut block = [0; 512];
     let mut put = |offset: usize, bytes: &[u8]| block[offset..][..bytes.len()].copy_from_slice(bytes);

@@ -1,8 +1,8 @@
 //! From a question to an answer, or to somebody else (RFC 1035). Pure.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use simple_dns::rdata::{A, PTR, RData};
+use simple_dns::rdata::{A, AAAA, PTR, RData};
 use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, RCODE, ResourceRecord, TYPE};
 
 use super::zone::Zone;
@@ -11,6 +11,8 @@ use super::zone::Zone;
 const TTL_SECONDS: u32 = 600;
 /// Behind the numbers of an address, from its end, in a question for its name.
 const REVERSE: &str = ".in-addr.arpa";
+/// The same behind the digits of an IPv6 address (RFC 3596, section 2.5).
+const REVERSE6: &str = ".ip6.arpa";
 
 /// What to do about a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +35,11 @@ pub(super) fn decide(question: &[u8], zone: &Zone) -> Option<Decision> {
     let wants = |kind| matches!(asked.qtype, QTYPE::ANY) || asked.qtype == QTYPE::TYPE(kind);
     let data: Vec<RData<'_>> = if !addresses.is_empty() {
         // Known, and of other types there is nothing.
-        let addresses = addresses.into_iter().filter(|_| wants(TYPE::A));
-        addresses.map(|address| RData::A(A::from(address))).collect()
+        let data = addresses.into_iter().filter_map(|address| match address {
+            IpAddr::V4(address) => wants(TYPE::A).then(|| RData::A(A::from(address))),
+            IpAddr::V6(address) => wants(TYPE::AAAA).then(|| RData::AAAA(AAAA::from(address))),
+        });
+        data.collect()
     } else if let Some(owner) = reversed(&name).and_then(|address| zone.name(address)) {
         let owner = Name::new(owner).ok()?;
         if wants(TYPE::PTR) { vec![RData::PTR(PTR(owner))] } else { Vec::new() }
@@ -67,14 +72,23 @@ fn reply(question: &Packet<'_>, code: RCODE, answers: Vec<ResourceRecord<'_>>) -
 }
 
 /// The address that a question for its name is about.
-fn reversed(name: &str) -> Option<Ipv4Addr> {
-    let at = name.len().checked_sub(REVERSE.len())?;
-    let (numbers, suffix) = name.split_at_checked(at)?;
-    if !suffix.eq_ignore_ascii_case(REVERSE) {
-        return None;
+fn reversed(name: &str) -> Option<IpAddr> {
+    if let Some(numbers) = before(name, REVERSE) {
+        let address: Ipv4Addr = numbers.parse().ok()?;
+        return Some(Ipv4Addr::from_bits(address.to_bits().swap_bytes()).into());
     }
-    let address: Ipv4Addr = numbers.parse().ok()?;
-    Some(Ipv4Addr::from_bits(address.to_bits().swap_bytes()))
+    // Digits and dots take turns, 32 of them.
+    let digits: Vec<&str> = before(name, REVERSE6)?.split('.').collect();
+    let are_digits = digits.len() == 32 && digits.iter().all(|digit| digit.len() == 1);
+    let forth: String = digits.into_iter().rev().collect();
+    let bits = u128::from_str_radix(&forth, 16).ok().filter(|_| are_digits)?;
+    Some(Ipv6Addr::from_bits(bits).into())
+}
+
+/// What stands before a suffix, whatever the case of its letters.
+fn before<'a>(name: &'a str, suffix: &str) -> Option<&'a str> {
+    let (before, end) = name.split_at_checked(name.len().checked_sub(suffix.len())?)?;
+    end.eq_ignore_ascii_case(suffix).then_some(before)
 }
 
 #[cfg(test)]
@@ -88,6 +102,7 @@ mod tests {
     fn zone() -> Zone {
         let host = |last, names: &[&str]| ZoneHost {
             address: Ipv4Addr::new(10, 89, 0, last),
+            address6: (last == 3).then(|| "fd00::3".parse().unwrap()),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
         };
         Zone::new(vec![
@@ -111,6 +126,7 @@ mod tests {
         assert!(reply.has_flags(PacketFlag::RESPONSE | PacketFlag::RECURSION_AVAILABLE));
         let text = |record: &ResourceRecord<'_>| match &record.rdata {
             RData::A(a) => Ipv4Addr::from(a.address).to_string(),
+            RData::AAAA(aaaa) => Ipv6Addr::from(aaaa.address).to_string(),
             RData::PTR(PTR(name)) => name.to_string(),
             other => panic!("{other:?}"),
         };
@@ -124,12 +140,17 @@ mod tests {
         assert_eq!(answers("store", TYPE::A), ["10.89.0.2", "10.89.0.3"]);
         // So that nobody asks elsewhere for the other family.
         assert_eq!(answers("db", TYPE::AAAA), [""; 0]);
+        assert_eq!(answers("web", TYPE::AAAA), ["fd00::3"]);
+        assert_eq!(answers("store", TYPE::AAAA), ["fd00::3"]);
         assert_eq!(answers("2.0.89.10.in-addr.arpa", TYPE::PTR), ["db.net"]);
+        assert_eq!(answers(&format!("3.{}d.f.ip6.arpa", "0.".repeat(29)), TYPE::PTR), ["web.net"]);
     }
 
     #[test]
     fn others_are_asked_about_others() {
-        for name in ["example.com", "dbx", "9.0.89.10.in-addr.arpa", "in-addr.arpa", "x.in-addr.arpa"] {
+        for name in
+            ["example.com", "dbx", "9.0.89.10.in-addr.arpa", "in-addr.arpa", "x.in-addr.arpa", "3.ip6.arpa"]
+        {
             assert_eq!(decide(&question(name, TYPE::A), &zone()), Some(Decision::Forward), "{name}");
         }
     }

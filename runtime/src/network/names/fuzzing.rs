@@ -1,7 +1,7 @@
 //! What the fuzz targets call: a conversation about names, and who has which name.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown};
 use std::os::unix::net::UnixStream;
 
 use super::answer::{self, Decision};
@@ -9,8 +9,9 @@ use super::zone::{Zone, ZoneHost};
 
 /// Two containers with names of their own, one that they share, and one that is as long as a name can be.
 fn zone() -> Zone {
-    let host = |last, names: &[&str]| ZoneHost {
+    let host = |last: u8, names: &[&str]| ZoneHost {
         address: Ipv4Addr::new(10, 89, 0, last),
+        address6: Some(Ipv6Addr::from_bits(0xfd << 120 | u128::from(last))),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
     };
     Zone::new(vec![

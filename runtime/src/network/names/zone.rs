@@ -1,6 +1,6 @@
 //! Who is on a network, under which names.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::container::{ContainerError, ContainerStore};
 use crate::network::NetworkError;
@@ -17,6 +17,8 @@ pub(super) struct Zone {
 #[derive(Debug)]
 pub(super) struct ZoneHost {
     pub(super) address: Ipv4Addr,
+    /// Where its network has IPv6.
+    pub(super) address6: Option<Ipv6Addr>,
     /// The first is the one by which the address is known.
     pub(super) names: Vec<String>,
 }
@@ -49,7 +51,7 @@ pub(super) fn of(
         let aliases = endpoint.aliases.into_iter();
         let short = [container.name.to_string(), container.id.short().to_owned()].into_iter().chain(aliases);
         let names = short.flat_map(|name| [format!("{name}.{}", network.name), name]).collect();
-        hosts.push(ZoneHost { address: endpoint.address, names });
+        hosts.push(ZoneHost { address: endpoint.address, address6: endpoint.address6, names });
     }
     Ok(Zone { hosts })
 }
@@ -60,14 +62,21 @@ impl Zone {
         Self { hosts }
     }
 
-    /// Everybody of this name, whatever the case of its letters.
-    pub(super) fn addresses(&self, name: &str) -> Vec<Ipv4Addr> {
+    /// Where everybody of this name is, whatever the case of its letters.
+    pub(super) fn addresses(&self, name: &str) -> Vec<IpAddr> {
         let named = |host: &&ZoneHost| host.names.iter().any(|other| other.eq_ignore_ascii_case(name));
-        self.hosts.iter().filter(named).map(|host| host.address).collect()
+        self.hosts.iter().filter(named).flat_map(ZoneHost::addresses).collect()
     }
 
     /// The name of who has this address.
-    pub(super) fn name(&self, address: Ipv4Addr) -> Option<&str> {
-        self.hosts.iter().find(|host| host.address == address)?.names.first().map(String::as_str)
+    pub(super) fn name(&self, address: IpAddr) -> Option<&str> {
+        let is_its = |host: &&ZoneHost| host.addresses().any(|own| own == address);
+        self.hosts.iter().find(is_its)?.names.first().map(String::as_str)
+    }
+}
+
+impl ZoneHost {
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        [Some(self.address.into()), self.address6.map(IpAddr::V6)].into_iter().flatten()
     }
 }

@@ -151,12 +151,12 @@ fn nothing_is_left(containerd: &Containerd, name: &str, address: &Path) {
     assert!(!Path::new("/sys/fs/cgroup/default").join(name).exists());
 }
 
-fn parent(pid: u32) -> u32 {
+pub(crate) fn parent(pid: u32) -> u32 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-fn vmm(supervisor: u32) -> u32 {
+pub(crate) fn vmm(supervisor: u32) -> u32 {
     let found = Command::new("pgrep").args(["-f", &format!("holm-vmm.*--parent {supervisor}$")]).output();
     Outcome::from(found.unwrap()).ok().lines().next().unwrap().parse().unwrap()
 }

@@ -272,6 +272,10 @@ fn m26_top_and_stats_look_into_the_guest() {
     let template = "{{.Name}}|{{.PIDs}}|{{.MemUsage}}|{{.CPUPerc}}";
     let stats = holm.holm(["stats", "--no-stream", "--format", template, &name]).outcome().ok();
     assert!(stats.starts_with(&format!("{name}|2|")) && stats.contains("/ 64MiB|"), "{stats}");
+    let of_host = ["stats", "--no-stream", "--format", "{{.HostMem}} {{.VMMMem}} {{.SharedMem}}", &name];
+    let of_host = holm.holm(of_host).outcome().ok();
+    let is_amount = |amount: &str| amount.ends_with("iB") && !amount.starts_with('0');
+    assert!(of_host.split(' ').filter(|amount| is_amount(amount)).count() == 3, "{of_host}");
     holm.holm(["stop", "-t", "0", &name]).outcome().ok();
     holm.holm(["top", &name]).outcome().fails(125, "is not running");
     holm.holm(["rm", &name]).outcome().ok();

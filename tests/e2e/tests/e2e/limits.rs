@@ -181,6 +181,25 @@ fn m31_disks_are_as_fast_as_their_rates_and_no_faster() {
 }
 
 #[test]
+fn m31_the_rate_of_a_disk_changes_while_the_container_runs() {
+    let holm = Holm::with(TestImage::Busybox);
+    let write = "dd if=/dev/zero of=/x bs=64k count=16 conv=fsync 2>/dev/null && echo written";
+    let name = holm.background(&["--device-write-bps=/:1kb"], &format!("{write}; exec sleep 1000"));
+    let update = |rate: &str| holm.holm(["update", "--device-write-bps", rate, &name]).outcome();
+    // A quarter of an hour, unless somebody changes it.
+    assert!(!holm.holm(["logs", &name]).outcome().ok().contains("written"));
+    update("/:0").ok();
+    until("it is written", || holm.holm(["logs", &name]).outcome().ok().contains("written"));
+    update("/:1kb").ok();
+    let exec = ["exec", &name, "timeout", "3", "sh", "-c", write];
+    assert!(!holm.holm(exec).outcome().out().contains("written"), "limited again");
+    update("/srv:1kb").fails(1, "no disk of the container is mounted on /srv");
+    let shown =
+        holm.holm(["inspect", "-f", "{{json .HostConfig.BlkioDeviceWriteBps}}", &name]).outcome().ok();
+    assert_eq!(shown, r#"[{"Path":"/","Rate":1024}]"#);
+}
+
+#[test]
 fn m31_what_waits_for_a_rate_is_written_when_the_container_stops() {
     let holm = Holm::with(TestImage::Busybox);
     // An hour's worth of data, in the guest's memory.

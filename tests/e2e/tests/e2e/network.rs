@@ -1,7 +1,8 @@
 //! Networks: the container model's M37 to M39. What is outside of the host is a network namespace of the test's own.
 
-use std::net::{Ipv4Addr, UdpSocket};
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,13 @@ pub(crate) fn succeeds(command: &str) -> bool {
 }
 
 fn fetch(address: &str) -> bool {
-    succeeds(&format!("curl -sf -m 5 http://{address}/hostname"))
+    succeeds(&format!("curl -sfg -m 5 http://{address}/hostname"))
+}
+
+/// The same, when it is there, from outside of the host.
+fn is_fetched_by(outside: &Outside, address: &str) -> bool {
+    let get = format!("curl -sfg -m 5 http://{address}/hostname");
+    outside.run(&get).output().expect("curl").status.success()
 }
 
 pub(crate) fn inspected(holm: &Holm, name: &str, what: &str) -> String {
@@ -39,6 +46,8 @@ pub(crate) struct Outside {
     namespace: String,
     pub(crate) own_ip: String,
     pub(crate) host_ip: String,
+    pub(crate) own_ip6: String,
+    pub(crate) host_ip6: String,
 }
 
 static NEXT: AtomicU8 = AtomicU8::new(0);
@@ -51,13 +60,17 @@ impl Outside {
         // Tests run beside each other: four networks of four addresses for each process, out of 198.18.0.0/15.
         let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + pid % 8192 * 16 + u32::from(number) * 4;
         let (host_ip, own_ip) = (Ipv4Addr::from(base + 1).to_string(), Ipv4Addr::from(base + 2).to_string());
+        let base6 = 0xfd00_0198_u128 << 96 | u128::from(base);
+        let (host_ip6, own_ip6) =
+            (Ipv6Addr::from(base6 + 1).to_string(), Ipv6Addr::from(base6 + 2).to_string());
         host(&format!(
             "ip netns add {namespace} && ip link add {veth} type veth peer name eth0 netns {namespace} && \
              ip addr add {host_ip}/30 dev {veth} && ip link set {veth} up && \
              ip -n {namespace} addr add {own_ip}/30 dev eth0 && ip -n {namespace} link set eth0 up && \
-             ip -n {namespace} link set lo up"
+             ip -n {namespace} link set lo up && \
+             ip addr add {host_ip6}/126 dev {veth} nodad && ip -n {namespace} addr add {own_ip6}/126 dev eth0 nodad"
         ));
-        Self { namespace, own_ip, host_ip }
+        Self { namespace, own_ip, host_ip, own_ip6, host_ip6 }
     }
 
     pub(crate) fn run(&self, command: &str) -> Command {
@@ -155,7 +168,8 @@ fn m37_published_ports_are_reached_from_outside_and_from_the_host() {
     assert!(!from_outside(&local), "published for the host only");
     let shown =
         holm.holm(["ps", "--filter", &format!("name={name}"), "--format", "{{.Ports}}"]).outcome().ok();
-    assert_eq!(shown, format!("0.0.0.0:{everywhere}->80/tcp, 127.0.0.1:{local}->80/tcp"));
+    let both = format!("0.0.0.0:{everywhere}->80/tcp, [::]:{everywhere}->80/tcp");
+    assert_eq!(shown, format!("{both}, 127.0.0.1:{local}->80/tcp"));
     holm.run(["-p", &format!("{everywhere}:80"), "busybox", "true"]).fails(125, "Address already in use");
 }
 
@@ -241,8 +255,9 @@ fn m37_what_a_killed_supervisor_left_is_removed_by_the_next_command() {
 fn m31_what_an_interface_carries_is_limited() {
     let holm = Holm::with(TestImage::Busybox);
     let serve = "dd if=/dev/zero of=/tmp/file bs=1k count=1024; exec httpd -f -p 80 -h /tmp";
-    let slow = address(&holm, &holm.background(&["--net-rate-out", "256k"], serve));
-    let fast = address(&holm, &holm.background(&[], serve));
+    let slow_name = holm.background(&["--net-rate-out", "256k"], serve);
+    let fast_name = holm.background(&[], serve);
+    let (slow, fast) = (address(&holm, &slow_name), address(&holm, &fast_name));
     let asker = holm.background(&["--net-rate-in", "256k"], "sleep 1000");
     for server in [&slow, &fast] {
         until("the server serves", || succeeds(&format!("curl -sfI -m 5 http://{server}/file")));
@@ -257,6 +272,39 @@ fn m31_what_an_interface_carries_is_limited() {
     assert_eq!(holm.holm(["exec", &asker, "sh", "-c", &get]).outcome().ok(), "1048576");
     assert!(begin.elapsed() > least, "in: {:?}", begin.elapsed());
     assert_eq!(holm.run(["--net-rate-in", "0", "busybox", "true"]).code, 125);
+    // Down for one that was made without a limit; and up: at 1 KiB a second it would take a quarter of an hour.
+    let get = |server: &str| host(&format!("curl -sf -m 60 http://{server}/file | wc -c"));
+    let update = |rate: &str, name: &str| holm.holm(["update", "--net-rate-out", rate, name]).outcome().ok();
+    update("256k", &fast_name);
+    let begin = Instant::now();
+    assert_eq!(get(&fast), "1048576");
+    assert!(begin.elapsed() > least, "limited later: {:?}", begin.elapsed());
+    update("1k", &slow_name);
+    assert!(!succeeds(&format!("curl -sf -m 3 http://{slow}/file")));
+    update("0", &slow_name);
+    assert_eq!(get(&slow), "1048576");
+    assert_eq!(inspected(&holm, &fast_name, "{{.HostConfig.NetRateOut}}"), "262144");
+    let carried = holm.holm(["stats", "--no-stream", "--format", "{{.NetIO}}", &fast_name]).outcome().ok();
+    assert!(carried.ends_with("MB"), "{carried}");
+}
+
+#[test]
+fn m31_a_neighbour_at_all_of_its_limits_makes_no_request_fail() {
+    let holm = Holm::with(TestImage::Busybox);
+    let server = address(&holm, &holm.background(&["--cpuset-cpus=0"], SERVER));
+    until("the server serves", || fetch(&server));
+    let limits = ["--cpuset-cpus=1", "--cpus=1", "-m=128m", "--pids-limit=100", "--storage-opt=size=256m"];
+    let rates = ["--device-write-bps=/:4mb", "--net-rate-out=4m"];
+    let worst = "(while :; do (b() { b | b & }; b) 2>/dev/null; sleep 1; done) &
+        (while :; do tail /dev/zero 2>/dev/null; sleep 0.1; done) &
+        (while :; do dd if=/dev/zero of=/fill bs=64k 2>/dev/null; rm -f /fill; sleep 0.1; done) &
+        gateway=$(ip route | awk '/default/ { print $3 }')
+        while :; do nc -u $gateway 9 </dev/zero 2>/dev/null; done";
+    let neighbour = holm.background(&[&limits[..], &rates].concat(), worst);
+    for number in 0..40 {
+        assert!(succeeds(&format!("curl -sf -m 60 http://{server}/hostname")), "request {number}");
+    }
+    assert_eq!(inspected(&holm, &neighbour, "{{.State.Status}}"), "running");
 }
 
 #[test]
@@ -328,6 +376,118 @@ fn m38_containers_on_one_network_find_each_other_by_name_and_alias() {
         debian.holm(["rm", "-f", name]).outcome().ok();
     }
     debian.holm(["network", "rm", &network, &other]).outcome().ok();
+}
+
+#[test]
+fn m37_ports_are_published_over_ipv6_to_containers_without_it() {
+    let (holm, outside) = (Holm::with(TestImage::Busybox), Outside::new());
+    let name = holm.background(&["-p", "80", "-p", "[::1]::80"], SERVER);
+    let ports = holm.holm(["port", &name, "80"]).outcome().ok();
+    let [over4, over6, local] = ports.lines().collect::<Vec<_>>()[..] else { panic!("{ports}") };
+    let port = over4.strip_prefix("0.0.0.0:").expect("a port");
+    assert_eq!(over6, format!("[::]:{port}"));
+    assert!(local.starts_with("[::1]:"), "{ports}");
+    until("the server serves", || fetch(&format!("127.0.0.1:{port}")));
+    assert!(fetch(&format!("[::1]:{port}")) && fetch(local));
+    assert!(is_fetched_by(&outside, &format!("[{}]:{port}", outside.host_ip6)));
+    holm.run(["-p", &format!("[::1]:{port}:80"), "busybox", "true"]).fails(125, "Address already in use");
+}
+
+/// A container that waits, with bash and perl.
+fn debian(holm: &Holm, options: &[&str]) -> String {
+    let name = holm.name();
+    holm.holm(["run", "-d", "--name", &name]).args(options).args(["debian", "sleep", "1000"]).outcome().ok();
+    name
+}
+
+/// The container's IPv6 address on the network that it is on.
+fn on_ipv6(holm: &Holm, name: &str) -> String {
+    inspected(holm, name, "{{range .NetworkSettings.Networks}}{{.GlobalIPv6Address}}{{end}}")
+}
+
+#[test]
+fn m38_a_network_with_ipv6_has_addresses_names_and_ports_of_both_families() {
+    let (holm, outside) = (Holm::with(TestImage::Debian), Outside::new());
+    let network = holm.name();
+    holm.holm(["network", "create", "--ipv6", &network]).outcome().ok();
+    let shown = holm.holm(["network", "inspect", "-f", "{{.EnableIPv6}} {{json .IPAM.Config}}", &network]);
+    let shown = shown.outcome().ok();
+    let prefix = shown.split("\"Subnet\":\"fd").nth(1).expect("a unique local subnet").split("::/64").next();
+    let chosen = format!("fd{}::1:9", prefix.expect("a /64"));
+    let on = ["--network", &network];
+    let name = debian(&holm, &[&on[..], &["--network-alias", "store", "-p", "80"]].concat());
+    let peer = debian(&holm, &[&on[..], &["--ip6", &chosen]].concat());
+    let own = on_ipv6(&holm, &name);
+    assert_eq!(on_ipv6(&holm, &peer), chosen);
+    let inside = |script: &str| holm.holm(["exec", &peer, "bash", "-c", script]).outcome().out();
+    for asked in [name.as_str(), "store"] {
+        assert_eq!(inside(&format!("getent ahostsv6 {asked}")).split(' ').next(), Some(own.as_str()));
+    }
+    assert!(inside("cat /etc/hosts").contains(&format!("{chosen}\t")));
+    // The guest has the address, the network and the way out; TCP says how far it gets: nobody listens.
+    for (target, port) in [(own.as_str(), 9), (&outside.own_ip6, 9)] {
+        let refused = inside(&format!("exec 2>&1; : > /dev/tcp/{target}/{port}"));
+        assert!(refused.contains("Connection refused"), "{target}: {refused}");
+    }
+    let serve = "use Socket qw(:all); socket(my $s, AF_INET6, SOCK_STREAM, 0); setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1); \
+                 bind($s, pack_sockaddr_in6(80, IN6ADDR_ANY)) or die; listen($s, 9); \
+                 while (accept(my $c, $s)) { sysread($c, my $q, 999); print $c \"HTTP/1.0 200 OK\\r\\n\\r\\nx\"; close $c }";
+    holm.holm(["exec", "-d", &name, "perl", "-e", serve]).outcome().ok();
+    let port = holm.holm(["port", &name, "80"]).outcome().ok();
+    let port = port.lines().find_map(|line| line.strip_prefix("[::]:")).expect("a port").to_owned();
+    until("the server serves", || fetch(&format!("[::1]:{port}")));
+    assert!(fetch(&format!("[{}]:{port}", outside.host_ip6)), "from the host by another address");
+    assert!(is_fetched_by(&outside, &format!("[{}]:{port}", outside.host_ip6)));
+    let direct = format!("ip -6 route add {own} via {}; curl -sfg -m 3 http://[{own}]", outside.host_ip6);
+    assert!(!outside.run(&direct).output().expect("curl").status.success(), "not published there");
+    holm.holm(["rm", "-f", &name, &peer]).outcome().ok();
+    holm.holm(["network", "rm", &network]).outcome().ok();
+}
+
+#[test]
+fn m37_foreign_ipv6_addresses_and_router_advertisements_are_dropped() {
+    let holm = Holm::with(TestImage::Debian);
+    let network = holm.name();
+    holm.holm(["network", "create", "--ipv6", &network]).outcome().ok();
+    let name = debian(&holm, &["--network", &network, "--privileged"]);
+    let (own, gateway) = (
+        on_ipv6(&holm, &name),
+        inspected(&holm, &name, "{{range .NetworkSettings.Networks}}{{.IPv6Gateway}}{{end}}"),
+    );
+    let bridge = host(&format!("ip -6 -o route get {own} | sed 's/.* dev //; s/ .*//'"));
+    // What comes to the bridge, by ICMPv6 type and what stands where a target does, until the last message.
+    let listen = format!(
+        "timeout 60 python3 -c 'import socket as s, struct\n\
+         r = s.socket(s.AF_INET6, s.SOCK_RAW, s.IPPROTO_ICMPV6); r.setsockopt(s.SOL_SOCKET, 25, b\"{bridge}\")\n\
+         print(\"ready\", flush=True)\n\
+         while True:\n  m = r.recv(999)\n  print(m[0], s.inet_ntop(s.AF_INET6, (m + bytes(24))[8:24]), flush=True)\n  \
+         if m[0] == 128 and m[8:9] == b\"9\": break'"
+    );
+    let mut listener = Command::new("sh");
+    let mut listener = listener.args(["-c", &listen]).stdout(Stdio::piped()).spawn().expect("start python");
+    let mut heard = BufReader::new(listener.stdout.take().expect("its output"));
+    heard.read_line(&mut String::new()).expect("ready");
+    // Advertisements as a router, as the gateway, and as itself; a redirect; two echo requests, one from a foreign address.
+    let send = format!(
+        "use Socket qw(:all); my $to = sub {{ my ($from, $type, $rest) = @_; socket(my $s, AF_INET6, SOCK_RAW, 58) or die; \
+         setsockopt($s, 41, 18, pack('i', 255)); bind($s, pack_sockaddr_in6(0, inet_pton(AF_INET6, $from))) or die $from; \
+         send($s, pack('CCnN', $type, 0, 0, 0) . $rest, 0, pack_sockaddr_in6(0, inet_pton(AF_INET6, '{gateway}'))) or die }}; \
+         my ($own, $foreign) = ('{own}', '{own}f'); my $at = sub {{ inet_pton(AF_INET6, $_[0]) }}; \
+         $to->($own, 134, 'x' x 8); $to->($own, 137, $at->($own) x 2); $to->($own, 136, $at->('{gateway}')); \
+         $to->($own, 136, $at->($own)); $to->($foreign, 128, '7' x 16); $to->($own, 128, '9' x 16)"
+    );
+    let add = "echo 1 > /proc/sys/net/ipv6/ip_nonlocal_bind; perl -e \"$0\"";
+    holm.holm(["exec", &name, "bash", "-c", add, &send]).outcome().ok();
+    let mut rest = String::new();
+    heard.read_to_string(&mut rest).expect("what it heard");
+    listener.wait().expect("python");
+    assert!(rest.contains(&format!("136 {own}\n")), "its own advertisement: {rest}");
+    for dropped in ["134 ", "137 ", &format!("136 {gateway}\n"), "3737:"] {
+        assert!(!rest.contains(dropped), "{dropped}: {rest}");
+    }
+    assert!(rest.contains("128 3939:"), "{rest}");
+    holm.holm(["rm", "-f", &name]).outcome().ok();
+    holm.holm(["network", "rm", &network]).outcome().ok();
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(crate) const TARGET: Target = Target {
     seeds,
     max_bytes: 16384,
     code: &["archive/src/unpack/", "archive/src/read/"],
-    words: &[
+    words: &[&[
         "GNU.sparse.map=",
         "GNU.sparse.size=",
         "path=",
@@ -27,7 +27,7 @@ pub(crate) const TARGET: Target = Target {
         "ustar  \\x00",
         "../",
         "link/",
-    ],
+    ]],
 };
 
 /// An archive in memory.

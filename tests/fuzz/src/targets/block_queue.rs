@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 
 use holm_protocol::vm_config::{DiskConfig, DiskRates, SegmentConfig};
 use holm_vmm::devices::virtio::block::Block;
@@ -45,7 +44,7 @@ fn run(bytes: &[u8]) {
     let slow = (kind & SLOW != 0).then_some(NonZeroU64::MIN);
     let rates = DiskRates { write_bytes_per_s: slow, read_requests_per_s: slow, ..DiskRates::default() };
     let config = DiskConfig { id: "layer-1".into(), read_only: is_read_only, segments, rates };
-    let block = Block::new(&config, &Arc::default()).unwrap();
+    let block = Block::new(&config).unwrap();
     Guest::new(block, features).run(&mut input, &mut |_| {});
     let found = paths.map(|path| fs::read(path).unwrap());
     if is_read_only {

@@ -15,7 +15,7 @@ pub(crate) const TARGET: Target = Target {
     seeds,
     max_bytes: 4096,
     code: &["vmm/src/devices/console/", "vmm/src/devices/ports.rs"],
-    words: &["Kernel panic - not syncing: ", "BUG: ", "kernel BUG at ", "Oops: "],
+    words: &[&["Kernel panic - not syncing: ", "BUG: ", "kernel BUG at ", "Oops: "]],
 };
 
 const UART: u16 = 0x3f8;

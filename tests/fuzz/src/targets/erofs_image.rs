@@ -12,7 +12,7 @@ pub(crate) const TARGET: Target = Target {
     seeds,
     max_bytes: 4096,
     code: &["erofs/src/"],
-    words: &["user.", "trusted.", "security.", "system.posix_acl_access", "system.posix_acl_default"],
+    words: &[&["user.", "trusted.", "security.", "system.posix_acl_access", "system.posix_acl_default"]],
 };
 
 const MAX_BYTES: u64 = 4 << 20;

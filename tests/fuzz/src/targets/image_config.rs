@@ -13,7 +13,7 @@ pub(crate) const TARGET: Target = Target {
     seeds,
     max_bytes: 8192,
     code: &["runtime/src/image/config.rs", "runtime/src/bundle/"],
-    words: &[
+    words: &[&[
         "\"config\":{",
         "\"Cmd\":[",
         "\"Entrypoint\":[",
@@ -28,7 +28,7 @@ pub(crate) const TARGET: Target = Target {
         "\"diff_ids\":[",
         "\"history\":[",
         "\"variant\":\"",
-    ],
+    ]],
 };
 
 fn run(bytes: &[u8]) {

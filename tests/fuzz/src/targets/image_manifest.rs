@@ -18,22 +18,7 @@ pub(crate) const TARGET: Target = Target {
         "runtime/src/image/load/plan.rs",
         "runtime/src/image/reference.rs",
     ],
-    words: &[
-        "\"mediaType\":",
-        "\"digest\":\"sha256:",
-        "\"size\":",
-        "\"platform\":{",
-        "\"os\":\"linux\"",
-        "\"architecture\":\"amd64\"",
-        "\"manifests\":[",
-        "\"layers\":[",
-        "\"config\":{",
-        "\"annotations\":{",
-        "\"urls\":[",
-        "\"subject\":{",
-        "vnd.docker.reference.type",
-        "application/vnd.oci.image.index.v1+json",
-    ],
+    words: &[images::DOCUMENT_WORDS],
 };
 
 fn run(bytes: &[u8]) {

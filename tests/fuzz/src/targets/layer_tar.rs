@@ -17,7 +17,7 @@ pub(crate) const TARGET: Target = Target {
     seeds,
     max_bytes: 16384,
     code: &["archive/src/read/", "runtime/src/image/layer/", "runtime/src/image/merge/"],
-    words: &[
+    words: &[&[
         "GNU.sparse.map=",
         "GNU.sparse.size=",
         "GNU.sparse.major=1",
@@ -36,7 +36,7 @@ pub(crate) const TARGET: Target = Target {
         "ustar\\x0000",
         "ustar  \\x00",
         "../",
-    ],
+    ]],
 };
 
 /// A larger image is not written: a sparse file can ask for it, and gets a refusal at a limit that is higher than this.

@@ -23,7 +23,7 @@ pub(crate) const TARGET: Target = Target {
         "logs/snapshot.rs",
         "logs/moment.rs",
     ],
-    words: &[
+    words: &[&[
         "{\"log\":\"",
         "\"stream\":\"stdout\"",
         "\"stderr\"",
@@ -35,7 +35,7 @@ pub(crate) const TARGET: Target = Target {
         "PRIORITY",
         "SYSLOG_TIMESTAMP",
         "CONTAINER_PARTIAL_MESSAGE",
-    ],
+    ]],
 };
 
 fn run(bytes: &[u8]) {

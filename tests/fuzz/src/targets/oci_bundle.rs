@@ -13,7 +13,7 @@ pub(crate) const TARGET: Target = Target {
     seeds,
     max_bytes: 8192,
     code: &["runtime/src/oci/bundle.rs", "runtime/src/oci/mounts.rs"],
-    words: &[
+    words: &[&[
         "\"ociVersion\":\"1.2.0\"",
         "\"process\":{",
         "\"root\":{\"path\":\"rootfs\"}",
@@ -28,7 +28,7 @@ pub(crate) const TARGET: Target = Target {
         "\"cgroupsPath\":\"",
         "\"options\":[\"rbind\"",
         "\"annotations\":{",
-    ],
+    ]],
 };
 
 fn run(bytes: &[u8]) {

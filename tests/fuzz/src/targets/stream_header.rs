@@ -10,7 +10,7 @@ pub(crate) const TARGET: Target = Target {
     seeds,
     max_bytes: 256,
     code: &["protocol/src/stream.rs"],
-    words: &["stdin", "stdout", "stderr", "files"],
+    words: &[&["stdin", "stdout", "stderr", "files"]],
 };
 
 fn run(bytes: &[u8]) {

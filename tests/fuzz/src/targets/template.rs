@@ -1,18 +1,23 @@
 //! Templates of VMs as files: the state, with a checksum that fits, and devices that go on from it; the description of memory.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use event_manager::{EventManager, SubscriberOps};
-use holm_protocol::vm_config::VsockConfig;
+use holm_protocol::vm_config::{
+    DiskConfig, DiskRates, NetworkDevice, NetworkRates, SegmentConfig, VsockConfig,
+};
 use holm_vmm::devices::virtio::balloon::Balloon;
+use holm_vmm::devices::virtio::block::Block;
 use holm_vmm::devices::virtio::interrupt::Interrupt;
 use holm_vmm::devices::virtio::mmio::{SharedDevice, Transport};
+use holm_vmm::devices::virtio::net::{Net, Severed};
 use holm_vmm::devices::virtio::rng::Rng;
 use holm_vmm::devices::virtio::saved_device::{DeviceState, SavedDevice};
 use holm_vmm::devices::virtio::vsock::Vsock;
 use holm_vmm::memory::{GuestAddress, GuestRam};
-use holm_vmm::template::{self, Template};
+use holm_vmm::template::{self, SavedSlot, Template};
 
 use crate::Target;
 
@@ -51,8 +56,8 @@ fn run(bytes: &[u8]) {
         template::map(&ram(), &File::open("/dev/null").unwrap(), &template.memory).is_ok()
             == template.memory.runs.is_empty()
     );
-    for saved in template.devices.iter().take(4) {
-        go_on(saved, Arc::new(ram()));
+    for saved in template.devices.iter().take(6) {
+        go_on(&saved.device, Arc::new(ram()));
     }
 }
 
@@ -67,6 +72,8 @@ fn go_on(saved: &SavedDevice, memory: Arc<GuestRam>) {
         }
         DeviceState::Rng(_) => Arc::new(Mutex::new(Rng::new().unwrap())),
         DeviceState::Balloon(_) => Arc::new(Mutex::new(Balloon::new().unwrap())),
+        DeviceState::Block(_) => Arc::new(Mutex::new(disk(directory.path()))),
+        DeviceState::Net(state) => Arc::new(Mutex::new(network(state.mac, state.mtu))),
     };
     let mut manager = EventManager::new().unwrap();
     manager.add_subscriber(Arc::clone(&device));
@@ -85,8 +92,22 @@ fn go_on(saved: &SavedDevice, memory: Arc<GuestRam>) {
     transport.write(0x70, &[0; 4]);
 }
 
+fn disk(directory: &Path) -> Block {
+    let path = directory.join("disk");
+    File::create(&path).unwrap().set_len(4096).unwrap();
+    let segments = vec![SegmentConfig { path, offset_bytes: 0, length_bytes: 4096 }];
+    let (id, rates) = ("layer".to_owned(), DiskRates::default());
+    Block::new(&DiskConfig { id, read_only: false, segments, rates }).unwrap()
+}
+
+fn network(mac: [u8; 6], mtu_bytes: u16) -> Net<Severed> {
+    let device = NetworkDevice { mac, mtu_bytes, rates: NetworkRates::default() };
+    Net::new(Severed::new().unwrap(), &device).unwrap()
+}
+
 /// A state file whose devices are these.
 fn state(devices: Vec<SavedDevice>) -> Vec<u8> {
+    let devices = (0..).zip(devices).map(|(slot, device)| SavedSlot { slot, device }).collect();
     let vm = template::VmState { interrupt_controllers: Default::default(), clock: Default::default() };
     let runs = vec![template::Run { start: 0x1000, length_bytes: 0x3000 }];
     let memory = template::MemoryFile { runs, sha256: [7; 32] };
@@ -102,11 +123,15 @@ fn seeds() -> Vec<Vec<u8>> {
     let vsock = saved(Guest::new(Vsock::new(&config).unwrap(), u64::MAX));
     let rng = saved(Guest::new(Rng::new().unwrap(), u64::MAX));
     let balloon = saved(Guest::new(Balloon::new().unwrap(), 0));
+    let block = saved(Guest::new(disk(directory.path()), u64::MAX));
+    let net = saved(Guest::new(network([2, 0, 0, 0, 0, 1], 1500), u64::MAX));
     vec![
         state(Vec::new()),
         state(vec![vsock.clone()]),
         state(vec![rng.clone()]),
         state(vec![balloon.clone()]),
-        state(vec![vsock, rng, balloon]),
+        state(vec![block.clone()]),
+        state(vec![net.clone()]),
+        state(vec![vsock, rng, balloon, block, net]),
     ]
 }

@@ -3,7 +3,7 @@
 
 use holm_protocol::kvm_probe::KvmProbe;
 use holm_protocol::vm_config::VmConfig;
-use holm_protocol::vm_control::{ControlReply, ControlRequest};
+use holm_protocol::vm_control::{ControlReply, ControlRequest, SaveScope};
 use serde_json::json;
 
 use crate::Target;
@@ -14,7 +14,7 @@ pub(crate) const TARGET: Target = Target {
     seeds,
     max_bytes: 4096,
     code: &["protocol/src/vm_config.rs", "protocol/src/vm_control.rs"],
-    words: &[
+    words: &[&[
         "vcpus",
         "memory_mib",
         "boot",
@@ -45,7 +45,7 @@ pub(crate) const TARGET: Target = Target {
         "add_network",
         "remove_device",
         "set_rates",
-    ],
+    ]],
 };
 
 fn run(bytes: &[u8]) {
@@ -105,7 +105,11 @@ fn seeds() -> Vec<Vec<u8>> {
         b"{}".to_vec(),
         b"[[[[[[[[[[[[[[[[".to_vec(),
     ];
-    let requests = [ControlRequest::Save, ControlRequest::Origin, ControlRequest::RemoveDevice { slot: 3 }];
+    let requests = [
+        ControlRequest::Save(SaveScope::Everything),
+        ControlRequest::Origin,
+        ControlRequest::RemoveDevice { slot: 3 },
+    ];
     seeds.extend(requests.iter().map(|request| serde_json::to_vec(request).unwrap()));
     seeds
 }

@@ -66,7 +66,7 @@ pub trait VirtioDevice: MutEventSubscriber + Send {
     /// [`ActivateError`] puts the device into the needs-reset state; `reset` still follows before the next `activate`.
     fn activate(&mut self, activation: Activation) -> Result<(), ActivateError>;
 
-    /// What a snapshot keeps; `None` for devices that come only after a VM went on from one.
+    /// What a snapshot keeps; `None` for devices that cannot be saved, because what the guest has open is the host's.
     fn saved(&self) -> Option<DeviceState> {
         None
     }

@@ -4,8 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::balloon::BalloonState;
+use super::block::BlockState;
 use super::interrupt::InterruptState;
 use super::mmio::TransportState;
+use super::net::NetState;
 use super::rng::RngState;
 use super::saved_queue::SavedQueue;
 use super::vsock::VsockState;
@@ -30,6 +32,10 @@ pub enum DeviceState {
     Rng(RngState),
     /// The balloon.
     Balloon(BalloonState),
+    /// A disk.
+    Block(BlockState),
+    /// A network.
+    Net(NetState),
 }
 
 impl DeviceState {
@@ -40,6 +46,8 @@ impl DeviceState {
             Self::Vsock(state) => state.queues.iter().flatten().copied().map(Some).collect(),
             Self::Rng(state) => state.queue.into_iter().map(Some).collect(),
             Self::Balloon(state) => state.queues.clone(),
+            Self::Block(state) => state.queue.into_iter().map(Some).collect(),
+            Self::Net(state) => state.queues.iter().flatten().copied().map(Some).collect(),
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
-use holm_protocol::vm_config::{DiskConfig, MAX_DISK_ID_BYTES, SECTOR_BYTES};
+use holm_protocol::vm_config::{DiskConfig, DiskRates, MAX_DISK_ID_BYTES, SECTOR_BYTES};
 use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX,
     VIRTIO_BLK_F_WRITE_ZEROES,
@@ -23,16 +22,18 @@ use super::disk::{Disk, DiskError};
 use super::request::{Parsed, Request, Shape, Status, parse};
 use super::state::BlockState;
 use super::throttle::Throttle;
+use crate::devices::changeable::Changeable;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::ring::{
     Buffer, Chain, RING_FEATURES, RingError, buffers, split_front, total_bytes,
 };
+use crate::devices::virtio::saved_device::DeviceState;
 use crate::devices::virtio::saved_queue::SavedQueue;
 use crate::devices::virtio::serve::{Answer, PacedRound, Round, serve_paced};
 use crate::memory::{Bytes, GuestRam};
 
-/// A request that waits is looked at again after this at the latest: limits may have been lifted.
+/// A request that waits is looked at again after this at the latest: its rates may have changed.
 const MAX_WAIT: Duration = Duration::from_millis(250);
 
 /// A block device cannot be made.
@@ -51,17 +52,19 @@ pub struct Block {
     disk: Disk,
     id: String,
     kicks: [EventFd; 1],
-    /// Nothing waits without it.
-    pace: Option<Pace>,
+    pace: Pace,
     active: Option<Active>,
 }
 
 /// Limits, and how to wait for them.
 struct Pace {
-    throttle: Throttle,
+    /// Nothing waits without it.
+    throttle: Option<Throttle>,
     begun: Instant,
     timer: TimerFd,
-    lifted: Arc<AtomicBool>,
+    rates: Arc<Changeable<DiskRates>>,
+    /// Changes of `rates` that `throttle` knows.
+    seen: u64,
 }
 
 struct Active {
@@ -73,19 +76,27 @@ struct Active {
 }
 
 impl Block {
-    /// Opens the disk. Once `lifted` is set, its rates hold no more.
+    /// Opens the disk.
     ///
     /// # Errors
     /// A file cannot be opened or is not what the configuration says.
-    pub fn new(config: &DiskConfig, lifted: &Arc<AtomicBool>) -> Result<Self, BlockError> {
+    pub fn new(config: &DiskConfig) -> Result<Self, BlockError> {
         let disk = Disk::open(config)?;
         let kick = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(BlockError::Event)?;
-        let pace = |throttle| -> Result<Pace, BlockError> {
-            let timer = TimerFd::new().map_err(|error| BlockError::Event(error.into()))?;
-            Ok(Pace { throttle, begun: Instant::now(), timer, lifted: Arc::clone(lifted) })
+        let pace = Pace {
+            throttle: Throttle::new(&config.rates),
+            begun: Instant::now(),
+            timer: TimerFd::new().map_err(|error| BlockError::Event(error.into()))?,
+            rates: Arc::new(Changeable::new(config.rates)),
+            seen: 0,
         };
-        let pace = Throttle::new(&config.rates).map(pace).transpose()?;
         Ok(Self { disk, id: config.id.clone(), kicks: [kick], pace, active: None })
+    }
+
+    /// Its rates, to be changed while it runs.
+    #[must_use]
+    pub fn rates(&self) -> Arc<Changeable<DiskRates>> {
+        Arc::clone(&self.pace.rates)
     }
 
     /// What a snapshot keeps.
@@ -108,7 +119,7 @@ impl Block {
             id: &self.id,
             memory,
             write_through: active.write_through,
-            pace: self.pace.as_mut(),
+            pace: &mut self.pace,
         };
         match serve_paced(&mut active.queue, memory, &active.interrupt, |chain| worker.answer(chain)) {
             Ok(PacedRound::Done(Round::Empty)) => {}
@@ -117,7 +128,7 @@ impl Block {
             }
             Ok(PacedRound::Wait(wait_ns)) => {
                 let wait = Duration::from_nanos(wait_ns).min(MAX_WAIT);
-                if let Some(Err(error)) = self.pace.as_mut().map(|pace| pace.timer.reset(wait, None)) {
+                if let Err(error) = self.pace.timer.reset(wait, None) {
                     // Not with a time that is positive and small.
                     tracing::error!(disk = self.id, ?error, "cannot wait");
                 }
@@ -137,17 +148,18 @@ struct Worker<'a> {
     id: &'a str,
     memory: &'a GuestRam,
     write_through: bool,
-    pace: Option<&'a mut Pace>,
+    pace: &'a mut Pace,
 }
 
 impl Pace {
     /// Lets a request pass, or tells for how many nanoseconds it has to wait.
     fn take(&mut self, request: &Request) -> Result<(), u64> {
-        if self.lifted.load(Ordering::Relaxed) {
-            return Ok(());
+        if let Some(rates) = self.rates.since(&mut self.seen) {
+            self.throttle = Throttle::new(&rates);
         }
+        let Some(throttle) = &mut self.throttle else { return Ok(()) };
         let now_ns = u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.throttle.take(request, now_ns)
+        throttle.take(request, now_ns)
     }
 }
 
@@ -157,8 +169,8 @@ impl Worker<'_> {
         let buffers = buffers(chain, self.memory, MAX_DATA_BUFFERS + 2)?;
         let shape = Shape { length_bytes: self.disk.length_bytes(), read_only: self.disk.is_read_only() };
         let Parsed { request, answer } = parse(self.memory, buffers, shape)?;
-        if let (Some(pace), Ok(request)) = (&mut self.pace, &request)
-            && let Err(wait_ns) = pace.take(request)
+        if let Ok(request) = &request
+            && let Err(wait_ns) = self.pace.take(request)
         {
             return Ok(Answer::Wait(wait_ns));
         }
@@ -271,6 +283,10 @@ impl VirtioDevice for Block {
         Ok(())
     }
 
+    fn saved(&self) -> Option<DeviceState> {
+        Some(DeviceState::Block(self.state()))
+    }
+
     fn reset(&mut self) {
         self.active = None;
     }
@@ -278,16 +294,16 @@ impl VirtioDevice for Block {
 
 impl MutEventSubscriber for Block {
     fn process(&mut self, events: Events, _: &mut EventOps<'_>) {
-        match &mut self.pace {
-            Some(pace) if pace.timer.as_raw_fd() == events.fd() => drop(pace.timer.wait()),
-            _ => drop(self.kicks[0].read()),
+        if self.pace.timer.as_raw_fd() == events.fd() {
+            let _ = self.pace.timer.wait();
+        } else {
+            let _ = self.kicks[0].read();
         }
         self.serve();
     }
 
     fn init(&mut self, ops: &mut EventOps<'_>) {
-        let timer = self.pace.as_ref().map(|pace| pace.timer.as_raw_fd());
-        for fd in [self.kicks[0].as_raw_fd()].into_iter().chain(timer) {
+        for fd in [self.kicks[0].as_raw_fd(), self.pace.timer.as_raw_fd()] {
             if let Err(error) = ops.add(Events::new_raw(fd, EventSet::IN)) {
                 tracing::error!(disk = self.id, ?error, "cannot watch the block queue");
             }

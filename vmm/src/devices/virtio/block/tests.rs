@@ -5,8 +5,6 @@ use std::io::Write;
 use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use holm_protocol::vm_config::{DiskConfig, DiskRates, SegmentConfig};
 use proptest::prelude::*;
@@ -55,7 +53,7 @@ fn config(directory: &TempDir, read_only: bool) -> DiskConfig {
 
 impl Bench {
     fn with(directory: TempDir, config: &DiskConfig, features: u64) -> Self {
-        let (mut block, driver) = (Block::new(config, &Arc::default()).unwrap(), Driver::new());
+        let (mut block, driver) = (Block::new(config).unwrap(), Driver::new());
         driver.activate(&mut block, features);
         driver.write(STATUS, &[NOT_WRITTEN]);
         Self { block, driver, directory }
@@ -266,13 +264,13 @@ fn a_head_behind_the_table_stops_the_device() {
 }
 
 #[test]
-fn a_request_beyond_its_rate_waits_in_the_queue_until_rates_are_lifted() {
+fn a_request_beyond_its_rate_waits_in_the_queue_until_the_rate_is_another() {
     let directory = tempfile::tempdir().unwrap();
     // The first request empties the bucket for days.
     let rates = DiskRates { write_bytes_per_s: NonZeroU64::new(1), ..DiskRates::default() };
     let config = DiskConfig { rates, ..config(&directory, false) };
-    let lifted = Arc::new(AtomicBool::new(false));
-    let (mut block, driver) = (Block::new(&config, &lifted).unwrap(), Driver::new());
+    let (mut block, driver) = (Block::new(&config).unwrap(), Driver::new());
+    let rates = block.rates();
     driver.activate(&mut block, FLUSHABLE);
     let mut bench = Bench { block, driver, directory };
     bench.driver.write(DATA, &[0xcc; 512]);
@@ -280,9 +278,13 @@ fn a_request_beyond_its_rate_waits_in_the_queue_until_rates_are_lifted() {
     assert_eq!(bench.request(OUT, 1, &[(DATA, 512, 0)]), NOT_WRITTEN);
     bench.block.serve();
     assert_eq!((bench.driver.used().len(), bench.file("a")[1024]), (1, 0xa1));
-    lifted.store(true, Ordering::Relaxed);
+    rates.set(DiskRates::default());
     bench.block.serve();
     assert_eq!((bench.driver.used().len(), bench.file("a")[1024]), (2, 0xcc));
+    // Down again, for a disk that had none.
+    rates.set(DiskRates { write_bytes_per_s: NonZeroU64::new(1), ..DiskRates::default() });
+    assert_eq!(bench.request(OUT, 2, &[(DATA, 512, 0)]), OK);
+    assert_eq!(bench.request(OUT, 3, &[(DATA, 512, 0)]), NOT_WRITTEN);
 }
 
 #[test]
@@ -380,7 +382,7 @@ fn files_that_cannot_be_a_disk_are_refused() {
     let refusal = |change: &dyn Fn(&mut DiskConfig)| {
         let mut config = good.clone();
         change(&mut config);
-        match Block::new(&config, &Arc::default()) {
+        match Block::new(&config) {
             Err(BlockError::Disk(error)) => error,
             _ => panic!("not refused"),
         }

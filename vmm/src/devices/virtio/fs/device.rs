@@ -23,11 +23,13 @@ use super::ledger::Limits;
 use super::message::{self, Header, Kind};
 use super::names::errno;
 use super::owners::Owners;
+use super::roots::{Roots, Shared, Table};
 use super::share::Root;
 use super::shares::Shares;
 use super::state::FsState;
 use super::thread;
 use super::waiting::{Waiter, Waiting};
+use crate::devices::changeable::Changeable;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::kicks;
@@ -55,7 +57,9 @@ pub enum FsError {
 
 /// A file system device.
 pub struct Fs {
-    roots: Vec<Root>,
+    shared: Arc<Changeable<Shared>>,
+    /// How often they had changed when they were last looked at.
+    seen: u64,
     limits: Limits,
     owners: Owners,
     kicks: [EventFd; 2],
@@ -92,11 +96,22 @@ impl Fs {
         };
         let kick = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(FsError::Event);
         let roots = shares.iter().map(root).collect::<Result<_, _>>()?;
+        let shared = Arc::new(Changeable::new(Shared::from_first(roots)));
         let limits = Limits::of(thread::raise_open_files());
         let timer = TimerFd::new().map_err(|error| FsError::Event(error.into()))?;
         let owners = Owners::of_process();
         let kicks = [kick()?, kick()?];
-        Ok(Self { roots, limits, owners, kicks, timer, is_timer_set: false, active: None })
+        Ok(Self { shared, seen: 0, limits, owners, kicks, timer, is_timer_set: false, active: None })
+    }
+
+    /// To change what is shared, by another thread.
+    ///
+    /// # Errors
+    /// The process is out of file descriptors.
+    pub fn roots(&self) -> Result<Roots, FsError> {
+        let [_, requests] = &self.kicks;
+        let kick = requests.try_clone().map_err(FsError::Event)?;
+        Ok(Roots { shared: Arc::clone(&self.shared), kick })
     }
 
     #[cfg(test)]
@@ -121,8 +136,14 @@ impl Fs {
 
     /// Serves both queues once. Whether it is `time` to ask again for locks that requests wait for.
     pub(super) fn serve(&mut self, time: bool) {
+        let changed = self.shared.since(&mut self.seen);
         let Some(active) = &mut self.active else { return };
-        match active.serve(&self.roots, self.limits, self.owners, time) {
+        if let (Some(changed), Some(service)) = (changed, &active.service)
+            && let Err(error) = service.shares.follow(&changed.table)
+        {
+            tracing::warn!(%error, "a share that was added cannot be served");
+        }
+        match active.serve(&self.shared, self.limits, self.owners, time) {
             Ok((round, pause)) => {
                 if round == Round::More {
                     let _ = self.kicks[REQUESTS].write(1);
@@ -144,14 +165,17 @@ impl Active {
     /// Whether there is more to do at once, and after how long to come back for locks.
     fn serve(
         &mut self,
-        roots: &[Root],
+        shared: &Changeable<Shared>,
         limits: Limits,
         owners: Owners,
         time: bool,
     ) -> Result<(Round, Option<Duration>), String> {
         let service = match &mut self.service {
             Some(service) => service,
-            none => none.insert(Service::new(roots, limits, owners).map_err(|error| error.to_string())?),
+            none => {
+                let made = Service::new(&shared.get().table, limits, owners);
+                none.insert(made.map_err(|error| error.to_string())?)
+            }
         };
         let memory = self.memory.as_ref();
         let mut more = Round::Empty;
@@ -174,7 +198,7 @@ impl Active {
 
 impl Service {
     /// On the thread that serves.
-    fn new(roots: &[Root], limits: Limits, owners: Owners) -> io::Result<Self> {
+    fn new(roots: &Table, limits: Limits, owners: Owners) -> io::Result<Self> {
         thread::prepare()?;
         let shares = Arc::new(Shares::new(roots, limits, owners)?);
         Ok(Self { server: Server::new(Arc::clone(&shares)), shares, waiting: Waiting::new() })

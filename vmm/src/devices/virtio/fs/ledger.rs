@@ -126,6 +126,13 @@ impl Ledger {
         self.owners.remove(&owner).is_some()
     }
 
+    /// A share is gone, with all that the guest has of it; `is_of` tells what belongs to it.
+    pub(super) fn forget_share(&mut self, share: usize, is_of: impl Fn(Node) -> bool) {
+        self.known.retain(|node, _| !is_of(*node));
+        self.open.retain(|(of, _), _| *of != share);
+        self.owners.retain(|(of, _, _), _| *of != share);
+    }
+
     pub(super) fn closed(&mut self, share: usize, handle: u64) {
         self.open.remove(&(share, handle));
     }

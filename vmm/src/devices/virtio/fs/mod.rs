@@ -3,6 +3,7 @@
 //! - `config`: what the driver reads about the device.
 //! - `message`: the frame of a FUSE request and of its answer, and who serves which.
 //! - `shares`: the tree that the guest sees, and every rule about what it may do in it.
+//! - `roots`: which directories are shared, now.
 //! - `share`: one directory of the host, or one file in it.
 //! - `files`: the inodes and open files of a share, and all that is done with them.
 //! - `inodes`: which inodes the guest knows, by number.
@@ -37,6 +38,7 @@ mod locks;
 mod message;
 mod names;
 mod owners;
+mod roots;
 mod share;
 mod shares;
 mod state;
@@ -49,4 +51,5 @@ mod waiting;
 mod tests;
 
 pub use device::{Fs, FsError};
+pub use roots::Roots;
 pub use state::FsState;

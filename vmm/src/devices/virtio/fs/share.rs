@@ -27,6 +27,11 @@ pub(super) struct Root {
 }
 
 impl Root {
+    /// A directory that the host opened.
+    pub(super) fn received(directory: OwnedFd, only: Option<&str>, read_only: bool) -> io::Result<Self> {
+        Ok(Self { directory: directory.into(), only: only.map(CString::new).transpose()?, read_only })
+    }
+
     /// Opens the directory.
     pub(super) fn open(config: &ShareConfig) -> io::Result<Self> {
         let only = config.only.as_deref().map(CString::new).transpose()?;

@@ -2,16 +2,19 @@
 //!
 //! ```text
 //!   number of an inode:  1                        the root, which holds 0, 1, ...
-//!                        (share + 1) << 56 | 1    a share's directory
-//!                        (share + 1) << 56 | 2    the one file of a share with an `only` name
-//!                        (share + 1) << 56 | n    another inode of a share
+//!                        (share + 1) << 44 | 1    a share's directory
+//!                        (share + 1) << 44 | 2    the one file of a share with an `only` name
+//!                        (share + 1) << 44 | n    another inode of a share
+//!
+//! Numbers of shares and of inodes are not used again: there is room for a million of the ones and 17 million million of the others.
 //! ```
 
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fuse_backend_rs::abi::fuse_abi::{CreateIn, stat64, statvfs64};
@@ -26,11 +29,14 @@ use super::ledger::{Ledger, Limits, Node, OpenFile};
 use super::locks;
 use super::names::{self, errno};
 use super::owners::Owners;
-use super::share::{ONLY_FILE, Root, Share};
+use super::roots::Table;
+use super::share::{ONLY_FILE, Share};
 use super::user::User;
 
-const SHARE_SHIFT: u32 = 56;
+const SHARE_SHIFT: u32 = 44;
 const INODE_MASK: u64 = (1 << SHARE_SHIFT) - 1;
+/// The last number of a share.
+pub(super) const MAX_SHARE_NUMBER: usize = (1 << (u64::BITS - SHARE_SHIFT)) - 2;
 
 /// Flags of open(2) that a guest decides about. Not O_DIRECT, since buffers of guests need not be aligned as the host's disk
 /// wants them, and nothing that makes a file or that changes what is opened.
@@ -42,7 +48,7 @@ const MAX_ATTRIBUTE_BYTES: u32 = 64 << 10;
 
 /// All shares of a VM.
 pub(super) struct Shares {
-    shares: Vec<Share>,
+    shares: Mutex<BTreeMap<usize, Arc<Share>>>,
     owners: Owners,
     ledger: Mutex<Ledger>,
     /// A lock may have been given back since this was last looked at.
@@ -57,7 +63,7 @@ enum Place {
 }
 
 fn node_of(share: usize, inode: u64) -> Node {
-    // There are at most MAX_SHARES shares.
+    // At most MAX_SHARE_NUMBER.
     (share as u64 + 1) << SHARE_SHIFT | inode
 }
 
@@ -79,18 +85,44 @@ fn reply_size(size: usize) -> io::Result<u32> {
 
 impl Shares {
     /// Begins to serve. The caller is the thread that serves.
-    pub(super) fn new(roots: &[Root], limits: Limits, owners: Owners) -> io::Result<Self> {
-        let shares = roots.iter().map(Share::new).collect::<io::Result<_>>()?;
+    pub(super) fn new(roots: &Table, limits: Limits, owners: Owners) -> io::Result<Self> {
         let ledger = Mutex::new(Ledger::new(limits));
-        Ok(Self { shares, owners, ledger, released: AtomicBool::new(false) })
+        let new = Self { shares: Mutex::default(), owners, ledger, released: AtomicBool::new(false) };
+        new.follow(roots)?;
+        Ok(new)
+    }
+
+    /// Serves these from now on: nothing is open any more of those that are gone.
+    pub(super) fn follow(&self, roots: &Table) -> io::Result<()> {
+        let mut shares = self.shares();
+        let gone: Vec<usize> = shares.keys().copied().filter(|number| !roots.contains_key(number)).collect();
+        for number in gone {
+            shares.remove(&number);
+            self.ledger().forget_share(number, |node| node >> SHARE_SHIFT == number as u64 + 1);
+        }
+        for (number, root) in roots {
+            if !shares.contains_key(number) {
+                shares.insert(*number, Arc::new(Share::new(root)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn shares(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<Share>>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn share(&self, index: usize) -> io::Result<&Share> {
-        self.shares.get(index).ok_or_else(|| errno(libc::EBADF))
+    fn share(&self, index: usize) -> io::Result<Arc<Share>> {
+        self.shares().get(&index).cloned().ok_or_else(|| errno(libc::EBADF))
+    }
+
+    /// Any of them.
+    fn first(&self) -> io::Result<Arc<Share>> {
+        self.shares().values().next().cloned().ok_or_else(|| errno(libc::EBADF))
     }
 
     fn place(&self, node: Node) -> io::Result<Place> {
@@ -98,7 +130,7 @@ impl Shares {
             return Ok(Place::Root);
         }
         let number = usize::try_from(node >> SHARE_SHIFT).map_err(|_| errno(libc::EBADF))?;
-        let index = number.checked_sub(1).filter(|index| *index < self.shares.len());
+        let index = number.checked_sub(1).filter(|index| self.shares().contains_key(index));
         let (index, inode) = (index.ok_or_else(|| errno(libc::EBADF))?, node & INODE_MASK);
         if inode == ROOT_ID || inode == ONLY_FILE || self.ledger().knows(node) {
             Ok(Place::In(index, inode))
@@ -108,7 +140,7 @@ impl Shares {
     }
 
     /// Something in a share.
-    fn inside(&self, node: Node) -> io::Result<(usize, &Share, u64)> {
+    fn inside(&self, node: Node) -> io::Result<(usize, Arc<Share>, u64)> {
         match self.place(node)? {
             Place::Root => Err(errno(libc::EACCES)),
             Place::In(index, inode) => Ok((index, self.share(index)?, inode)),
@@ -116,7 +148,7 @@ impl Shares {
     }
 
     /// Something in a share that is not read-only.
-    fn changeable(&self, node: Node) -> io::Result<(usize, &Share, u64)> {
+    fn changeable(&self, node: Node) -> io::Result<(usize, Arc<Share>, u64)> {
         let found = match self.place(node)? {
             Place::Root => return Err(errno(libc::EROFS)),
             Place::In(index, inode) => (index, self.share(index)?, inode),
@@ -125,13 +157,13 @@ impl Shares {
     }
 
     /// Something that may be changed itself: not the directory around a single file, which nobody was given.
-    fn writable(&self, node: Node) -> io::Result<(usize, &Share, u64)> {
+    fn writable(&self, node: Node) -> io::Result<(usize, Arc<Share>, u64)> {
         let found = self.changeable(node)?;
         if found.1.only.is_some() && found.2 == ROOT_ID { Err(errno(libc::EACCES)) } else { Ok(found) }
     }
 
     /// A directory in which names may be made and removed.
-    fn directory(&self, node: Node, name: &CStr) -> io::Result<(usize, &Share, u64)> {
+    fn directory(&self, node: Node, name: &CStr) -> io::Result<(usize, Arc<Share>, u64)> {
         names::check(name)?;
         let found = self.changeable(node)?;
         match &found.1.only {
@@ -143,7 +175,7 @@ impl Shares {
     }
 
     /// A file that the guest has open, by both numbers that it has of it.
-    fn file(&self, node: Node, handle: u64) -> io::Result<(&Share, OpenFile)> {
+    fn file(&self, node: Node, handle: u64) -> io::Result<(Arc<Share>, OpenFile)> {
         let (index, share, inode) = self.inside(node)?;
         match self.ledger().file(index, handle) {
             Some(file) if file.inode == inode || inode == ONLY_FILE => Ok((share, file)),
@@ -151,7 +183,7 @@ impl Shares {
         }
     }
 
-    fn opened(&self, node: Node, handle: u64) -> io::Result<(&Share, u64)> {
+    fn opened(&self, node: Node, handle: u64) -> io::Result<(Arc<Share>, u64)> {
         self.file(node, handle).map(|(share, file)| (share, file.inode))
     }
 
@@ -257,7 +289,7 @@ impl Shares {
 
     /// The root's status: a directory that everybody may pass.
     fn root_status(&self) -> io::Result<stat64> {
-        let mut status = self.share(0)?.files.status(ROOT_ID, None)?;
+        let mut status = self.first()?.files.status(ROOT_ID, None)?;
         status.st_mode = libc::S_IFDIR | 0o711;
         (status.st_ino, status.st_uid, status.st_gid, status.st_nlink) = (ROOT_ID, 0, 0, 2);
         Ok(status)
@@ -309,8 +341,8 @@ impl FileSystem for Shares {
             Place::Root => {
                 let index: usize =
                     name.to_str().ok().and_then(|n| n.parse().ok()).ok_or_else(|| errno(libc::ENOENT))?;
-                let share = self.shares.get(index).ok_or_else(|| errno(libc::ENOENT))?;
-                Ok(self.told(node_of(index, ROOT_ID), self.status(share, ROOT_ID, None)?))
+                let share = self.share(index).map_err(|_| errno(libc::ENOENT))?;
+                Ok(self.told(node_of(index, ROOT_ID), self.status(&share, ROOT_ID, None)?))
             }
             Place::In(index, inode) => {
                 let share = self.share(index)?;
@@ -321,7 +353,7 @@ impl FileSystem for Shares {
                     return Err(errno(libc::ENOENT));
                 }
                 let held = share.hold(ONLY_FILE)?;
-                Ok(self.told(node_of(index, ONLY_FILE), self.status(share, held.inode, None)?))
+                Ok(self.told(node_of(index, ONLY_FILE), self.status(&share, held.inode, None)?))
             }
         }
     }
@@ -329,7 +361,7 @@ impl FileSystem for Shares {
     fn forget(&self, _: &Context, node: u64, count: u64) {
         let Ok(Place::In(index, inode)) = self.place(node) else { return };
         let forgotten = self.ledger().forget(node, count);
-        if let (Some(share), 1..) = (self.shares.get(index), forgotten) {
+        if let (Ok(share), 1..) = (self.share(index), forgotten) {
             share.files.let_go(inode, forgotten);
         }
     }
@@ -340,9 +372,9 @@ impl FileSystem for Shares {
         }
         let (_, share, inode) = self.inside(node)?;
         if let Some((share, open)) = handle.and_then(|handle| self.opened(node, handle).ok()) {
-            return Ok((self.status(share, open, handle)?, Duration::ZERO));
+            return Ok((self.status(&share, open, handle)?, Duration::ZERO));
         }
-        Ok((self.status(share, share.hold(inode)?.inode, None)?, Duration::ZERO))
+        Ok((self.status(&share, share.hold(inode)?.inode, None)?, Duration::ZERO))
     }
 
     fn setattr(
@@ -357,11 +389,11 @@ impl FileSystem for Shares {
         match handle {
             Some(handle) => {
                 let (share, open) = self.opened(node, handle)?;
-                self.change(share, open, Some(handle), &attr, valid)
+                self.change(&share, open, Some(handle), &attr, valid)
             }
             None => {
                 let held = share.hold(inode)?;
-                self.change(share, held.inode, None, &attr, valid)
+                self.change(&share, held.inode, None, &attr, valid)
             }
         }
     }
@@ -573,7 +605,7 @@ impl FileSystem for Shares {
 
     fn statfs(&self, _: &Context, node: u64) -> io::Result<statvfs64> {
         match self.place(node)? {
-            Place::Root => self.share(0)?.files.file_system(ROOT_ID),
+            Place::Root => self.first()?.files.file_system(ROOT_ID),
             Place::In(index, inode) => {
                 let share = self.share(index)?;
                 share.files.file_system(share.hold(inode)?.inode)

@@ -1,6 +1,6 @@
 //! FUSE requests as Linux sends them, and as nobody should, through a real queue onto real directories.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
@@ -325,12 +325,45 @@ fn nothing_outside_can_be_named() {
     assert_eq!(bench.lookup(share, &"n".repeat(300)), Err(libc::ENAMETOOLONG));
     assert_eq!(bench.lookup(ROOT, "1"), Err(libc::ENOENT));
     // Numbers that were never told: of no share, and of no inode.
-    for node in [2, 3 << 56 | 1, u64::MAX, share + 77, 1 << 55] {
+    for node in [2, 3 << 44 | 1, u64::MAX, share + 77, 1 << 43] {
         assert_eq!(bench.request(GETATTR, node, &[0; 16]).0, libc::EBADF, "{node:#x}");
     }
     // A directory that is moved out on the host has no way up.
     fs::rename(bench.path("sub"), bench.directory.path().join("moved")).unwrap();
     assert_eq!(bench.lookup(sub, ".."), Err(libc::EINVAL));
+}
+
+#[test]
+fn a_share_that_comes_later_goes_with_all_that_the_guest_has_of_it() {
+    let mut bench = Bench::new(false, None);
+    let roots = bench.fs.roots().unwrap();
+    let path = bench.directory.path().to_owned();
+    let directory = || File::open(&path).unwrap().into();
+    let add = |number, only, read_only| roots.add(number, directory(), only, read_only);
+    assert_eq!(add(0, None, false).unwrap_err().raw_os_error(), Some(libc::EEXIST));
+    add(3, None, true).unwrap();
+    add(4, Some("secret"), false).unwrap();
+    let late = bench.lookup(ROOT, "3").unwrap();
+    let secret = bench.lookup(late, "secret").unwrap();
+    assert_eq!(bench.open(secret, libc::O_RDWR), Err(libc::EROFS));
+    let handle = bench.open(secret, libc::O_RDONLY).unwrap();
+    assert_eq!(bench.read(secret, handle), (0, b"secret".to_vec()));
+    let single = bench.lookup(ROOT, "4").unwrap();
+    assert!(bench.lookup(single, "secret").is_ok() && bench.lookup(single, "shared").is_err());
+
+    roots.remove(3).unwrap();
+    assert_eq!(roots.remove(3).unwrap_err().raw_os_error(), Some(libc::ENOENT));
+    assert_eq!(bench.read(secret, handle).0, libc::EBADF);
+    assert_eq!(bench.lookup(ROOT, "3"), Err(libc::ENOENT));
+    assert_eq!(bench.request(GETATTR, late, &[0; 16]).0, libc::EBADF);
+    assert_eq!(
+        add(3, None, false).unwrap_err().raw_os_error(),
+        Some(libc::EEXIST),
+        "a number is one share's"
+    );
+    // The others stay.
+    let share = bench.share();
+    assert!(bench.lookup(share, "file").is_ok() && bench.lookup(single, "secret").is_ok());
 }
 
 #[test]

@@ -4,12 +4,11 @@
 //! guest's next kick of the receive queue looks for them.
 
 use std::io;
-use std::num::NonZeroU64;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
-use holm_protocol::vm_config::NetworkDevice;
+use holm_protocol::vm_config::{NetworkDevice, NetworkRates};
 use virtio_bindings::virtio_ids::VIRTIO_ID_NET;
 use virtio_bindings::virtio_net::VIRTIO_NET_F_MRG_RXBUF;
 use virtio_queue::{Queue, QueueT};
@@ -23,9 +22,11 @@ use super::receive::{Received, Receiver};
 use super::state::NetState;
 use super::transmit;
 use super::used::needs_interrupt;
+use crate::devices::changeable::Changeable;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::ring::{RING_FEATURES, RingError, next_chain};
+use crate::devices::virtio::saved_device::DeviceState;
 use crate::devices::virtio::saved_queue::SavedQueue;
 use crate::devices::virtio::serve::Round;
 use crate::memory::GuestRam;
@@ -51,7 +52,10 @@ pub struct Net<L> {
     mac: [u8; 6],
     mtu: u16,
     /// In the order of the queues.
-    limits: [Option<Limit>; 2],
+    limits: [Limit; 2],
+    rates: Arc<Changeable<NetworkRates>>,
+    /// Changes of `rates` that `limits` know.
+    seen: u64,
     kicks: [EventFd; 2],
     receiver: Receiver,
     /// Whether a frame of the guest's waits until the link can take it.
@@ -75,18 +79,34 @@ impl<L: Link> Net<L> {
     /// The process is out of file descriptors.
     pub fn new(link: L, config: &NetworkDevice) -> Result<Self, NetError> {
         let kick = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(NetError::Event);
-        let limit = |rate: Option<NonZeroU64>| rate.map(Limit::new).transpose().map_err(NetError::Event);
+        let limit = |rate| Limit::new(rate).map_err(NetError::Event);
         let rates = config.rates;
         Ok(Self {
             link,
             mac: config.mac,
             mtu: config.mtu_bytes,
             limits: [limit(rates.in_bytes_per_s)?, limit(rates.out_bytes_per_s)?],
+            rates: Arc::new(Changeable::new(rates)),
+            seen: 0,
             kicks: [kick()?, kick()?],
             receiver: Receiver::default(),
             is_stuck: false,
             active: None,
         })
+    }
+
+    /// Its rates, to be changed while it runs.
+    #[must_use]
+    pub fn rates(&self) -> Arc<Changeable<NetworkRates>> {
+        Arc::clone(&self.rates)
+    }
+
+    /// Has the limits be what the rates are.
+    fn follow_rates(&mut self) {
+        if let Some(rates) = self.rates.since(&mut self.seen) {
+            self.limits[RECEIVE].set(rates.in_bytes_per_s);
+            self.limits[TRANSMIT].set(rates.out_bytes_per_s);
+        }
     }
 
     /// What a snapshot keeps.
@@ -103,8 +123,9 @@ impl<L: Link> Net<L> {
 
     /// One round of frames to the guest.
     pub(super) fn serve_receive(&mut self) {
+        self.follow_rates();
         let Some(active) = &mut self.active else { return };
-        match active.receive_round(&mut self.receiver, &mut self.link, self.limits[RECEIVE].as_mut()) {
+        match active.receive_round(&mut self.receiver, &mut self.link, &mut self.limits[RECEIVE]) {
             Ok(Round::Empty) => {}
             Ok(Round::More) => {
                 let _ = self.kicks[RECEIVE].write(1);
@@ -115,8 +136,9 @@ impl<L: Link> Net<L> {
 
     /// One round of frames from the guest.
     pub(super) fn serve_transmit(&mut self) {
+        self.follow_rates();
         let Some(active) = &mut self.active else { return };
-        let sent = active.transmit_round(&mut self.link, self.limits[TRANSMIT].as_mut(), &mut self.is_stuck);
+        let sent = active.transmit_round(&mut self.link, &mut self.limits[TRANSMIT], &mut self.is_stuck);
         match sent {
             Ok(Round::Empty) => {}
             Ok(Round::More) => {
@@ -140,21 +162,21 @@ impl Active {
         &mut self,
         receiver: &mut Receiver,
         link: &mut impl Link,
-        mut limit: Option<&mut Limit>,
+        limit: &mut Limit,
     ) -> Result<Round, RingError> {
         let (queue, memory) = (&mut self.receive, self.memory.as_ref());
         let mergeable = self.features & 1 << VIRTIO_NET_F_MRG_RXBUF != 0;
         let since = queue.next_used();
         let mut last = Received::Done { bytes: 0 };
         queue.disable_notification(memory)?;
-        let mut may_pass = passes(&mut limit, 0);
+        let mut may_pass = limit.passed(0);
         for _ in 0..queue.size() {
             if !may_pass {
                 break;
             }
             last = receiver.receive(queue, memory, mergeable, link)?;
             let Received::Done { bytes } = last else { break };
-            may_pass = passes(&mut limit, bytes);
+            may_pass = limit.passed(bytes);
         }
         // Once for all of them: who receives much is not interrupted for each.
         if needs_interrupt(queue, memory, since)? {
@@ -180,13 +202,13 @@ impl Active {
     fn transmit_round(
         &mut self,
         link: &mut impl Link,
-        mut limit: Option<&mut Limit>,
+        limit: &mut Limit,
         is_stuck: &mut bool,
     ) -> Result<Round, RingError> {
         let (queue, memory) = (&mut self.transmit, self.memory.as_ref());
         let since = queue.next_used();
         queue.disable_notification(memory)?;
-        let mut may_pass = passes(&mut limit, 0);
+        let mut may_pass = limit.passed(0);
         *is_stuck = false;
         for _ in 0..queue.size() {
             if !may_pass {
@@ -200,7 +222,7 @@ impl Active {
             let head = chain.head_index();
             let bytes = transmit::send(chain, memory, self.offloads, link)?;
             queue.add_used(memory, head, 0)?;
-            may_pass = passes(&mut limit, bytes);
+            may_pass = limit.passed(bytes);
         }
         if needs_interrupt(queue, memory, since)? {
             self.interrupt.used_buffer();
@@ -211,11 +233,6 @@ impl Active {
         }
         Ok(if queue.enable_notification(memory)? { Round::More } else { Round::Empty })
     }
-}
-
-/// Whether a frame may pass after one of so many bytes.
-fn passes(limit: &mut Option<&mut Limit>, bytes: usize) -> bool {
-    limit.as_mut().is_none_or(|limit| limit.passed(bytes))
 }
 
 impl<L: Link> VirtioDevice for Net<L> {
@@ -267,6 +284,10 @@ impl<L: Link> VirtioDevice for Net<L> {
         Ok(())
     }
 
+    fn saved(&self) -> Option<DeviceState> {
+        Some(DeviceState::Net(self.state()))
+    }
+
     fn reset(&mut self) {
         self.active = None;
         self.receiver.reset();
@@ -278,7 +299,7 @@ impl<L: Link> MutEventSubscriber for Net<L> {
         if events.fd() == self.kicks[TRANSMIT].as_raw_fd() {
             let _ = self.kicks[TRANSMIT].read();
             self.serve_transmit();
-        } else if self.limits[TRANSMIT].as_ref().is_some_and(|l| l.timer().as_raw_fd() == events.fd()) {
+        } else if self.limits[TRANSMIT].timer().as_raw_fd() == events.fd() {
             self.serve_transmit();
         } else {
             if events.fd() == self.kicks[RECEIVE].as_raw_fd() {
@@ -296,7 +317,7 @@ impl<L: Link> MutEventSubscriber for Net<L> {
             Events::new_raw(self.link.as_fd().as_raw_fd(), self.link.interests() | EventSet::EDGE_TRIGGERED);
         let kicks = self.kicks.iter().map(|kick| Events::new(kick, EventSet::IN));
         let edges = EventSet::IN | EventSet::EDGE_TRIGGERED;
-        let timers = self.limits.iter().flatten().map(|limit| Events::new(limit.timer(), edges));
+        let timers = self.limits.iter().map(|limit| Events::new(limit.timer(), edges));
         for events in kicks.chain([link]).chain(timers) {
             if let Err(error) = ops.add(events) {
                 tracing::error!(?error, "cannot watch a network queue");

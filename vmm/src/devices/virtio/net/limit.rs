@@ -16,9 +16,13 @@ use crate::devices::rate_limit::TokenBucket;
 const BURSTS_PER_S: u64 = 10;
 const MIN_BURST_BYTES: u64 = 64 << 10;
 
-/// A limit that holds.
+/// Whoever waits looks again after this at the latest: the rate may have changed.
+const MAX_WAIT: Duration = Duration::from_millis(250);
+
+/// The limit of one direction.
 pub(super) struct Limit {
-    price: Price,
+    /// None where nothing is limited.
+    price: Option<Price>,
     /// Fires when what is owed can be paid.
     timer: TimerFd,
     begin: Instant,
@@ -33,13 +37,18 @@ struct Price {
 }
 
 impl Limit {
-    /// So many bytes in a second.
+    /// So many bytes in a second, or as many as there are.
     ///
     /// # Errors
     /// The process is out of file descriptors.
-    pub(super) fn new(bytes_per_s: NonZeroU64) -> io::Result<Self> {
+    pub(super) fn new(bytes_per_s: Option<NonZeroU64>) -> io::Result<Self> {
         let timer = TimerFd::new().map_err(io::Error::from)?;
-        Ok(Self { price: Price::new(bytes_per_s), timer, begin: Instant::now() })
+        Ok(Self { price: bytes_per_s.map(Price::new), timer, begin: Instant::now() })
+    }
+
+    /// Another rate from now on; what was owed at the old one is forgotten.
+    pub(super) fn set(&mut self, bytes_per_s: Option<NonZeroU64>) {
+        self.price = bytes_per_s.map(Price::new);
     }
 
     /// What is to be watched, for edges: nobody reads it.
@@ -49,12 +58,13 @@ impl Limit {
 
     /// Notes that a frame of so many bytes has passed; whether the next one may, too. If not, the timer is set.
     pub(super) fn passed(&mut self, bytes: usize) -> bool {
-        self.price.owed = self.price.owed.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let Some(price) = &mut self.price else { return true };
+        price.owed = price.owed.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         let now_ns = u64::try_from(self.begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        match self.price.pay(now_ns) {
+        match price.pay(now_ns) {
             Ok(()) => true,
             Err(wait_ns) => {
-                if let Err(error) = self.timer.reset(Duration::from_nanos(wait_ns), None) {
+                if let Err(error) = self.timer.reset(Duration::from_nanos(wait_ns).min(MAX_WAIT), None) {
                     tracing::error!(%error, "cannot set the timer of a network's limit");
                     // Frames that are too fast are better than none for ever.
                     return true;

@@ -3,7 +3,7 @@
 //! - `config`: what the driver reads, and which features are offered.
 //! - `header`: `struct virtio_net_hdr`, checked: a guest may only ask for the offloads that it negotiated.
 //! - `limit`: how fast frames may pass.
-//! - `link`: what the device needs of the other end; `tap`, `stream`: the two kinds that there are.
+//! - `link`: what the device needs of the other end; `tap`, `stream`: the two kinds that there are; `severed`: none.
 //! - `fence`: which frames may leave over a stream.
 //! - `receive`, `transmit`: one frame between queue and link.
 //! - `used`: used buffers of one frame, published together.
@@ -26,6 +26,7 @@ mod io;
 mod limit;
 mod link;
 mod receive;
+mod severed;
 mod state;
 mod stream;
 mod tap;
@@ -39,6 +40,7 @@ mod tests;
 
 pub use device::{Net, NetError};
 pub use link::{Link, LinkError};
+pub use severed::Severed;
 pub use state::NetState;
 pub use stream::Stream;
 pub use tap::Tap;

@@ -259,6 +259,29 @@ fn hostile_frames_to_send_stop_the_device() {
 }
 
 #[test]
+fn rates_change_up_and_down_while_frames_wait() {
+    let slow = NetworkRates { out_bytes_per_s: NonZeroU64::new(1), ..NetworkRates::default() };
+    let mut bench = limited(0, slow);
+    let send = |bench: &mut Bench, bytes: u32| {
+        bench.transmit.write(0x10_0000, &[0; 100]);
+        bench.transmit.send(&[(0x10_0000, bytes, 0)]);
+        bench.net.serve_transmit();
+    };
+    let arrived = |bench: &Bench| std::iter::from_fn(|| bench.arrived()).count();
+    // The first one empties the bucket for hours.
+    let frames = [64 << 10, 100, 100, 100];
+    frames.into_iter().for_each(|bytes| send(&mut bench, bytes));
+    let passed = arrived(&bench);
+    assert!((1..4).contains(&passed), "{passed}");
+    bench.net.rates().set(NetworkRates::default());
+    bench.net.serve_transmit();
+    assert_eq!(passed + arrived(&bench), 4);
+    bench.net.rates().set(slow);
+    frames.into_iter().for_each(|bytes| send(&mut bench, bytes));
+    assert!((1..4).contains(&arrived(&bench)), "down again");
+}
+
+#[test]
 fn the_link_learns_what_the_guest_takes() {
     let all = 1 << VIRTIO_NET_F_GUEST_CSUM | 1 << VIRTIO_NET_F_GUEST_TSO4;
     let expected = Offloads { guest_checksum: true, guest_tso4: true, ..Offloads::default() };

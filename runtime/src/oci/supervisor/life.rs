@@ -1,0 +1,122 @@
+//! From a container that was made to its end, and what happens between.
+
+use std::thread;
+use std::time::Instant;
+
+use nix::libc::{SIGKILL, SIGWINCH};
+
+use super::answer::report;
+use super::{Event, KILL_TIMEOUT, KILLED, Made, Supervisor};
+use crate::oci::error::OciError;
+use crate::oci::protocol::{Report, Request};
+use crate::oci::stdio::Carriers;
+
+impl Supervisor {
+    /// From a container that was made to the end of its VM.
+    pub(super) fn run(mut self, made: Made) -> u8 {
+        let ended = self.await_end(&made);
+        if ended.is_none() {
+            // A VM that does not answer writes nothing more.
+            self.end_vm();
+        }
+        self.await_delivery(made.carriers);
+        if ended.is_some() && self.vmm_end.is_none() && self.sandbox.is_some() {
+            // What the guest has yet to write to the root file system and its other mounts.
+            if let Err(error) = made.agent.shutdown() {
+                tracing::warn!(%error, "the guest did not shut down in order");
+            }
+        }
+        self.end_vm();
+        ended.unwrap_or(KILLED)
+    }
+
+    /// What happens next; `None` when the workload was killed and its time is up.
+    fn next(&mut self) -> Option<Event> {
+        match (self.waiting.pop_front(), self.kill_at) {
+            (Some(event), _) => Some(event),
+            (None, None) => self.events.recv().ok(),
+            (None, Some(at)) => self.events.recv_timeout(at.saturating_duration_since(Instant::now())).ok(),
+        }
+    }
+
+    /// Waits until all that came from the guest was written. Nobody may be reading it: SIGKILL gives it up.
+    fn await_delivery(&mut self, carriers: Carriers) {
+        let sender = self.sender.clone();
+        thread::spawn(move || {
+            carriers.drain();
+            sender.send(Event::Delivered)
+        });
+        let soon = || Instant::now() + KILL_TIMEOUT;
+        self.kill_at = self.kill_at.map(|_| soon());
+        while let Some(event) = self.next() {
+            match event {
+                Event::Delivered => return,
+                Event::VmmEnded(end) => self.vmm_end = Some(end),
+                Event::Asked(request, client) => {
+                    if matches!(*request, Request::Signal { signal: SIGKILL, .. }) {
+                        self.kill_at.get_or_insert_with(soon);
+                        report(&client, Ok(Report::Done));
+                    } else {
+                        report(&client, Err::<Report, _>(OciError::NotRunning));
+                    }
+                }
+                _ => {}
+            }
+        }
+        tracing::warn!("nobody reads what the container wrote: the rest of it is lost");
+    }
+
+    /// The workload's exit code; `None` when it was lost, or had to be, with its VM.
+    fn await_end(&mut self, made: &Made) -> Option<u8> {
+        while let Some(event) = self.next() {
+            match event {
+                Event::WorkloadEnded(Ok(exit)) => {
+                    if exit.oom_killed {
+                        self.tell_of_oom();
+                    }
+                    return Some(exit.code);
+                }
+                Event::WorkloadEnded(Err(error)) => {
+                    self.await_vmm_end(KILL_TIMEOUT);
+                    tracing::warn!(%error, vm = ?self.vmm_end, "the workload is lost");
+                    return None;
+                }
+                Event::VmmEnded(end) => {
+                    // Its output is complete as far as it came.
+                    tracing::warn!(reason = end.reason, "the VM ended");
+                    self.vmm_end = Some(end);
+                    return None;
+                }
+                Event::AgentConnected(_) | Event::Delivered => {}
+                Event::Left(name) => {
+                    if let Some(pod) = &mut self.pod {
+                        pod.left(&name);
+                    }
+                    for (request, client) in std::mem::take(&mut self.joining) {
+                        self.admit(made, request, client);
+                    }
+                }
+                Event::Signal(SIGWINCH) => {
+                    if let Some((columns, rows)) = made.ends.size() {
+                        let agent = made.agent.clone();
+                        thread::spawn(move || agent.resize_process("", columns, rows));
+                    }
+                }
+                Event::Signal(signal) => {
+                    let agent = made.agent.clone();
+                    thread::spawn(move || agent.signal_process("", signal));
+                }
+                Event::Asked(request, client) => self.answer(made, *request, client),
+            }
+        }
+        None
+    }
+
+    /// For those who look when it has stopped.
+    fn tell_of_oom(&mut self) {
+        self.record.oom_killed = true;
+        if let Err(error) = self.container.write(&self.record) {
+            tracing::warn!(%error, "cannot say that memory ran out");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! From what `create` asked for to a container in a VM: one of its own, or its pod's.
+
+use std::io::BufReader;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Instant;
+
+use holm_protocol::agent::NAMES_PORT;
+use nix::libc::SIGHUP;
+
+use super::{BOOT_TIMEOUT, Event, EventSender, KILL_TIMEOUT, Made, Supervisor, Vm};
+use crate::host::{Directories, Installation};
+use crate::network::{Resolver, carry_prepared};
+use crate::oci::bundle::Bundle;
+use crate::oci::console::open_console;
+use crate::oci::create::SuperviseWords;
+use crate::oci::error::OciError;
+use crate::oci::pod::{JoinRequest, Lease, Pod, Role, SandboxWords};
+use crate::oci::record::Status;
+use crate::oci::stdio::{Ends, leave_inherited};
+use crate::oci::store::OciContainer;
+use crate::oci::{hooks, resolver, signals};
+use crate::sandbox::{
+    AgentClient, AgentError, ContainerRequest, Growth, GuestRoot, HostAccess, Sandbox, StartFrom, Told,
+    VmShape, connect_agent,
+};
+use crate::supervisor::protocol::receive;
+use crate::supervisor::settle_template;
+use crate::template::TemplateStore;
+
+impl Supervisor {
+    pub(super) fn make(
+        &mut self,
+        words: &SuperviseWords,
+        bundle: Bundle,
+        listener: UnixListener,
+        view: &Sender<Sender<Result<(), OciError>>>,
+    ) -> Result<Made, OciError> {
+        self.listen(listener);
+        let state = self.record.state(Status::Creating);
+        #[allow(deprecated)] // engines use it
+        hooks::run("prestart", bundle.hooks(|hooks| hooks.prestart()), &state)?;
+        hooks::run("createRuntime", bundle.hooks(|hooks| hooks.create_runtime()), &state)?;
+        let ends = match &words.console_socket {
+            Some(socket) => {
+                let terminal = open_console(socket, bundle.console_size())?;
+                leave_inherited()?;
+                Ends::terminal(terminal)?
+            }
+            None if bundle.has_terminal() => Ends::inherited_terminal()?,
+            None => Ends::inherited()?,
+        };
+        let made = self.make_in_vm(words.sandbox.as_ref(), bundle, ends);
+        // Losing the agent is a symptom: the VMM knows why.
+        if let Err(OciError::Agent(AgentError::Lost { .. }) | OciError::Stream(_)) = &made {
+            self.await_vmm_end(KILL_TIMEOUT);
+            if let Some(end) = &self.vmm_end {
+                return Err(OciError::VmEnded(end.reason.clone()));
+            }
+        }
+        let made = made?;
+        // The guest has made what is mounted on.
+        let (done, shown) = mpsc::channel();
+        view.send(done).map_err(|_| OciError::Died)?;
+        shown.recv().map_err(|_| OciError::Died)??;
+        self.write(Status::Created)?;
+        Ok(made)
+    }
+
+    /// Takes requests and signals from now on.
+    fn listen(&self, listener: UnixListener) {
+        let sender = self.sender.clone();
+        thread::spawn(move || {
+            while let Ok((connection, _)) = listener.accept() {
+                let sender = sender.clone();
+                thread::spawn(move || {
+                    let Ok(reading) = connection.try_clone() else { return };
+                    if let Ok(Some(request)) = receive(&mut BufReader::new(reading)) {
+                        // A supervisor that is at its end answers nobody, which is an answer.
+                        let _ = sender.send(Event::Asked(Box::new(request), connection));
+                    }
+                });
+            }
+        });
+        let sender = self.sender.clone();
+        signals::listen(move |signal| sender.send(Event::Signal(signal)).is_ok());
+    }
+
+    fn make_in_vm(
+        &mut self,
+        sandbox: Option<&SandboxWords>,
+        bundle: Bundle,
+        ends: Ends,
+    ) -> Result<Made, OciError> {
+        let vm = match sandbox {
+            None => self.boot(&bundle)?,
+            Some(sandbox) => self.join(&bundle, &sandbox.find()?)?,
+        };
+        let Vm { guest, agent, vsock, told, interfaces, serve_names, sandbox } = vm;
+        let asked = ends.ask(&vsock, &self.container.name(), "")?;
+        agent.create_container(&ContainerRequest {
+            spec: &guest.spec,
+            files: &[],
+            interfaces: &interfaces,
+            serve_names,
+            root: GuestRoot::Directory(&guest.root),
+            stdin: ends.has_stdin(),
+            tty: bundle.has_terminal(),
+            told: &told,
+            sandbox: sandbox.as_deref(),
+            start: false,
+        })?;
+        let carriers = asked.carry(&ends)?;
+        let size = ends.size().or(bundle.console_size());
+        if let (true, Some((columns, rows))) = (bundle.has_terminal(), size) {
+            agent.resize_process("", columns, rows)?;
+        }
+        let (waiting, ended) = (agent.clone(), self.sender.clone());
+        thread::spawn(move || ended.send(Event::WorkloadEnded(waiting.wait_process(""))));
+        Ok(Made { bundle, agent, ends, carriers })
+    }
+
+    /// A VM of its own, which may be its pod's.
+    fn boot(&mut self, bundle: &Bundle) -> Result<Vm, OciError> {
+        let installation = Installation::find()?;
+        installation.check()?;
+        let guest = bundle.for_guest(0)?;
+        let growth =
+            (bundle.role() == Role::Sandbox).then(|| Growth { memory_mib: VmShape::largest_pod_mib() });
+        let shares = guest.shares.configs.len();
+        let directories = Directories::from_environment();
+        let templates = TemplateStore::new(&directories);
+        let resolver = resolver::of(bundle.spec.mounts().as_deref().unwrap_or_default());
+        let (networks, interfaces): (Vec<_>, Vec<_>) = carry_prepared(resolver)?.into_iter().unzip();
+        let mut host = HostAccess {
+            networks,
+            shares: guest.shares.configs.clone(),
+            sockets: guest.shares.sockets.clone(),
+            growth,
+            locks: vec![self.container.lock_vm()?],
+            ..HostAccess::default()
+        };
+        let serve_names = resolver == Resolver::InNamespace;
+        if serve_names {
+            let socket = self.container.sockets().join("vsock-names");
+            self.names = Some(resolver::serve(&socket).map_err(OciError::system("cannot answer for names"))?);
+            host.sockets.push((NAMES_PORT, socket));
+        }
+        let sandbox = self.sandbox.insert(Sandbox::boot(
+            &installation,
+            StartFrom::Templates(&templates),
+            bundle.shape(),
+            Vec::new(),
+            Vec::new(),
+            host,
+            &self.container.sockets(),
+            EventSender(self.sender.clone()),
+        )?);
+        let (vsock, told) = (sandbox.vsock_socket.clone(), sandbox.told.clone());
+        self.pod = growth.map(|growth| Pod::of(sandbox, shares, growth));
+        let name = self.container.name();
+        let agent = AgentClient::new(self.await_agent()?, &name)?;
+        if let Some(sandbox) = &self.sandbox {
+            settle_template(templates, sandbox, &agent);
+        }
+        Ok(Vm { guest, agent, vsock, told, interfaces, serve_names, sandbox: None })
+    }
+
+    /// A place in the VM of the pod's sandbox.
+    fn join(&mut self, bundle: &Bundle, sandbox: &OciContainer) -> Result<Vm, OciError> {
+        let shares = bundle.for_guest(0)?.shares;
+        if !shares.sockets.is_empty() {
+            return Err(OciError::Impossible(
+                "a socket of the host, unless it is its pod's first".to_owned(),
+            ));
+        }
+        let name = self.container.name();
+        let memory_limit = VmShape::memory_limit(bundle.resources());
+        let request = JoinRequest { name: name.clone(), shares: shares.configs, memory_limit };
+        let (lease, joined) = Lease::take(sandbox, request)?;
+        self.lease = Some(lease);
+        let (theirs, vsock) = (sandbox.sockets().join("vsock"), self.container.sockets().join("vsock"));
+        // For those who execute processes in it.
+        symlink(&theirs, &vsock).map_err(|source| OciError::Write { path: vsock.clone(), source })?;
+        let agent = connect_agent(&vsock).map_err(OciError::system("cannot reach the agent of the pod"))?;
+        Ok(Vm {
+            guest: bundle.for_guest(joined.first_share)?,
+            agent: AgentClient::new(agent, &name)?,
+            vsock,
+            told: Told { memory_blocks: joined.memory_blocks, ..Told::default() },
+            interfaces: Vec::new(),
+            serve_names: false,
+            sandbox: Some(sandbox.name()),
+        })
+    }
+
+    fn await_agent(&mut self) -> Result<UnixStream, OciError> {
+        let deadline = Instant::now() + BOOT_TIMEOUT;
+        loop {
+            match self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Event::AgentConnected(connection)) => return Ok(connection),
+                Ok(Event::VmmEnded(end)) => {
+                    let reason = end.reason.clone();
+                    self.vmm_end = Some(end);
+                    return Err(OciError::VmEnded(reason));
+                }
+                Ok(Event::Signal(SIGHUP)) => return Err(OciError::Died),
+                Ok(event) => self.waiting.push_back(event),
+                Err(_) => return Err(OciError::BootTimeout(BOOT_TIMEOUT.as_secs())),
+            }
+        }
+    }
+}
