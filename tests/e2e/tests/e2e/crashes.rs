@@ -36,9 +36,9 @@ fn killed_command_lines_leave_nothing() {
     let holm = Holm::empty();
     holm.holm(["load", "-q", "-i"]).arg(TestImage::Busybox.archive()).outcome().ok();
     thread::scope(|scope| {
-        for lane in 0..10 {
+        for lane in 0..5 {
             let holm = &holm;
-            scope.spawn(move || (lane * 5..lane * 5 + 5).for_each(|number| life(holm, number)));
+            scope.spawn(move || (lane * 4..lane * 4 + 4).for_each(|number| life(holm, number)));
         }
     });
     let left = holm.holm(["ps", "-aq"]).outcome().ok();
