@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use holm_protocol::vm_config::MAX_VCPUS;
 use holm_runtime::bundle;
-use holm_runtime::config::Config;
+use holm_runtime::config::{Config, ContainerDefaults};
 use holm_runtime::container::settings::{
     CapabilityName, EnvVar, Label, Labels, LayerSize, Limits, LogDriver, LogOption, MemorySize, Mount,
     MountFlag, RestartPolicy, Settings, ShmSize, SignalName, Sysctl, TmpfsMount, Ulimit, VolumeFlag,
@@ -187,11 +187,13 @@ impl ContainerOptions {
     ///
     /// # Errors
     /// When image or settings make no container; nothing is left then.
-    pub(crate) fn create(self, store: &ContainerStore) -> Result<Container> {
+    pub(crate) fn create(mut self, store: &ContainerStore) -> Result<Container> {
+        let defaults = Config::from_environment()?.container();
+        self.network.default_to(&defaults.network)?;
         self.network.check(store)?;
         let cidfile = self.cidfile.as_deref().map(CidFile::create).transpose()?;
         let image = self.find_image(&ImageStore::open(store.directories().root())?)?;
-        let container = self.create_from(store, &image)?;
+        let container = self.create_from(store, &image, &defaults)?;
         if let Some(file) = cidfile {
             file.write(&container.id)?;
         }
@@ -216,7 +218,12 @@ impl ContainerOptions {
         Ok(store.resolve(&pulled.id.to_string())?)
     }
 
-    fn create_from(mut self, store: &ContainerStore, image: &Image) -> Result<Container> {
+    fn create_from(
+        mut self,
+        store: &ContainerStore,
+        image: &Image,
+        defaults: &ContainerDefaults,
+    ) -> Result<Container> {
         let requests = self.mount_requests(image);
         if requests.concern_no_volume() {
             self.tmpfs = requests.tmpfs;
@@ -254,7 +261,7 @@ impl ContainerOptions {
             image_id: image.id().to_string(),
             image: self.image.clone(),
             name: ContainerName::generated(generated),
-            settings: self.settings(image, mounts)?,
+            settings: self.settings(image, mounts, defaults)?,
             nonce,
         };
         // What the image and the settings make impossible is told before anything is made.
@@ -277,8 +284,7 @@ impl ContainerOptions {
         }
     }
 
-    fn settings(self, image: &Image, mounts: Vec<Mount>) -> Result<Settings> {
-        let defaults = Config::from_environment()?.container();
+    fn settings(self, image: &Image, mounts: Vec<Mount>, defaults: &ContainerDefaults) -> Result<Settings> {
         let from_caller = |name: &str| std::env::var(name).ok();
         let mut env = Vec::new();
         for file in &self.env_file {

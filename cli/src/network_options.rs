@@ -10,9 +10,7 @@ use holm_runtime::container::settings::{
     parse_exposed, parse_resolver_word,
 };
 use holm_runtime::image::Image;
-use holm_runtime::network::{
-    DEFAULT_NETWORK, MAX_NETWORKS, MacAddress, NetworkError, NetworkStore, check_details,
-};
+use holm_runtime::network::{MAX_NETWORKS, MacAddress, NetworkError, NetworkStore, check_details};
 
 use crate::exit::{FAILURE, Failure};
 
@@ -21,7 +19,8 @@ use crate::exit::{FAILURE, Failure};
 pub(crate) struct NetworkOptions {
     /// Connect the container to a network: bridge, none, or one of 'holm network create'; can be given several times, and as
     /// name=NETWORK,alias=NAME,ip=ADDRESS,ip6=ADDRESS,mac-address=ADDRESS
-    #[arg(long, visible_alias = "net", value_name = "NETWORK", default_value = DEFAULT_NETWORK)]
+    /// (default: bridge, or what the configuration says)
+    #[arg(long, visible_alias = "net", value_name = "NETWORK")]
     network: Vec<String>,
     /// IPv4 address on the network
     #[arg(long, value_name = "ADDRESS")]
@@ -65,6 +64,24 @@ pub(crate) struct NetworkOptions {
 }
 
 impl NetworkOptions {
+    /// Takes what containers get that do not say otherwise.
+    ///
+    /// # Errors
+    /// That is no network, and something is asked for that needs one.
+    pub(crate) fn default_to(&mut self, mode: &NetworkMode) -> Result<()> {
+        if !self.network.is_empty() {
+            return Ok(());
+        }
+        let is_published = self.publish_all || !self.publish.is_empty();
+        if *mode == NetworkMode::None && is_published {
+            return refuse(
+                "-p and -P need a network, and the configuration gives containers none: add --network bridge",
+            );
+        }
+        self.network.push(mode.to_string());
+        Ok(())
+    }
+
     /// Checks what can be checked before anything is made.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::container::settings::{
-    LayerSize, LogConfig, LogConfigError, LogDriver, LogOption, MemorySize, ShmSize, Ulimit,
+    LayerSize, LogConfig, LogConfigError, LogDriver, LogOption, MemorySize, NetworkMode, ShmSize, Ulimit,
 };
 use crate::host::is_rootless;
 use crate::registry::{RegistryConfig, RegistrySettings};
@@ -36,6 +36,9 @@ pub struct ContainerDefaults {
     pub init: bool,
     log_driver: LogDriver,
     log_opts: BTreeMap<String, String>,
+    /// `--network`, of a single one without details.
+    #[serde(deserialize_with = "parsed")]
+    pub network: NetworkMode,
     /// `--shm-size`.
     #[serde(deserialize_with = "parsed")]
     pub shm_size: ShmSize,
@@ -200,6 +203,7 @@ mod tests {
         let config = Config::parse(example).unwrap();
         let defaults = config.clone().container();
         assert!(defaults.init && defaults.vm_memory.is_some() && defaults.ulimits.len() == 1);
+        assert_eq!(defaults.network, NetworkMode::None);
         assert_eq!((defaults.shm_size.bytes(), defaults.storage_size.bytes()), (128 << 20, 20 << 30));
         assert_eq!(defaults.log_config(None, Vec::new()).unwrap().rotation().max_files, 3);
         let registries = config.registries();
@@ -225,6 +229,7 @@ mod tests {
             "[container]\nulimit = []",
             "[container]\nulimits = ['nofiles=1']",
             "[container]\nshm-size = '0'",
+            "[container]\nnetwork = 'host'",
             "[container]\nstorage-size = '1k'",
             "[container]\nlog-driver = 'syslog'",
             "[container]\nlog-opts = { max-sise = '1m' }",

@@ -1,8 +1,9 @@
 //! A `holm` whose state the test owns, or shares with the other tests.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -24,10 +25,14 @@ pub struct Holm {
     _owned: Option<tempfile::TempDir>,
     _own_templates: Option<tempfile::TempDir>,
     names: Mutex<Vec<String>>,
+    is_networked: bool,
 }
 
 /// State that all tests share, so that an image is loaded once.
 const SHARED: &str = "/var/lib/holm-tests/shared";
+
+/// The configuration of tests that are about no network: containers have none, and start faster.
+const OFFLINE: &str = "[container]\nnetwork = \"none\"\n";
 
 /// Templates that all tests share, whatever other state they have.
 const TEMPLATES: &str = "/var/lib/holm-tests/templates";
@@ -52,6 +57,7 @@ impl Holm {
             _owned: None,
             _own_templates: None,
             names: Mutex::default(),
+            is_networked: false,
         };
         holm.load_once(image, &shared.join(format!("{}.loaded", image.name())));
         holm
@@ -74,6 +80,7 @@ impl Holm {
             _owned: None,
             _own_templates: None,
             names: Mutex::default(),
+            is_networked: false,
         };
         holm.load_once(image, &Path::new(SHARED).with_file_name(format!("user-{}.loaded", image.name())));
         holm
@@ -95,6 +102,7 @@ impl Holm {
             _owned: Some(owned),
             _own_templates: None,
             names: Mutex::default(),
+            is_networked: false,
         }
     }
 
@@ -108,6 +116,12 @@ impl Holm {
         self.templates = own.path().join("templates");
         self._own_templates = Some(own);
         self
+    }
+
+    /// With the network that containers get by default.
+    #[must_use]
+    pub fn networked(self) -> Self {
+        Self { is_networked: true, ..self }
     }
 
     /// Where its templates are.
@@ -144,6 +158,9 @@ impl Holm {
                 command
             }
         };
+        if !self.is_networked {
+            command.env("HOLM_CONFIG", offline());
+        }
         command.args(arguments).stdin(Stdio::null());
         Invocation(command)
     }
@@ -187,6 +204,21 @@ impl Holm {
     pub fn run_directory(&self) -> &Path {
         &self.run
     }
+}
+
+/// A configuration file by which containers have no network.
+fn offline() -> PathBuf {
+    let path = Path::new(SHARED).with_file_name("offline.toml");
+    if fs::read_to_string(&path).is_ok_and(|text| text == OFFLINE) {
+        return path;
+    }
+    // Others may be reading it.
+    let new = tempfile::NamedTempFile::new_in("/var/lib/holm-tests").expect("file");
+    fs::write(&new, OFFLINE)
+        .and_then(|()| fs::set_permissions(&new, Permissions::from_mode(0o644)))
+        .expect("file");
+    new.persist(&path).expect("file");
+    path
 }
 
 impl Drop for Holm {

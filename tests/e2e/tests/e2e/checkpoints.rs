@@ -161,7 +161,7 @@ const WHO_AM_I: &str = "ip -4 -o addr show eth0 | awk '{ print $4 }'; hostname; 
 
 #[test]
 fn a_container_on_a_network_goes_on_with_it() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let server = "while :; do echo served | nc -l -p 80; done";
     let name = holm.background(&["-p", "80"], server);
     let serves = |name: &str| {
@@ -189,7 +189,7 @@ fn a_container_on_a_network_goes_on_with_it() {
 
 #[test]
 fn a_fork_goes_on_beside_its_origin_as_another() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let name = holm.background(&[], COUNT);
     let at = counted(&holm, &name, 3);
     exec(&holm, &name, "echo shared > /early");

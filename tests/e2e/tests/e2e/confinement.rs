@@ -39,7 +39,7 @@ fn names(pid: &str, directory: &str) -> Vec<OsString> {
 
 #[test]
 fn t6_every_thread_of_the_vmm_is_confined() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let shares = vmm(&holm, &["-v", "data:/data"]);
     let with_shares = threads(&shares);
     // The main thread, a vCPU, two disks, a network, the shares.

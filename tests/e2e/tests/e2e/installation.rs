@@ -77,7 +77,7 @@ fn a_missing_or_useless_kvm_is_named() {
 /// What ended the supervisor reaches a command line that is slow to connect.
 #[test]
 fn a_failure_is_named_however_slow_the_command_line_is() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let publish = format!("127.0.0.1:{}:80", taken.local_addr().unwrap().port());
     let invocation = holm.holm(["run", "--rm", "-p", &publish, "busybox", "true"]).command();

@@ -119,7 +119,7 @@ impl Traces {
 
 #[test]
 fn m37_each_container_has_a_stack_and_an_address_of_its_own() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let (one, two) = (holm.background(&[], "sleep 1000"), holm.background(&[], "sleep 1000"));
     let (first, second) = (address(&holm, &one), address(&holm, &two));
     assert_ne!(first, second);
@@ -133,7 +133,7 @@ fn m37_each_container_has_a_stack_and_an_address_of_its_own() {
 
 #[test]
 fn m37_the_outside_is_reached_through_nat() {
-    let (holm, outside) = (Holm::with(TestImage::Busybox), Outside::new());
+    let (holm, outside) = (Holm::with(TestImage::Busybox).networked(), Outside::new());
     // Tells whoever connects where it came from.
     let server = "exec python3 -c 'import socket; s = socket.create_server((\"\", 80)); c, a = s.accept(); c.sendall(a[0].encode()); c.close()'";
     let mut server = outside.run(server).spawn().expect("start a server");
@@ -152,7 +152,7 @@ fn m37_the_outside_is_reached_through_nat() {
 
 #[test]
 fn m37_published_ports_are_reached_from_outside_and_from_the_host() {
-    let (holm, outside) = (Holm::with(TestImage::Busybox), Outside::new());
+    let (holm, outside) = (Holm::with(TestImage::Busybox).networked(), Outside::new());
     let name = holm.background(&["-p", "80", "-p", "127.0.0.1::80"], SERVER);
     let ports = holm.holm(["port", &name, "80"]).outcome().ok();
     let of = |ip: &str| ports.lines().find_map(|line| line.strip_prefix(ip)).expect("a port").to_owned();
@@ -175,7 +175,7 @@ fn m37_published_ports_are_reached_from_outside_and_from_the_host() {
 
 #[test]
 fn m37_published_udp_ports_are_reached_from_the_hosts_loopback() {
-    let holm = Holm::with(TestImage::Debian);
+    let holm = Holm::with(TestImage::Debian).networked();
     let name = holm.name();
     let server = "$| = 1; my $s = IO::Socket::INET->new(LocalPort => 5000, Proto => 'udp') or die; \
                   while ($s->recv(my $d, 99)) { print $d }";
@@ -191,7 +191,7 @@ fn m37_published_udp_ports_are_reached_from_the_hosts_loopback() {
 
 #[test]
 fn m37_what_is_not_published_is_not_reached_from_outside() {
-    let (holm, outside) = (Holm::with(TestImage::Busybox), Outside::new());
+    let (holm, outside) = (Holm::with(TestImage::Busybox).networked(), Outside::new());
     let name = holm.background(&[], SERVER);
     let target = address(&holm, &name);
     until("the server serves", || fetch(&target));
@@ -202,7 +202,7 @@ fn m37_what_is_not_published_is_not_reached_from_outside() {
 
 #[test]
 fn m37_foreign_addresses_are_dropped() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let peer = address(&holm, &holm.background(&[], "sleep 1000"));
     let ping = |change: &str| {
         let script = format!(
@@ -219,7 +219,7 @@ fn m37_foreign_addresses_are_dropped() {
 
 #[test]
 fn m37_without_a_network_there_is_only_loopback() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     assert_eq!(holm.run(["--network", "none", "busybox", "ls", "/sys/class/net"]).ok(), "lo");
     holm.run(["--network", "host", "busybox", "true"]).fails(125, "publish what it serves with -p");
     holm.run(["--network", "nowhere", "busybox", "true"]).fails(125, "network nowhere not found");
@@ -227,7 +227,7 @@ fn m37_without_a_network_there_is_only_loopback() {
 
 #[test]
 fn m37_nothing_is_left_of_a_network_when_its_container_is_gone() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let network = holm.name();
     holm.holm(["network", "create", &network]).outcome().ok();
     let name = holm.background(&["--network", &network, "-p", "80"], "sleep 1000");
@@ -239,7 +239,7 @@ fn m37_nothing_is_left_of_a_network_when_its_container_is_gone() {
 
 #[test]
 fn m37_what_a_killed_supervisor_left_is_removed_by_the_next_command() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let network = holm.name();
     holm.holm(["network", "create", &network]).outcome().ok();
     let name = holm.background(&["--network", &network, "-p", "80"], "sleep 1000");
@@ -253,7 +253,7 @@ fn m37_what_a_killed_supervisor_left_is_removed_by_the_next_command() {
 
 #[test]
 fn m31_what_an_interface_carries_is_limited() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let serve = "dd if=/dev/zero of=/tmp/file bs=1k count=1024; exec httpd -f -p 80 -h /tmp";
     let slow_name = holm.background(&["--net-rate-out", "256k"], serve);
     let fast_name = holm.background(&[], serve);
@@ -290,7 +290,7 @@ fn m31_what_an_interface_carries_is_limited() {
 
 #[test]
 fn m31_a_neighbour_at_all_of_its_limits_makes_no_request_fail() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let server = address(&holm, &holm.background(&["--cpuset-cpus=0"], SERVER));
     until("the server serves", || fetch(&server));
     let limits = ["--cpuset-cpus=1", "--cpus=1", "-m=128m", "--pids-limit=100", "--storage-opt=size=256m"];
@@ -309,7 +309,7 @@ fn m31_a_neighbour_at_all_of_its_limits_makes_no_request_fail() {
 
 #[test]
 fn m37_the_gateway_keeps_its_hardware_address_when_containers_come_and_go() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let network = holm.name();
     holm.holm(["network", "create", &network]).outcome().ok();
     let stays = address(&holm, &holm.background(&["--network", &network], "sleep 1000"));
@@ -326,7 +326,7 @@ fn m37_the_gateway_keeps_its_hardware_address_when_containers_come_and_go() {
 
 #[test]
 fn m38_networks_do_not_reach_each_other() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let network = holm.name();
     holm.holm(["network", "create", &network]).outcome().ok();
     let (inside, outside) =
@@ -347,7 +347,8 @@ fn m38_networks_do_not_reach_each_other() {
 
 #[test]
 fn m38_containers_on_one_network_find_each_other_by_name_and_alias() {
-    let (busybox, debian) = (Holm::with(TestImage::Busybox), Holm::with(TestImage::Debian));
+    let (busybox, debian) =
+        (Holm::with(TestImage::Busybox).networked(), Holm::with(TestImage::Debian).networked());
     let (network, other) = (debian.name(), debian.name());
     for name in [&network, &other] {
         debian.holm(["network", "create", name]).outcome().ok();
@@ -380,7 +381,7 @@ fn m38_containers_on_one_network_find_each_other_by_name_and_alias() {
 
 #[test]
 fn m37_ports_are_published_over_ipv6_to_containers_without_it() {
-    let (holm, outside) = (Holm::with(TestImage::Busybox), Outside::new());
+    let (holm, outside) = (Holm::with(TestImage::Busybox).networked(), Outside::new());
     let name = holm.background(&["-p", "80", "-p", "[::1]::80"], SERVER);
     let ports = holm.holm(["port", &name, "80"]).outcome().ok();
     let [over4, over6, local] = ports.lines().collect::<Vec<_>>()[..] else { panic!("{ports}") };
@@ -407,7 +408,7 @@ fn on_ipv6(holm: &Holm, name: &str) -> String {
 
 #[test]
 fn m38_a_network_with_ipv6_has_addresses_names_and_ports_of_both_families() {
-    let (holm, outside) = (Holm::with(TestImage::Debian), Outside::new());
+    let (holm, outside) = (Holm::with(TestImage::Debian).networked(), Outside::new());
     let network = holm.name();
     holm.holm(["network", "create", "--ipv6", &network]).outcome().ok();
     let shown = holm.holm(["network", "inspect", "-f", "{{.EnableIPv6}} {{json .IPAM.Config}}", &network]);
@@ -446,7 +447,7 @@ fn m38_a_network_with_ipv6_has_addresses_names_and_ports_of_both_families() {
 
 #[test]
 fn m37_foreign_ipv6_addresses_and_router_advertisements_are_dropped() {
-    let holm = Holm::with(TestImage::Debian);
+    let holm = Holm::with(TestImage::Debian).networked();
     let network = holm.name();
     holm.holm(["network", "create", "--ipv6", &network]).outcome().ok();
     let name = debian(&holm, &["--network", &network, "--privileged"]);
@@ -492,7 +493,7 @@ fn m37_foreign_ipv6_addresses_and_router_advertisements_are_dropped() {
 
 #[test]
 fn m39_hosts_and_resolver_are_the_containers_own() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let options = [
         "--hostname",
         "box",

@@ -44,7 +44,7 @@ const INTERFACES: &str = "echo $(ls /sys/class/net)";
 
 #[test]
 fn m38_a_running_container_comes_onto_a_network_and_off_it() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let (one, two) = (create(&holm, &[]), create(&holm, &[]));
     let peer = holm.background(&["--network", &two], SLEEP);
     let name = holm.background(&["--network", &one], SLEEP);
@@ -74,7 +74,7 @@ fn m38_a_running_container_comes_onto_a_network_and_off_it() {
 
 #[test]
 fn m38_networks_of_a_container_that_does_not_run_change_for_its_next_start() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let (one, two) = (create(&holm, &[]), create(&holm, &[]));
     let name = holm.name();
     let words = ["create", "--name", &name, "--network", &one, "busybox", "sleep", "1000"];
@@ -99,7 +99,7 @@ fn m38_networks_of_a_container_that_does_not_run_change_for_its_next_start() {
 
 #[test]
 fn m38_the_way_out_is_by_the_first_network_that_has_one() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let (inner, one, two) = (create(&holm, &["--internal"]), create(&holm, &[]), create(&holm, &[]));
     let networks = ["--network", &inner, "--network", &format!("name={one},alias=x"), "--network", &two];
     let name =
@@ -122,7 +122,8 @@ fn m38_the_way_out_is_by_the_first_network_that_has_one() {
 
 #[test]
 fn m38_names_come_and_go_with_networks() {
-    let (busybox, debian) = (Holm::with(TestImage::Busybox), Holm::with(TestImage::Debian));
+    let (busybox, debian) =
+        (Holm::with(TestImage::Busybox).networked(), Holm::with(TestImage::Debian).networked());
     let network = create(&debian, &[]);
     let server = busybox.background(&["--network", &network], SLEEP);
     let asker = debian.name();
@@ -144,7 +145,7 @@ fn m38_names_come_and_go_with_networks() {
 
 #[test]
 fn m37_a_network_that_came_later_is_as_strict_as_the_first() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let (network, other) = (create(&holm, &[]), create(&holm, &[]));
     let peer = holm.background(&["--network", &network], SLEEP);
     let stranger = holm.background(&["--network", &other], SLEEP);
@@ -166,7 +167,7 @@ fn m37_a_network_that_came_later_is_as_strict_as_the_first() {
 
 #[test]
 fn m38_nothing_is_left_of_a_network_that_came_later() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let network = create(&holm, &[]);
     let name = holm.background(&[], SLEEP);
     let id = holm.holm(["inspect", "-f", "{{.Id}}", &name]).outcome().ok();
@@ -196,7 +197,7 @@ fn m38_nothing_is_left_of_a_network_that_came_later() {
 
 #[test]
 fn m38_what_cannot_be_connected_is_refused() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let network = create(&holm, &[]);
     let name = holm.background(&["--network", "none"], SLEEP);
     holm.holm(["network", "connect", &network, &name]).outcome().fails(125, "private (none) mode");

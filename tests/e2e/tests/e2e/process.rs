@@ -43,7 +43,7 @@ fn m27_users_and_groups() {
 
 #[test]
 fn m28_namespaces_and_hostname_are_the_containers_own() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let script = "echo $$; hostname; cat /etc/hostname; ls /sys/class/net; cat /proc/self/cgroup; ps >/tmp/ps; wc -l </tmp/ps";
     let out = holm.run(["--hostname", "box", "busybox", "sh", "-c", script]).ok();
     let lines: Vec<_> = out.lines().collect();

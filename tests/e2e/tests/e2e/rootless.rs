@@ -39,7 +39,7 @@ fn is_running(pid: u32) -> bool {
 
 #[test]
 fn rootless_containers_run_with_root_inside_and_the_user_outside() {
-    let holm = Holm::of_user(TestImage::Busybox);
+    let holm = Holm::of_user(TestImage::Busybox).networked();
     let shown = holm
         .holm(["run", "--rm"])
         .args(NONE)
@@ -61,7 +61,7 @@ fn rootless_containers_run_with_root_inside_and_the_user_outside() {
 
 #[test]
 fn rootless_containers_have_all_verbs() {
-    let holm = Holm::of_user(TestImage::Busybox);
+    let holm = Holm::of_user(TestImage::Busybox).networked();
     let name = holm.background(&NONE, "echo begun; trap 'exit 3' TERM; while :; do sleep 0.1; done");
     until("the log has it", || holm.holm(["logs", &name]).outcome().ok() == "begun");
     assert_eq!(holm.holm(["exec", &name, "sh", "-c", "echo x > /made; cat /made"]).outcome().ok(), "x");
@@ -89,7 +89,7 @@ fn rootless_containers_have_all_verbs() {
 
 #[test]
 fn m37_rootless_containers_reach_the_outside_with_the_users_sockets() {
-    let (holm, outside) = (Holm::of_user(TestImage::Busybox), Outside::new());
+    let (holm, outside) = (Holm::of_user(TestImage::Busybox).networked(), Outside::new());
     let server = "exec python3 -c 'import socket; s = socket.create_server((\"\", 80)); c, a = s.accept(); \
                   c.sendall(a[0].encode()); c.close()'";
     let mut server = outside.run(server).spawn().expect("start a server");
@@ -104,7 +104,7 @@ fn m37_rootless_containers_reach_the_outside_with_the_users_sockets() {
 
 #[test]
 fn m37_rootless_containers_are_reached_by_published_ports() {
-    let (holm, outside) = (Holm::of_user(TestImage::Busybox), Outside::new());
+    let (holm, outside) = (Holm::of_user(TestImage::Busybox).networked(), Outside::new());
     let name = holm.background(&["-p", "80", "-p", "127.0.0.1::81"], SERVER);
     let everywhere = published(&holm, &name, "80").replace("0.0.0.0:", "");
     until("the server serves", || fetched(&format!("127.0.0.1:{everywhere}")));
@@ -121,7 +121,7 @@ fn m37_rootless_containers_are_reached_by_published_ports() {
 
 #[test]
 fn m37_rootless_containers_are_reached_by_published_udp_ports() {
-    let (holm, outside) = (Holm::of_user(TestImage::Debian), Outside::new());
+    let (holm, outside) = (Holm::of_user(TestImage::Debian).networked(), Outside::new());
     let name = holm.name();
     let run = ["run", "-d", "--name", &name, "-p", "5000/udp", "debian", "perl", "-MIO::Socket::INET", "-e"];
     holm.holm(run).arg(ECHO).outcome().ok();
@@ -139,7 +139,7 @@ fn m37_rootless_containers_are_reached_by_published_udp_ports() {
 
 #[test]
 fn m37_rootless_containers_do_not_reach_the_hosts_loopback() {
-    let holm = Holm::of_user(TestImage::Busybox);
+    let holm = Holm::of_user(TestImage::Busybox).networked();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its address").port();
     let name = holm.background(&["--cap-add", "NET_ADMIN"], "sleep 1000");
@@ -152,7 +152,7 @@ fn m37_rootless_containers_do_not_reach_the_hosts_loopback() {
 
 #[test]
 fn m39_rootless_containers_ask_the_hosts_nameserver_wherever_it_is() {
-    let holm = Holm::of_user(TestImage::Debian);
+    let holm = Holm::of_user(TestImage::Debian).networked();
     // It answers that everything is at 192.0.2.7, on a loopback address of the host.
     let server = "import socket\n\
                   s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((\"127.0.0.54\", 53))\n\
@@ -174,7 +174,7 @@ fn m39_rootless_containers_ask_the_hosts_nameserver_wherever_it_is() {
 
 #[test]
 fn nothing_speaks_for_a_rootless_container_that_is_gone() {
-    let holm = Holm::of_user(TestImage::Busybox);
+    let holm = Holm::of_user(TestImage::Busybox).networked();
     let name = holm.background(&["-p", "80"], "sleep 1000");
     let passt = passt_of(&holm, &name).expect("a passt");
     holm.holm(["rm", "-f", &name]).outcome().ok();
@@ -194,7 +194,7 @@ fn nothing_speaks_for_a_rootless_container_that_is_gone() {
 
 #[test]
 fn m38_what_takes_root_says_so() {
-    let holm = Holm::of_user(TestImage::Busybox);
+    let holm = Holm::of_user(TestImage::Busybox).networked();
     let create = holm.holm(["network", "create", &holm.name()]).outcome();
     assert!(create.code != 0 && create.err().contains("needs root"), "{create:?}");
     assert_eq!(holm.run(["--network", "nowhere", "busybox", "true"]).code, 125);
@@ -205,7 +205,7 @@ fn m38_what_takes_root_says_so() {
 
 #[test]
 fn rootless_volumes_keep_the_owners_that_the_container_gives_them() {
-    let holm = Holm::of_user(TestImage::Busybox);
+    let holm = Holm::of_user(TestImage::Busybox).networked();
     let volume = holm.name();
     let mount = format!("{volume}:/v");
     let sh = |user: &str, script: &str| {

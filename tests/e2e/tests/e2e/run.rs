@@ -6,13 +6,13 @@ use holm_e2e::{Holm, TestImage};
 
 #[test]
 fn a_container_runs_and_its_output_arrives() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     assert_eq!(holm.run(["busybox", "echo", "hello"]).ok(), "hello");
 }
 
 #[test]
 fn m19_exit_codes_pass_through() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     assert_eq!(holm.run(["busybox", "sh", "-c", "exit 7"]).code, 7);
     assert_eq!(holm.run(["busybox", "sh", "-c", "sh -c 'kill -9 $$'; exit $?"]).code, 137);
     holm.run(["busybox", "no-such-program"]).fails(127, "executable file not found in $PATH");
@@ -23,14 +23,14 @@ fn m19_exit_codes_pass_through() {
 
 #[test]
 fn m40_the_guest_has_a_kernel_of_its_own() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let host = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     assert_ne!(holm.run(["busybox", "uname", "-r"]).ok(), host.trim());
 }
 
 #[test]
 fn nothing_is_left_behind() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let name = holm.name();
     holm.run(["--name", &name, "busybox", "true"]).ok();
     assert!(!holm.root().join("names").join(&name).exists());
@@ -39,7 +39,7 @@ fn nothing_is_left_behind() {
 
 #[test]
 fn a_container_in_the_background_is_listed_and_removed() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let name = holm.name();
     let id = holm.holm(["run", "-d", "--name", &name, "busybox", "sleep", "1000"]).outcome().ok();
     assert_eq!(id.len(), 64);
@@ -53,7 +53,7 @@ fn a_container_in_the_background_is_listed_and_removed() {
 
 #[test]
 fn m24_names_are_unique_until_rm() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let name = holm.name();
     holm.holm(["run", "--name", &name, "busybox", "true"]).outcome().ok();
     holm.run(["--name", &name, "busybox", "true"]).fails(125, "is already in use by container");
@@ -63,7 +63,7 @@ fn m24_names_are_unique_until_rm() {
 
 #[test]
 fn twenty_containers_run_at_once() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let children: Vec<_> = (0..20)
         .map(|number| {
             let word = number.to_string();
@@ -80,7 +80,7 @@ fn twenty_containers_run_at_once() {
 
 #[test]
 fn the_vm_has_the_size_that_was_asked_for() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     assert_eq!(holm.run(["--cpus", "2", "busybox", "nproc"]).ok(), "2");
     let total =
         holm.run(["-m", "300m", "busybox", "sh", "-c", "awk '/MemTotal/ { print $2 }' /proc/meminfo"]).ok();
@@ -90,7 +90,7 @@ fn the_vm_has_the_size_that_was_asked_for() {
 
 #[test]
 fn killing_the_supervisor_ends_the_vm() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let name = holm.name();
     holm.holm(["run", "-d", "--name", &name, "busybox", "sleep", "1000"]).outcome().ok();
     let json = holm.holm(["inspect", &name]).outcome().ok();

@@ -53,7 +53,7 @@ fn the_first_start_makes_a_template_and_a_damaged_one_is_made_anew() {
 
 #[test]
 fn entropy_and_the_balloon_come_when_the_container_runs() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let devices =
         "cat /sys/class/misc/hw_random/rng_current; ls /sys/bus/virtio/drivers/virtio_balloon | grep virtio";
     let script =
@@ -84,7 +84,7 @@ const TCP: &str = r#"use Socket;
 
 #[test]
 fn no_two_guests_of_a_template_have_the_secrets_of_tcp() {
-    let holm = Holm::with(TestImage::Debian);
+    let holm = Holm::with(TestImage::Debian).networked();
     let mut seen: Vec<[u32; 2]> = Vec::new();
     for _ in 0..4 {
         let out = holm.run(["--cap-add=NET_ADMIN", "debian", "perl", "-e", TCP]).ok();
