@@ -227,7 +227,7 @@ impl ContainerOptions {
         let requests = self.mount_requests(image);
         if requests.concern_no_volume() {
             self.tmpfs = requests.tmpfs;
-            return self.create_with(store, image, Vec::new());
+            return self.create_with(store, image, defaults, Vec::new());
         }
         let volumes = VolumeStore::new(store.directories().clone());
         // Held until the record is there, which is what keeps a volume from being removed.
@@ -241,7 +241,7 @@ impl ContainerOptions {
         let planned = volume::plan::<anyhow::Error>(requests, &volumes, &lock, store, random);
         let made = planned.and_then(|(mounts, tmpfs)| {
             self.tmpfs = tmpfs;
-            self.create_with(store, image, mounts)
+            self.create_with(store, image, defaults, mounts)
         });
         if made.is_err() {
             // Nobody knows their names.
@@ -252,7 +252,13 @@ impl ContainerOptions {
         made
     }
 
-    fn create_with(self, store: &ContainerStore, image: &Image, mounts: Vec<Mount>) -> Result<Container> {
+    fn create_with(
+        self,
+        store: &ContainerStore,
+        image: &Image,
+        defaults: &ContainerDefaults,
+        mounts: Vec<Mount>,
+    ) -> Result<Container> {
         let nonce = nonce()?;
         let name = self.name.clone();
         let generated = u64::from_str_radix(nonce.get(..15).unwrap_or("0"), 16).unwrap_or(0);
