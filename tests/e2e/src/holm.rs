@@ -120,8 +120,9 @@ impl Holm {
 
     /// With the network that containers get by default.
     #[must_use]
-    pub fn networked(self) -> Self {
-        Self { is_networked: true, ..self }
+    pub fn networked(mut self) -> Self {
+        self.is_networked = true;
+        self
     }
 
     /// Where its templates are.
