@@ -18,7 +18,7 @@ LINTED := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench lab install stage packages programs guest images host lint unit fuzz e2e faults soak deny clean
+.PHONY: help run test bench lab install stage packages programs guest images host lint unit fuzz e2e faults soak clones deny clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -119,6 +119,10 @@ soak: host ## Random lives of containers with random kills; SOAK_LIVES=2000 SOAK
 	@$(HOST) tools
 	HOLM_SOAK_LIVES=$(SOAK_LIVES) HOLM_SOAK_SECONDS=$(SOAK_SECONDS) HOLM_SOAK_SEED=$(SOAK_SEED) \
 		$(LONG_TEST) -E 'test(random_lives)'
+
+clones: host ## Start 200 guests from one template and look for anything that two have in common
+	@$(HOST) tools
+	$(LONG_TEST) -E 'test(two_hundred_guests)'
 
 clean: ## Remove build products (the cache stays)
 	rm -rf target

@@ -177,11 +177,10 @@ impl Sandbox {
         let image = (!image.segments.is_empty()).then_some(image);
         let disks = image.into_iter().chain(files).chain(host.disks).collect();
         let console = console(run_directory);
-        let cmdline = cmdline();
         // Whoever wants to hear the guest's kernel wants to hear it boot.
         let start = match from {
             StartFrom::Templates(store) if console == ConsoleConfig::Off => {
-                Start::choose(store, installation, &cmdline, shape)
+                Start::of(store, installation, shape)
             }
             StartFrom::Nothing | StartFrom::Templates(_) => Start::Cold,
             StartFrom::Checkpoint(config) => Start::Checkpoint(config),
@@ -197,7 +196,7 @@ impl Sandbox {
             boot: BootConfig {
                 kernel: installation.kernel.clone(),
                 initramfs: installation.initramfs.clone(),
-                cmdline,
+                cmdline: cmdline(),
             },
             disks,
             more_shares: host.growth.is_some(),
@@ -229,13 +228,9 @@ impl Sandbox {
 }
 
 impl Start {
-    fn choose(
-        store: &TemplateStore,
-        installation: &Installation,
-        cmdline: &[String],
-        shape: VmShape,
-    ) -> Self {
-        match TemplateKey::of(installation, cmdline, shape.booted()) {
+    /// How a VM of this size starts that may go on from a template.
+    pub(crate) fn of(store: &TemplateStore, installation: &Installation, shape: VmShape) -> Self {
+        match TemplateKey::of(installation, &cmdline(), shape.booted()) {
             Ok(key) if store.is_refused(&key) => Self::Cold,
             Ok(key) => store.find(&key).map_or(Self::First(key), Self::From),
             Err(error) => {

@@ -3,6 +3,8 @@
 //! Trust: everything that comes out of the VM, agent replies included, is hostile input. Replies are bounded by ttrpc's
 //! message limit (4 MiB); texts pass [`holm_protocol::vm_exit::printable`] before anybody sees them.
 
+use std::time::Duration;
+
 mod agent_client;
 mod boot;
 mod dial;
@@ -19,6 +21,9 @@ mod transfer;
 mod usage;
 mod vmm_control;
 mod vmm_process;
+
+/// How long a guest may take from power-on to its agent's call. Generous: hosts under load and emulated ones are slow.
+pub(crate) const BOOT_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub use agent_client::{
     AgentClient, AgentError, ContainerRequest, Exit, GuestInterface, GuestIpv6, GuestRoot, NetworkChange,

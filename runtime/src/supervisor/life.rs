@@ -26,15 +26,13 @@ use crate::host::Installation;
 use crate::image::ImageStore;
 use crate::logs::Log;
 use crate::sandbox::{
-    AgentClient, AgentError, ContainerRequest, Exit, GuestRoot, HostAccess, IMAGE_DISK, PendingStream,
-    Sandbox, StartFrom, VmShape, VmmEnd, WRITABLE_DISK, confine_this_thread, file_disk,
+    AgentClient, AgentError, BOOT_TIMEOUT, ContainerRequest, Exit, GuestRoot, HostAccess, IMAGE_DISK,
+    PendingStream, Sandbox, StartFrom, VmShape, VmmEnd, WRITABLE_DISK, confine_this_thread, file_disk,
 };
 use crate::storage::{self, Durability};
 use crate::template::TemplateStore;
 use crate::volume::{self, VolumeStore};
 
-/// How long a guest may take from power-on to its agent's call. Generous: hosts under load and emulated ones are slow.
-const BOOT_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long to wait for the VMM's own words after the agent was lost.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(2);
 /// What belongs to one life.

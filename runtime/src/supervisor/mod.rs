@@ -43,4 +43,3 @@ pub use error::SupervisorError;
 pub use files::serve_files;
 pub use files_client::{FilesClient, Moving};
 pub use run::run;
-pub(crate) use templates::settle as settle_template;

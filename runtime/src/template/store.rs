@@ -6,6 +6,7 @@
 //!                   /checked       which file of memory was verified, and in which life of the host
 //! <templates>/.refused-<name>      why this host's KVM cannot go on from templates of this key: nobody makes one again
 //! <templates>/.draft/              one that is being made, by whoever has the lock
+//!                   /vm/           sockets of the VM, when it runs for nothing else
 //! <templates>/.lock
 //! ```
 //!
@@ -30,6 +31,7 @@ const ABOUT: &str = "about.json";
 const CHECKED: &str = "checked";
 const REFUSED: &str = ".refused-";
 const DRAFT: &str = ".draft";
+const VM: &str = "vm";
 const LOCK: &str = ".lock";
 
 /// All templates.
@@ -242,6 +244,16 @@ impl TemplateStore {
 }
 
 impl Draft {
+    /// A directory for the sockets of a VM that runs for nothing but this. It is not of the template.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn vm_directory(&self) -> Result<PathBuf, TemplateError> {
+        let directory = self.store.directory.join(DRAFT).join(VM);
+        create_private_directory(&directory)?;
+        Ok(directory)
+    }
+
     /// The VMM has written it: from now on it is found. Those that are of no use beside it go.
     ///
     /// # Errors
@@ -250,6 +262,8 @@ impl Draft {
         let store = &self.store;
         let directory = store.directory.join(DRAFT);
         let about = directory.join(ABOUT);
+        let sockets = directory.join(VM);
+        remove_tree(&sockets).map_err(failed("remove", &sockets))?;
         let json = serde_json::to_vec(&self.key).map_err(io::Error::from);
         let json = json.and_then(|json| holm_faults::fault!("template.about.write").map(|()| json));
         json.and_then(|json| fs::write(&about, json)).map_err(failed("write", &about))?;

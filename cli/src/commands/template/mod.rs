@@ -1,5 +1,6 @@
 //! `holm template ...`: saved VMs that starts go on from.
 
+mod build;
 mod ls;
 mod rm;
 
@@ -19,6 +20,7 @@ pub(crate) struct TemplateGroup {
 
 #[derive(Debug, Subcommand)]
 enum TemplateVerb {
+    Build(build::BuildTemplate),
     #[command(visible_alias = "list")]
     Ls(ls::ListTemplates),
     Prune(prune::templates::PruneTemplates),
@@ -29,6 +31,7 @@ enum TemplateVerb {
 impl TemplateGroup {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.verb {
+            TemplateVerb::Build(verb) => verb.run(),
             TemplateVerb::Ls(verb) => verb.run(),
             TemplateVerb::Prune(verb) => verb.run(),
             TemplateVerb::Rm(verb) => verb.run(),

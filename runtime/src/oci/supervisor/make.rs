@@ -10,7 +10,7 @@ use std::time::Instant;
 use holm_protocol::agent::NAMES_PORT;
 use nix::libc::SIGHUP;
 
-use super::{BOOT_TIMEOUT, Event, EventSender, KILL_TIMEOUT, Made, Supervisor, Vm};
+use super::{Event, EventSender, KILL_TIMEOUT, Made, Supervisor, Vm};
 use crate::host::{Directories, Installation};
 use crate::network::{Resolver, carry_prepared};
 use crate::oci::bundle::Bundle;
@@ -23,12 +23,11 @@ use crate::oci::stdio::{Ends, leave_inherited};
 use crate::oci::store::OciContainer;
 use crate::oci::{hooks, resolver, signals};
 use crate::sandbox::{
-    AgentClient, AgentError, ContainerRequest, Growth, GuestRoot, HostAccess, Sandbox, StartFrom, Told,
-    VmShape, connect_agent,
+    AgentClient, AgentError, BOOT_TIMEOUT, ContainerRequest, Growth, GuestRoot, HostAccess, Sandbox,
+    StartFrom, Told, VmShape, connect_agent,
 };
 use crate::supervisor::protocol::receive;
-use crate::supervisor::settle_template;
-use crate::template::TemplateStore;
+use crate::template::{self, TemplateStore};
 
 impl Supervisor {
     pub(super) fn make(
@@ -163,7 +162,7 @@ impl Supervisor {
         let name = self.container.name();
         let agent = AgentClient::new(self.await_agent()?, &name)?;
         if let Some(sandbox) = &self.sandbox {
-            settle_template(templates, sandbox, &agent);
+            template::settle(templates, sandbox, &agent);
         }
         Ok(Vm { guest, agent, vsock, told, interfaces, serve_names, sandbox: None })
     }

@@ -37,8 +37,6 @@ use crate::oci::{cgroup, signals};
 use crate::sandbox::{AgentClient, AgentError, BootEvents, Exit, GuestInterface, Sandbox, Told, VmmEnd};
 use crate::supervisor::protocol::send;
 
-/// How long a guest may take from power-on to its agent's call.
-const BOOT_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long SIGKILL may take in the guest before the VM is ended.
 const KILL_TIMEOUT: Duration = Duration::from_millis(1000);
 /// How long a VMM that was killed may take to be gone: nothing of the root file system is in use then.

@@ -63,7 +63,7 @@ fn bad_flags_are_one_clear_message() {
 
 #[test]
 fn a_missing_or_useless_kvm_is_named() {
-    let holm = Holm::with(TestImage::Busybox);
+    let holm = Holm::with(TestImage::Busybox).networked();
     let run = ["run", "--rm", "--network", "none", "busybox", "true"];
     with_mounts(&holm, "mount --bind /dev/null /dev/kvm", &run).fails(125, "/dev/kvm");
     let missing = "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3; mknod -m 444 /dev/urandom c 1 9";

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use holm_e2e::{Holm, TestImage};
@@ -52,6 +54,28 @@ fn the_first_start_makes_a_template_and_a_damaged_one_is_made_anew() {
 }
 
 #[test]
+fn templates_are_built_ahead() {
+    let holm = Holm::with(TestImage::Busybox).with_own_templates();
+    let build = |options: &[&str]| holm.holm(["template", "build"]).args(options).outcome().ok();
+    let name = build(&[]);
+    assert_eq!(only_template(&holm).file_name().unwrap().to_str(), Some(name.as_str()));
+    assert!(!only_template(&holm).join("vm").exists());
+    assert_eq!(build(&[]), name, "there is one");
+    let larger = build(&["--vm-memory", "1g", "--vm-cpus", "2"]);
+    let shapes = holm.holm(["template", "ls", "--format", "{{.Name}} {{.VCPUs}} {{.Memory}}"]).outcome().ok();
+    assert_eq!(shapes, format!("{name} 1 512MiB\n{larger} 2 640MiB"));
+    // Long enough for the supervisor's note.
+    assert_eq!(holm.run(["busybox", "sleep", "1"]).ok(), "");
+    assert!(holm.templates().join(&name).join("checked").exists(), "the VM went on from it");
+    holm.holm(["template", "build"])
+        .env("HOLM_CONSOLE", "1")
+        .args(["-m", "3g", "--cpus=3"])
+        .outcome()
+        .fails(1, "boot");
+    assert_eq!(holm.holm(["template", "ls", "-q"]).outcome().ok().lines().count(), 2);
+}
+
+#[test]
 fn entropy_and_the_balloon_come_when_the_container_runs() {
     let holm = Holm::with(TestImage::Busybox).networked();
     let devices =
@@ -71,6 +95,9 @@ const WHO_AM_I: &str = "cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/ran
     hostname
     date +%s";
 
+/// A key of ssh's.
+const KEY: &str = "ssh-keygen -q -t ed25519 -N '' -f /tmp/key && cut -d' ' -f2 /tmp/key.pub";
+
 /// The timestamp and the sequence number with which a TCP connection begins. Both count time, in milliseconds and in 64 ns, from
 /// where a secret of the kernel's and the addresses put them.
 const TCP: &str = r#"use Socket;
@@ -82,16 +109,8 @@ const TCP: &str = r#"use Socket;
     setsockopt(C, 6, 19, 1) && setsockopt(C, 6, 20, 2) or die $!; # TCP_REPAIR: the queue to be sent
     print $option->(21), "\n"; # TCP_QUEUE_SEQ"#;
 
-#[test]
-fn no_two_guests_of_a_template_have_the_secrets_of_tcp() {
-    let holm = Holm::with(TestImage::Debian).networked();
-    let mut seen: Vec<[u32; 2]> = Vec::new();
-    for _ in 0..4 {
-        let out = holm.run(["--cap-add=NET_ADMIN", "debian", "perl", "-e", TCP]).ok();
-        let begun: Vec<u32> = out.split_whitespace().map(|word| word.parse().unwrap()).collect();
-        seen.push(begun.try_into().unwrap());
-    }
-    // With one secret they would be as far apart as the times at which the guests got there after they went on.
+/// Fails when guests have the same secrets of TCP: their connections began as far apart as the guests got there.
+fn assert_no_tcp_twins(seen: &[[u32; 2]]) {
     let is_near = |one: u32, other: u32, units_per_s: u32| {
         let apart = one.wrapping_sub(other);
         apart.min(apart.wrapping_neg()) < units_per_s * 5
@@ -104,21 +123,68 @@ fn no_two_guests_of_a_template_have_the_secrets_of_tcp() {
     }
 }
 
+fn numbers(line: &str) -> [u32; 2] {
+    let numbers: Vec<u32> = line.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    numbers.try_into().unwrap()
+}
+
+#[test]
+fn no_two_guests_of_a_template_have_the_secrets_of_tcp() {
+    let holm = Holm::with(TestImage::Debian);
+    let begun = || numbers(&holm.run(["--cap-add=NET_ADMIN", "debian", "perl", "-e", TCP]).ok());
+    let seen: Vec<_> = std::iter::repeat_with(begun).take(4).collect();
+    assert_no_tcp_twins(&seen);
+}
+
+/// Fails when the time in a guest is another than here, or it says anything that one before it has said.
+fn assert_no_twin(said: &str, lines: usize, seen: &mut HashSet<String>) {
+    let mut words: Vec<_> = said.lines().collect();
+    let guests_s: u64 = words.pop().unwrap().parse().unwrap();
+    let host_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    assert!(host_s.abs_diff(guests_s) < 30, "{guests_s} s, host: {host_s} s");
+    assert_eq!(words.len(), lines, "{said}");
+    for word in words {
+        assert!(seen.insert(word.to_owned()), "a guest repeats {word}");
+    }
+}
+
 #[test]
 fn no_two_guests_of_a_template_are_twins() {
     let holm = Holm::with(TestImage::Busybox);
     let mut seen = HashSet::new();
-    for guest in 0..6 {
-        let out = holm.run(["busybox", "sh", "-c", WHO_AM_I]).ok();
-        let mut lines: Vec<_> = out.lines().collect();
-        let guests_s: u64 = lines.pop().unwrap().parse().unwrap();
-        let host_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        assert!(host_s.abs_diff(guests_s) < 30, "guest {guest}: {guests_s} s, host: {host_s} s");
-        assert_eq!(lines.len(), 5, "{out}");
-        for line in lines {
-            assert!(seen.insert(line.to_owned()), "guest {guest} repeats {line}");
-        }
+    for _ in 0..6 {
+        let said = holm.run(["busybox", "sh", "-c", WHO_AM_I]).ok();
+        assert_no_twin(&said, 5, &mut seen);
     }
+}
+
+/// `make clones`.
+#[test]
+#[ignore = "takes ten minutes"]
+fn two_hundred_guests_of_a_template_have_nothing_in_common() {
+    const LANES: usize = 2;
+    const GUESTS: usize = 200;
+    let holm = Holm::with(TestImage::Debian);
+    let (seen, begun) = (Mutex::new(HashSet::new()), Mutex::new(Vec::new()));
+    let guest = || {
+        let script = format!("perl -e '{TCP}'; {KEY}; {WHO_AM_I}");
+        let said = holm.run(["--cap-add=NET_ADMIN", "debian", "sh", "-c", &script]).ok();
+        let (tcp, said) = said.split_once('\n').unwrap();
+        begun.lock().unwrap().push(numbers(tcp));
+        said.to_owned()
+    };
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                for _ in 0..GUESTS / LANES {
+                    assert_no_twin(&guest(), 6, &mut seen.lock().unwrap());
+                }
+            });
+        }
+    });
+    let begun = begun.into_inner().unwrap();
+    assert_eq!(begun.len(), GUESTS);
+    assert_no_tcp_twins(&begun);
 }
 
 /// What a kernel derives from the size of its memory.
