@@ -8,7 +8,7 @@ use holm_runtime::bundle;
 use holm_runtime::container::settings::{CpuShares, LogDriver, Mount, MountKind, NetworkRate, Settings};
 use holm_runtime::container::{Container, ContainerStore};
 use holm_runtime::image::ImageStore;
-use holm_runtime::sandbox::VmShape;
+use holm_runtime::sandbox::{Confinement, VmShape};
 use holm_runtime::volume::Volume;
 use serde_json::{Map, Value, json};
 
@@ -183,6 +183,7 @@ pub(super) fn inspect(store: &ContainerStore, container: &Container, images: &Im
     // As in Docker, not there at all where nobody asks for it.
     for (pointer, name, value) in [
         ("/State", "Health", container.health().map(serde_json::to_value)),
+        ("/Vm", "Jail", Confinement::of(state.pid).ok().map(serde_json::to_value)),
         ("/Config", "Healthcheck", settings.healthcheck.as_ref().map(serde_json::to_value)),
     ] {
         if let (Some(Value::Object(fields)), Some(value)) = (found.pointer_mut(pointer), value) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 mod agent_client;
 mod boot;
+mod confinement;
 mod dial;
 mod footprint;
 mod host_threads;
@@ -33,6 +34,7 @@ pub use boot::{
     BootError, BootEvents, Growth, HostAccess, IMAGE_DISK, Sandbox, Start, StartFrom, Told, VmLink,
     VmNetwork, WRITABLE_DISK, file_disk, template_platform,
 };
+pub use confinement::Confinement;
 pub use footprint::Footprint;
 pub use host_threads::{HostThreadsError, confine_process, confine_this_thread};
 pub(crate) use inherit::inherit;

@@ -14,6 +14,15 @@ fn vmm(holm: &Holm, options: &[&str]) -> String {
     holm.holm(["inspect", "-f", "{{.State.Pid}}", &name]).outcome().ok()
 }
 
+/// What `holm inspect` says of the jail of the VMM with this process id.
+fn told(holm: &Holm, pid: &str) -> serde_json::Value {
+    let all = holm.holm(["ps", "-q", "--no-trunc"]).outcome().ok();
+    let words = ["inspect", "-f", "{{.State.Pid}} {{json .Vm.Jail}}"].into_iter().chain(all.lines());
+    let out = holm.holm(words).outcome().out();
+    let jail = out.lines().find_map(|line| line.strip_prefix(pid)?.strip_prefix(' ')).expect("it runs");
+    serde_json::from_str(jail).unwrap()
+}
+
 /// Fields of /proc/PID/status of every thread of a process.
 fn threads(pid: &str) -> Vec<HashMap<String, String>> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
@@ -50,6 +59,8 @@ fn t6_every_thread_of_the_vmm_is_confined() {
         assert_eq!(thread["CapPrm"], "00000000880001db", "{thread:?}");
     }
     assert_eq!(shared_namespaces(&shares), ["cgroup", "user"]);
+    let jail = told(&holm, &shares);
+    assert_eq!((&jail["User"], &jail["Capabilities"].as_array().unwrap().len()), (&0.into(), &9), "{jail}");
     // Nothing but what it has open, of which shares are a part.
     assert_eq!((names(&shares, ""), names(&shares, "proc/self")), (vec!["proc".into()], vec!["fd".into()]));
     // Without a share nothing is left, not even root's name.
@@ -65,6 +76,10 @@ fn t6_every_thread_of_the_vmm_is_confined() {
         }
         assert_eq!(shared_namespaces(&vmm), ["cgroup", "user"]);
         assert!(names(&vmm, "").is_empty());
+        let jail = told(&holm, &vmm);
+        assert!(jail["Seccomp"] == true && jail["NoNewPrivileges"] == true, "{jail}");
+        assert_eq!(jail["Capabilities"], serde_json::json!([]));
+        assert_eq!(jail["Namespaces"], serde_json::json!(["ipc", "mnt", "net", "pid", "uts"]));
     }
 }
 
