@@ -18,10 +18,10 @@ LINTED := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench lab install stage packages programs guest images host lint unit fuzz e2e faults soak clones deny clean
+.PHONY: help run test bench performance lab install stage packages programs guest images host lint unit fuzz e2e faults soak clones deny clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: stage images ## Set up everything, then run a Debian container in a microVM
 	@$(HOST) up
@@ -37,6 +37,9 @@ test: packages ## Set up everything, then run all checks and tests
 
 bench: host ## Measure against QEMU microvm, crun and runc; writes target/bench.json
 	tests/bench/run
+
+performance: bench ## Measure, and put the table and its charts into docs/performance.md
+	$(RELEASE)/holm-bench --output target/bench.json --document docs/performance.md
 
 lab: stage ## A shell in the lab, the emulated host with a working KVM
 	@tests/lab/lab up

@@ -5,7 +5,9 @@
 
 #![allow(clippy::print_stderr, reason = "a program that reports to a terminal")]
 
+mod chart;
 mod containers;
+mod document;
 mod exec;
 mod figure;
 mod logs;
@@ -41,10 +43,17 @@ struct Options {
     /// Only figures whose name begins so
     #[arg(long, default_value = "")]
     only: String,
+    /// Measure nothing: put the last report into this document, with charts beside it
+    #[arg(long, value_name = "FILE")]
+    document: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    if let Some(document) = &options.document {
+        let json = fs::read(&options.output).with_context(|| options.output.display().to_string())?;
+        return document::update(&serde_json::from_slice(&json)?, document);
+    }
     let holm = containers::Holm::prepare(&options.image)?;
     let mut report = Report::new(machine::describe());
     for (name, measure) in FIGURES {

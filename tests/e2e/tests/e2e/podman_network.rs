@@ -12,8 +12,10 @@ fn podmans_network_is_the_guests() {
     let podman = Podman::over_holm();
     let name = podman.name();
     let script = "echo ready; while :; do echo from the guest | nc -l -p 80; done";
-    // A subnet of its own: bridges of Holm's have podman's default one on the host of these tests.
-    podman.podman(["network", "create", "--subnet", "10.213.0.0/24", &name]).ok();
+    // A subnet of its own: bridges of Holm's have podman's default one on the host of these tests. One for each run: what a run leaves that
+    // the lab's death cut off, podman still knows when the test is run again.
+    let subnet = format!("10.216.{}.0/24", std::process::id() % 256);
+    podman.podman(["network", "create", "--subnet", &subnet, &name]).ok();
     let words = ["run", "-d", "--name", &name, "--network", &name, "busybox", "sh", "-c", script];
     podman.podman(words).ok();
     let field =
