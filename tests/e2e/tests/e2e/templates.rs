@@ -71,7 +71,7 @@ fn templates_are_built_ahead() {
         .env("HOLM_CONSOLE", "1")
         .args(["-m", "3g", "--cpus=3"])
         .outcome()
-        .fails(1, "boot");
+        .fails(125, "boot");
     assert_eq!(holm.holm(["template", "ls", "-q"]).outcome().ok().lines().count(), 2);
 }
 
