@@ -53,13 +53,13 @@ mod tests {
     fn a_document_has_the_last_report_and_its_charts() {
         let directory = tempfile::tempdir().unwrap();
         let document = directory.path().join("performance.md");
-        fs::write(&document, format!("# Title\n{BEGIN}old\n{END}\n\nend\n")).unwrap();
+        fs::write(&document, format!("# Title\n{BEGIN}former\n{END}\n\nend\n")).unwrap();
         for value in [1.0, 4.0] {
             update(&report(value), &document).unwrap();
         }
         let text = fs::read_to_string(&document).unwrap();
         assert!(
-            text.starts_with("# Title\n") && text.ends_with("\nend\n") && !text.contains("old"),
+            text.starts_with("# Title\n") && text.ends_with("\nend\n") && !text.contains("former"),
             "{text}"
         );
         assert!(text.contains("| start.cold") && text.contains("2.00") && !text.contains("0.50"), "{text}");
