@@ -140,6 +140,24 @@ fn containers_get_what_the_configuration_says_unless_they_ask() {
 }
 
 #[test]
+fn the_configuration_says_which_network_containers_get() {
+    let holm = Holm::new();
+    load(&holm, "one", 1);
+    let network = |options: &[&str]| {
+        let id = holm.ok(&[&["create"], options, &["one"]].concat());
+        holm.ok(&["inspect", "-f", "{{.HostConfig.NetworkMode}}", id.trim()]).trim().to_owned()
+    };
+    assert_eq!(network(&["-p", "80"]), "bridge");
+    holm.config("[container]\nnetwork = 'none'");
+    assert_eq!([network(&[]), network(&["--network", "bridge", "-p", "80"])], ["none", "bridge"]);
+    for publish in [&["-p", "80"][..], &["-P"]] {
+        holm.fails(&[&["create"], publish, &["one"]].concat(), "add --network bridge");
+    }
+    holm.fails(&["create", "--ip", "10.88.0.9", "one"], "need a network");
+    assert_eq!(holm.ok(&["ps", "-aq"]).lines().count(), 3, "what is refused is not made");
+}
+
+#[test]
 fn df_counts_shared_layers_once() {
     let holm = Holm::new();
     load(&holm, "one", 1);

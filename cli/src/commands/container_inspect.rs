@@ -180,10 +180,12 @@ pub(super) fn inspect(store: &ContainerStore, container: &Container, images: &Im
         "NetworkSettings": published::network_settings(store, container, state.status.is_active()),
         "Vm": {"Vcpus": shape.vcpus, "MemoryMiB": shape.memory_mib},
     });
+    // Once it has ended, its number may be another process's.
+    let jail = state.status.is_active().then(|| Confinement::of(state.pid).ok()).flatten();
     // As in Docker, not there at all where nobody asks for it.
     for (pointer, name, value) in [
         ("/State", "Health", container.health().map(serde_json::to_value)),
-        ("/Vm", "Jail", Confinement::of(state.pid).ok().map(serde_json::to_value)),
+        ("/Vm", "Jail", jail.map(serde_json::to_value)),
         ("/Config", "Healthcheck", settings.healthcheck.as_ref().map(serde_json::to_value)),
     ] {
         if let (Some(Value::Object(fields)), Some(value)) = (found.pointer_mut(pointer), value) {
