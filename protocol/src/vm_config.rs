@@ -28,6 +28,8 @@ pub const MAX_DISKS: usize = 12;
 pub const MAX_SHARES: usize = 200;
 /// Most networks.
 pub const MAX_NETWORKS: usize = 8;
+/// Most pairs of queues of a network device: more virtual CPUs share them.
+pub const MAX_QUEUE_PAIRS: usize = 8;
 /// Most disks and networks together: of 19 interrupt lines, four are for shares, vsock, entropy and the balloon.
 pub const MAX_DISKS_AND_NETWORKS: usize = 15;
 /// The slot of vsock, the one device that is named on the kernel's command line: by it the guest hears of the others.
@@ -200,12 +202,13 @@ pub struct NetworkConfig {
     pub device: NetworkDevice,
 }
 
-/// The host's end of a network device: an inherited descriptor, no standard stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The host's end of a network device: inherited descriptors, no standard stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NetworkLink {
-    /// A TAP with `IFF_VNET_HDR` and `IFF_NO_PI`.
-    Tap(i32),
+    /// A TAP with `IFF_VNET_HDR` and `IFF_NO_PI`: a descriptor for each of its queues, up to [`MAX_QUEUE_PAIRS`]. The device has
+    /// as many pairs of queues. With more than one the TAP has `IFF_MULTI_QUEUE`.
+    Tap(Vec<i32>),
     /// A connected stream socket, on which each frame stands behind its length of 32 bits in network order. Its other end is a
     /// process of the host's, which is not to be led to the host's loopback addresses.
     Stream {
@@ -217,11 +220,12 @@ pub enum NetworkLink {
 }
 
 impl NetworkLink {
-    /// The descriptor.
+    /// The descriptors.
     #[must_use]
-    pub const fn fd(self) -> i32 {
+    pub fn fds(&self) -> &[i32] {
         match self {
-            Self::Tap(fd) | Self::Stream { fd, .. } => fd,
+            Self::Tap(queues) => queues,
+            Self::Stream { fd, .. } => std::slice::from_ref(fd),
         }
     }
 }
@@ -355,6 +359,9 @@ pub enum ConfigError {
     /// A network's MTU is too small.
     #[error("MTU {0}: must be at least {MIN_MTU_BYTES}")]
     Mtu(u16),
+    /// A network without a queue, or with more than a device has.
+    #[error("{0} queues of a network; allowed are 1 to {MAX_QUEUE_PAIRS}")]
+    QueuePairs(usize),
     /// Reserved or broadcast context id.
     #[error("guest CID {0}: must be 3 to 4294967294")]
     GuestCid(u32),
@@ -405,11 +412,17 @@ impl VmConfig {
         if self.disks.len() + self.networks.len() > MAX_DISKS_AND_NETWORKS {
             return Err(ConfigError::TooManyDevices(self.disks.len() + self.networks.len()));
         }
-        self.networks.iter().try_for_each(|network| network.device.check())?;
+        for NetworkConfig { link, device } in &self.networks {
+            device.check()?;
+            if !(1..=MAX_QUEUE_PAIRS).contains(&link.fds().len()) {
+                return Err(ConfigError::QueuePairs(link.fds().len()));
+            }
+        }
         let mut descriptors = HashSet::new();
         let control = self.control_fd.filter(|fd| *fd != STANDARD_OUTPUT);
         let dial = self.vsock.as_ref().and_then(|vsock| vsock.dial_fd);
-        for fd in self.networks.iter().map(|network| network.link.fd()).chain(control).chain(dial) {
+        let links = self.networks.iter().flat_map(|network| network.link.fds().iter().copied());
+        for fd in links.chain(control).chain(dial) {
             // Standard input, output and error.
             if fd <= 2 || !descriptors.insert(fd) {
                 return Err(ConfigError::Descriptor(fd));
@@ -542,7 +555,7 @@ mod tests {
             shares: vec![ShareConfig { directory: "/srv".into(), only: None, read_only: true }],
             more_shares: false,
             networks: vec![NetworkConfig {
-                link: NetworkLink::Tap(3),
+                link: NetworkLink::Tap(vec![3]),
                 device: NetworkDevice {
                     mac: [2, 0, 0, 0, 0, 1],
                     mtu_bytes: 1500,
@@ -630,6 +643,15 @@ mod tests {
             ConfigError::Descriptor(2)
         );
         assert_eq!(broken(|c| c.networks.push(c.networks[0].clone())), ConfigError::Descriptor(3));
+        assert_eq!(
+            broken(|c| c.networks[0].link = NetworkLink::Tap(vec![6, 7, 6])),
+            ConfigError::Descriptor(6)
+        );
+        assert_eq!(broken(|c| c.networks[0].link = NetworkLink::Tap(vec![])), ConfigError::QueuePairs(0));
+        assert_eq!(
+            broken(|c| c.networks[0].link = NetworkLink::Tap((10..19).collect())),
+            ConfigError::QueuePairs(9)
+        );
         assert_eq!(broken(|c| c.control_fd = Some(3)), ConfigError::Descriptor(3));
         assert_eq!(broken(|c| c.control_fd = Some(2)), ConfigError::Descriptor(2));
         assert_eq!(VmConfig { control_fd: Some(STANDARD_OUTPUT), ..config() }.check(), Ok(()));

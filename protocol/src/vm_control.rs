@@ -21,7 +21,7 @@ pub const MAX_CONTROL_BYTES: usize = 16 << 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum ControlRequest {
-    /// A network device over the TAP in this packet. Answered with [`ControlReply::Plugged`].
+    /// A network device over the TAP in this packet, with a descriptor for each of its queues. Answered with [`ControlReply::Plugged`].
     AddNetwork(NetworkDevice),
     /// Takes away what is in a slot; afterwards nothing of it is open. Answered with [`ControlReply::Done`].
     RemoveDevice {

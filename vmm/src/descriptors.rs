@@ -4,11 +4,12 @@
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use holm_protocol::vm_config::MAX_QUEUE_PAIRS;
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
-/// Most descriptors in one packet.
-const MAX_IN_PACKET: usize = 2;
+/// Most descriptors in one packet: the queues of a TAP.
+const MAX_IN_PACKET: usize = MAX_QUEUE_PAIRS;
 
 /// Takes over a descriptor that the parent named. Call it once for each number.
 ///

@@ -8,7 +8,6 @@ use event_manager::{EventManager, EventOps, Events, MutEventSubscriber, Subscrib
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::devices::virtio::mmio::SharedDevice;
 use crate::jail::Role;
 use crate::thread;
 
@@ -59,7 +58,7 @@ impl EventLoop {
     }
 }
 
-/// A device that is served on a thread of its own.
+/// What is served on a thread of its own.
 #[derive(Debug)]
 pub struct Served {
     stop: EventFd,
@@ -76,17 +75,17 @@ impl Served {
     }
 }
 
-/// Serves one device on a thread of its own, of this role.
+/// Serves a device, or a part of one, on a thread of its own, of this role.
 ///
 /// # Errors
 /// The host refuses.
-pub fn spawn(name: String, role: Role, device: SharedDevice) -> Result<Served, EventLoopError> {
+pub fn spawn(name: String, role: Role, served: Subscriber) -> Result<Served, EventLoopError> {
     let failed = |source| EventLoopError::Thread { name: name.clone(), source };
     let stop = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(failed)?;
     let asked = Arc::new(AtomicBool::new(false));
     let watch = StopWatch { event: stop.try_clone().map_err(failed)?, asked: Arc::clone(&asked) };
     let mut event_loop = EventLoop::new()?;
-    event_loop.add(device);
+    event_loop.add(served);
     event_loop.add(Arc::new(Mutex::new(watch)));
     let body = move || {
         while !asked.load(Ordering::Acquire) {
@@ -121,12 +120,13 @@ impl MutEventSubscriber for StopWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::devices::virtio::mmio::SharedDevice;
     use crate::devices::virtio::rng::Rng;
 
     #[test]
     fn a_thread_that_was_stopped_holds_nothing() {
         let device: SharedDevice = Arc::new(Mutex::new(Rng::new().unwrap()));
-        let served = spawn("test".to_owned(), Role::Disk, Arc::clone(&device)).unwrap();
+        let served = spawn("test".to_owned(), Role::Disk, device.clone()).unwrap();
         assert!(Arc::strong_count(&device) > 1);
         served.stop();
         assert_eq!(Arc::strong_count(&device), 1);

@@ -53,6 +53,8 @@ pub struct Attachment {
     is_rootless: bool,
     /// What speaks for it then, once it is on a network.
     passt: Option<Passt>,
+    /// Queues of each interface.
+    queues: usize,
 }
 
 /// One network of a container.
@@ -69,7 +71,8 @@ pub struct Joined {
 }
 
 impl Attachment {
-    /// Puts a container whose lock this process holds onto its networks; `None` for one that has none to be on. The links, in the order of [`Attachment::joined`], lead nowhere yet: see [`Attachment::connect`].
+    /// Puts a container whose lock this process holds onto its networks, with interfaces of this many queues; `None` for one that
+    /// has none to be on. The links, in the order of [`Attachment::joined`], lead nowhere yet: see [`Attachment::connect`].
     ///
     /// # Errors
     /// No network, no address, a port that is taken, or a host that does not let itself be changed. Nothing is left then.
@@ -77,6 +80,7 @@ impl Attachment {
         store: NetworkStore,
         container: &Container,
         connections: &[NetworkConnection],
+        queues: usize,
     ) -> Result<Option<(Self, Vec<VmLink>)>, NetworkError> {
         let settings = &container.record.settings;
         if settings.network.network().is_none() {
@@ -102,8 +106,8 @@ impl Attachment {
         let proxy =
             if over6.is_empty() { None } else { Some(Proxy::start(over6).map_err(NetworkError::Proxy)?) };
         let container = container.clone();
-        let mut new =
-            Self { store, container, joined: Vec::new(), published, ports, proxy, is_rootless, passt: None };
+        let (joined, passt) = (Vec::new(), None);
+        let mut new = Self { store, container, joined, published, ports, proxy, is_rootless, passt, queues };
         let mut links = Vec::new();
         holm_faults::crash!("network.attach.ports-taken");
         let lock = new.store.lock()?;
@@ -280,7 +284,7 @@ impl Attachment {
 
     fn make_link(&mut self, network: &Network, endpoint: &Endpoint) -> Result<VmLink, NetworkError> {
         if !self.is_rootless {
-            return netdevice::make_tap(&endpoint.tap).map(VmLink::Tap);
+            return netdevice::make_tap(&endpoint.tap, self.queues).map(VmLink::Tap);
         }
         if !network.is_default() {
             return Err(NetworkError::Rootless("a network that containers share"));

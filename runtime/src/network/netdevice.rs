@@ -216,21 +216,31 @@ pub(super) fn remove_bridge(name: &str) -> Result<(), NetworkError> {
     remove().map_err(failed(format!("remove the bridge {name}")))
 }
 
-/// Makes a TAP interface that lives as long as the descriptor is open somewhere. It is not up and on no bridge.
-pub(super) fn make_tap(name: &str) -> Result<OwnedFd, NetworkError> {
+/// Makes a TAP interface of one queue or several that lives as long as one of their descriptors is open somewhere. It is not up and
+/// on no bridge.
+pub(super) fn make_tap(name: &str, queues: usize) -> Result<Vec<OwnedFd>, NetworkError> {
+    let made = (0..queues).map(|_| add_queue(name, queues > 1)).collect::<Result<Vec<_>, _>>()?;
+    let configure = || {
+        holm_faults::fault!("network.tap.configure")?;
+        set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1").or_else(absent_is_fine)
+    };
+    configure().map(|()| made).map_err(failed("make a TAP interface"))
+}
+
+/// A queue of a TAP interface; the first makes it.
+fn add_queue(tap: &str, is_one_of_several: bool) -> Result<OwnedFd, NetworkError> {
     let tun = File::options().read(true).write(true).open("/dev/net/tun");
     let tun = tun.map_err(failed("open /dev/net/tun (modprobe tun makes it)"))?;
+    let several = if is_one_of_several { nix::libc::IFF_MULTI_QUEUE } else { 0 };
+    let flags = nix::libc::IFF_TAP | nix::libc::IFF_NO_PI | nix::libc::IFF_VNET_HDR | several;
     let make = || {
-        let mut tap = request(name)?;
-        let flags = nix::libc::IFF_TAP | nix::libc::IFF_NO_PI | nix::libc::IFF_VNET_HDR;
+        let mut tap = request(tap)?;
         tap.ifr_ifru.ifru_flags = nix::libc::c_short::try_from(flags).unwrap_or_default();
         holm_faults::fault!("network.tap.make")?;
-        ioctl(&tun, nix::libc::TUNSETIFF, &mut tap)?;
-        holm_faults::fault!("network.tap.configure")?;
-        set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1").or_else(absent_is_fine)?;
-        Ok(OwnedFd::from(tun))
+        ioctl(&tun, nix::libc::TUNSETIFF, &mut tap)
     };
-    make().map_err(failed("make a TAP interface"))
+    make().map_err(failed("make a TAP interface"))?;
+    Ok(tun.into())
 }
 
 /// What an interface carries, in bytes.

@@ -51,11 +51,14 @@ struct Found {
     address: Option<(Ipv4Addr, u8)>,
 }
 
-/// Ties each interface that has an IPv4 address to a TAP.
+/// Ties each interface that has an IPv4 address to a TAP of this many queues.
 ///
 /// # Errors
 /// One cannot be; those before it are tied.
-pub(crate) fn carry_prepared(resolver: Resolver) -> Result<Vec<(VmNetwork, GuestInterface)>, NetworkError> {
+pub(crate) fn carry_prepared(
+    resolver: Resolver,
+    queues: usize,
+) -> Result<Vec<(VmNetwork, GuestInterface)>, NetworkError> {
     let failed = |source| NetworkError::Device { action: "list the interfaces".to_owned(), source };
     let gateways = gateways_of(&fs::read_to_string("/proc/thread-self/net/route").unwrap_or_default());
     let begun = Instant::now();
@@ -87,7 +90,7 @@ pub(crate) fn carry_prepared(resolver: Resolver) -> Result<Vec<(VmNetwork, Guest
         };
         let mtu_bytes = netdevice::mtu(&name)?;
         let tap_name = format!("{TAP_PREFIX}{}", carried.len());
-        let tap = netdevice::make_tap(&tap_name)?;
+        let tap = netdevice::make_tap(&tap_name, queues)?;
         netdevice::bring_up_with_mtu(&tap_name, mtu_bytes)?;
         tie(&name, &tap_name, resolver)?;
         let device = NetworkDevice { mac, mtu_bytes, rates: NetworkRates::default() };

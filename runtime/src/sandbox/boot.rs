@@ -120,8 +120,8 @@ pub struct VmNetwork {
 /// The host's end of a network interface of a VM.
 #[derive(Debug)]
 pub enum VmLink {
-    /// A TAP interface.
-    Tap(OwnedFd),
+    /// A TAP interface, by its queues.
+    Tap(Vec<OwnedFd>),
     /// A stream socket, with each frame behind its length, and the address by which the host's loopback appears on it.
     Stream(OwnedFd, Ipv4Addr),
 }
@@ -213,7 +213,7 @@ impl Sandbox {
             jail,
         };
         let network_slots = (0..config.networks.len()).map(|index| config.network_slot(index)).collect();
-        let links = host.networks.into_iter().map(|network| network.link.into());
+        let links = host.networks.into_iter().flat_map(|network| network.link.into_fds());
         let descriptors: Vec<OwnedFd> = links.chain(host.locks).chain([dial]).collect();
         let vmm =
             VmmProcess::start(&installation.vmm, &config, &descriptors, move |end| events.vmm_ended(end))?;
@@ -259,29 +259,28 @@ impl Start {
 
 impl VmNetwork {
     fn config(&self) -> NetworkConfig {
-        let fd = self.link.fd().as_raw_fd();
-        let link = match self.link {
-            VmLink::Tap(_) => NetworkLink::Tap(fd),
-            VmLink::Stream(_, host) => NetworkLink::Stream { fd, host },
+        let link = match &self.link {
+            VmLink::Tap(queues) => NetworkLink::Tap(queues.iter().map(AsRawFd::as_raw_fd).collect()),
+            VmLink::Stream(stream, host) => NetworkLink::Stream { fd: stream.as_raw_fd(), host: *host },
         };
         NetworkConfig { link, device: self.device }
     }
 }
 
 impl VmLink {
-    /// Its descriptor.
+    /// Its descriptors.
     #[must_use]
-    pub fn fd(&self) -> BorrowedFd<'_> {
+    pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
         match self {
-            Self::Tap(fd) | Self::Stream(fd, _) => fd.as_fd(),
+            Self::Tap(queues) => queues.iter().map(AsFd::as_fd).collect(),
+            Self::Stream(stream, _) => vec![stream.as_fd()],
         }
     }
-}
 
-impl From<VmLink> for OwnedFd {
-    fn from(link: VmLink) -> Self {
-        match link {
-            VmLink::Tap(fd) | VmLink::Stream(fd, _) => fd,
+    fn into_fds(self) -> Vec<OwnedFd> {
+        match self {
+            Self::Tap(queues) => queues,
+            Self::Stream(stream, _) => vec![stream],
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How large a VM is: derived from the container's limits (M31, M32).
 
-use holm_protocol::vm_config::{MAX_MEMORY_MIB, MAX_VCPUS, MIN_MEMORY_MIB};
+use holm_protocol::vm_config::{MAX_MEMORY_MIB, MAX_QUEUE_PAIRS, MAX_VCPUS, MIN_MEMORY_MIB};
 use holm_protocol::vm_memory::MEMORY_BLOCK_MIB;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,12 @@ impl VmShape {
     pub fn memory_limit(resources: Option<&LinuxResources>) -> Option<u64> {
         let memory = resources.and_then(|resources| resources.memory().as_ref()?.limit());
         memory.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0)
+    }
+
+    /// Queues of each of its networks: one for each virtual CPU, as far as there are.
+    #[must_use]
+    pub fn network_queues(self) -> usize {
+        usize::from(self.vcpus).clamp(1, MAX_QUEUE_PAIRS)
     }
 
     /// The VM that boots, or is in a template, when one of this size is wanted; memory that it lacks is added to it.

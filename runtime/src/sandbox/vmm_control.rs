@@ -62,7 +62,7 @@ impl VmmControl {
     /// # Errors
     /// The VM has none.
     pub fn add_network(&self, link: VmLink, device: NetworkDevice) -> Result<DevicePlace, ControlError> {
-        match self.ask(&ControlRequest::AddNetwork(device), &[link.fd()])? {
+        match self.ask(&ControlRequest::AddNetwork(device), &link.fds())? {
             ControlReply::Plugged(place) => Ok(place),
             other => Err(unexpected(&other)),
         }
@@ -220,7 +220,7 @@ mod tests {
         let tap = std::fs::File::open("/dev/null").unwrap();
         let device =
             NetworkDevice { mac: [2, 0, 0, 0, 0, 1], mtu_bytes: 1500, rates: NetworkRates::default() };
-        assert_eq!(control.add_network(VmLink::Tap(tap.into()), device).unwrap().slot, 3);
+        assert_eq!(control.add_network(VmLink::Tap(vec![tap.into()]), device).unwrap().slot, 3);
         assert!(matches!(control.remove_device(3), Err(ControlError::Refused(why)) if why == "no"));
         serving.join().unwrap();
         assert!(matches!(control.remove_device(3), Err(ControlError::Channel(_))));

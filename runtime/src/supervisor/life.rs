@@ -96,7 +96,7 @@ impl Supervisor {
             networks: Vec::new(),
         };
         holm_faults::crash!("supervisor.shares-found");
-        self.attach_networks(&mut host)?;
+        self.attach_networks(VmShape::for_settings(settings), &mut host)?;
         holm_faults::crash!("supervisor.networks-attached");
         let segments = image.rootfs()?.segments;
         let resume = self.begin_resuming(&mut host)?;

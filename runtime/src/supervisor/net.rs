@@ -17,7 +17,7 @@ use crate::network::{
     Attachment, Joined, NameService, Names, NetworkError, NetworkStore, RESOLVER_ADDRESS, host_nameservers,
     nameservers_of_host,
 };
-use crate::sandbox::{GuestInterface, GuestIpv6, HostAccess, VmNetwork};
+use crate::sandbox::{GuestInterface, GuestIpv6, HostAccess, VmNetwork, VmShape};
 
 /// Where nameservers listen.
 const DNS_PORT: u16 = 53;
@@ -51,13 +51,16 @@ pub(super) struct GuestNetworks {
 
 impl Supervisor {
     /// Gets the container addresses and interfaces, and on networks that users made somebody to ask for names.
-    pub(super) fn attach_networks(&mut self, host: &mut HostAccess) -> Result<(), SupervisorError> {
+    pub(super) fn attach_networks(
+        &mut self,
+        shape: VmShape,
+        host: &mut HostAccess,
+    ) -> Result<(), SupervisorError> {
         let store = NetworkStore::new(self.store.directories().clone());
         let connections = self.container.connections()?;
-        let Some((attachment, links)) = Attachment::attach(store.clone(), &self.container, &connections)?
-        else {
-            return Ok(());
-        };
+        let attached =
+            Attachment::attach(store.clone(), &self.container, &connections, shape.network_queues())?;
+        let Some((attachment, links)) = attached else { return Ok(()) };
         let mut networks = Networks {
             store,
             container: self.container.clone(),

@@ -12,6 +12,7 @@ use holm_vmm::devices::virtio::device::VirtioDevice;
 use holm_vmm::devices::virtio::interrupt::Interrupt;
 use holm_vmm::devices::virtio::mmio::{SharedDevice, Transport};
 use holm_vmm::devices::virtio::saved_device::SavedDevice;
+use holm_vmm::event_loop::Subscriber;
 use holm_vmm::memory::{Bytes, GuestAddress, GuestRam};
 
 use crate::input::{Input, Output};
@@ -20,7 +21,7 @@ use crate::input::{Input, Output};
 const PIECES: [(u64, usize); 2] = [(0, 0x2_0000), (0x3_0000, 0x1_0000)];
 /// Rings lie below, one every [`RING_STRIDE`]; messages of the driver above.
 const ARENA: std::ops::Range<u64> = 0x1_0000..0x2_0000;
-const RING_STRIDE: u64 = 0x4000;
+const RING_STRIDE: u64 = 0x3000;
 const AVAILABLE: u64 = 0x1000;
 const USED: u64 = 0x2000;
 
@@ -81,7 +82,7 @@ struct Ring {
 pub struct Guest {
     memory: Arc<GuestRam>,
     transport: Transport,
-    manager: EventManager<SharedDevice>,
+    manager: EventManager<Subscriber>,
     rings: Vec<Ring>,
     /// Where the next message goes.
     arena: u64,
@@ -110,9 +111,13 @@ impl Guest {
     }
 
     fn with<D: VirtioDevice + 'static>(memory: Arc<GuestRam>, device: D, features: u64) -> Self {
+        let lanes = device.lanes();
         let device: SharedDevice = Arc::new(Mutex::new(device));
-        let mut manager = EventManager::new().unwrap();
-        manager.add_subscriber(Arc::clone(&device));
+        let mut manager = EventManager::<Subscriber>::new().unwrap();
+        manager.add_subscriber(device.clone());
+        for lane in lanes {
+            manager.add_subscriber(lane);
+        }
         let transport = Transport::new(device, Arc::clone(&memory), Interrupt::new().unwrap()).unwrap();
         let end = PIECES.map(|(start, bytes)| start as usize + bytes).into_iter().max().unwrap();
         let mut guest = Self {

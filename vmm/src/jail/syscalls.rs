@@ -33,7 +33,7 @@ pub(super) const VCPU: &[&[Call]] = &[CHECKS, EVERY, GUEST];
 /// All calls of the role.
 pub(super) const DISK: &[&[Call]] = &[CHECKS, EVERY, EVENTS, BLOCKS];
 /// All calls of the role.
-pub(super) const NETWORK: &[&[Call]] = &[CHECKS, EVERY, EVENTS, FRAMES];
+pub(super) const NETWORK: &[&[Call]] = &[CHECKS, EVERY, EVENTS, FRAMES, QUEUES];
 /// All calls of the role.
 pub(super) const SHARES: &[&[Call]] = &[CHECKS, EVERY, EVENTS, FILES];
 
@@ -106,6 +106,11 @@ const SOCKETS: &[Call] = &[
 
 /// Of a network, over a TAP or a stream.
 const FRAMES: &[Call] = &[any(libc::SYS_readv), any(libc::SYS_sendto), any(libc::SYS_writev)];
+
+/// Of a network of several queues: which of them the host's kernel gives frames to.
+const QUEUES: &[Call] = &[one_of(libc::SYS_ioctl, 1, TUNSETQUEUE)];
+#[allow(clippy::cast_possible_truncation)] // numbers of requests have 32 bits
+const TUNSETQUEUE: &[u32] = &[libc::TUNSETQUEUE as u32];
 
 /// Not F_SETOWN, by which a file signals any process.
 const ON_DESCRIPTORS: &[u32] = &[

@@ -60,9 +60,12 @@ impl Control {
         match request {
             ControlRequest::AddNetwork(network) => {
                 network.check().map_err(|error| error.to_string())?;
-                let tap = descriptors.next().ok_or("a network without its TAP")?;
-                let tap = Tap::received(tap).map_err(NetError::from).map_err(|error| with_causes(&error))?;
-                let device = Net::new(tap, &network).map_err(|error| with_causes(&error))?;
+                let taps = descriptors.map(Tap::received).collect::<Result<Vec<_>, _>>();
+                let taps = taps.map_err(NetError::from).map_err(|error| with_causes(&error))?;
+                if taps.is_empty() {
+                    return Err("a network without its TAP".to_owned());
+                }
+                let device = Net::new(taps, &network).map_err(|error| with_causes(&error))?;
                 let slot = machine.slots.plug_network(device.into()).map_err(|error| with_causes(&error))?;
                 let slot = u32::try_from(slot).map_err(|error| error.to_string())?;
                 Ok(ControlReply::Plugged(DevicePlace::of_slot(slot)))

@@ -5,7 +5,7 @@
 //!   vcpuN           KVM_RUN; port and memory accesses through `Bus`
 //!   disk-ID         event loop of one block device
 //!   shares          event loop of the file system device
-//!   net-N           event loop of one network device
+//!   net-N, net-N.M  event loops of one network device: the first pair of queues, and each further one
 //! ```
 //!
 //! - `boot`, `restore`: the two ways to a VM that is ready to run.

@@ -11,10 +11,11 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{io, iter};
 
 use holm_protocol::vm_config::{
-    DiskConfig, DiskRates, FIRST_TOLD_SLOT, NetworkConfig, NetworkDevice, NetworkLink, NetworkRates,
-    VSOCK_SLOT, VmConfig,
+    DiskConfig, DiskRates, FIRST_TOLD_SLOT, MAX_QUEUE_PAIRS, NetworkConfig, NetworkDevice, NetworkLink,
+    NetworkRates, VSOCK_SLOT, VmConfig,
 };
 use holm_protocol::vm_control::{DevicePlace, SaveScope};
 use kvm_ioctls::{IoEventAddress, VmFd};
@@ -33,7 +34,7 @@ use crate::devices::virtio::net::{Link, Net, NetError, Severed, Stream, Tap};
 use crate::devices::virtio::rng::Rng;
 use crate::devices::virtio::saved_device::{DeviceState, SavedDevice};
 use crate::devices::virtio::vsock::Vsock;
-use crate::event_loop::{self, Served, Subscriber};
+use crate::event_loop::{self, EventLoopError, Served, Subscriber};
 use crate::jail::Role;
 use crate::layout::MAX_VIRTIO_DEVICES;
 use crate::memory::GuestRam;
@@ -82,7 +83,6 @@ enum Knob {
 }
 
 /// The thread that serves a device.
-#[derive(Clone)]
 struct ThreadOf {
     name: String,
     role: Role,
@@ -92,8 +92,8 @@ struct Plugged {
     device: SharedDevice,
     /// Absent for devices that the main thread serves.
     thread: Option<ThreadOf>,
-    /// Absent for those, and while the VM stands still.
-    served: Option<Served>,
+    /// The threads that serve it: none for those, and while the VM stands still.
+    served: Vec<Served>,
     knob: Knob,
 }
 
@@ -202,10 +202,14 @@ impl Slots {
                     Opened::disk(index, disk, Some(saved))?
                 }
                 (DeviceState::Net(state), FIRST_TOLD..) => {
-                    let link = Severed::new().map_err(MachineError::Event)?;
+                    if !(1..=MAX_QUEUE_PAIRS).contains(&usize::from(state.pairs)) {
+                        return Err(foreign.into());
+                    }
+                    let links = (0..state.pairs).map(|_| Severed::new()).collect::<io::Result<Vec<_>>>();
                     let rates = NetworkRates::default();
                     let device = NetworkDevice { mac: state.mac, mtu_bytes: state.mtu, rates };
-                    Opened::network(index, Net::new(link, &device)?.into(), Some(saved))
+                    let net = Net::new(links.map_err(MachineError::Event)?, &device)?;
+                    Opened::network(index, net.into(), Some(saved))
                 }
                 _ => return Err(foreign.into()),
             });
@@ -252,7 +256,7 @@ impl Slots {
 
     /// Ends the devices' threads when each has done what it is at: nothing of this process writes to a disk then.
     pub(super) fn rest(&mut self) {
-        for served in self.filled.iter_mut().flatten().filter_map(|plugged| plugged.served.take()) {
+        for served in self.filled.iter_mut().flatten().flat_map(|plugged| plugged.served.drain(..)) {
             served.stop();
         }
     }
@@ -260,8 +264,8 @@ impl Slots {
     /// Serves the devices again that [`Slots::rest`] left.
     pub(super) fn go_on(&mut self) -> Result<(), MachineError> {
         for Plugged { device, thread, served, .. } in self.filled.iter_mut().flatten() {
-            if let (Some(ThreadOf { name, role }), None) = (&thread, &served) {
-                *served = Some(event_loop::spawn(name.clone(), *role, Arc::clone(device))?);
+            if let (Some(thread), true) = (&thread, served.is_empty()) {
+                *served = thread.serve(device)?;
             }
         }
         Ok(())
@@ -332,11 +336,11 @@ impl Slots {
         let index = usize::try_from(slot).unwrap_or(usize::MAX);
         let filled = self.filled.get_mut(index).ok_or(SlotError::NotRemovable(slot))?;
         match filled.take() {
-            Some(Plugged { device, served: Some(served), .. }) => {
+            Some(Plugged { device, served, .. }) if !served.is_empty() => {
                 if let Some(transport) = self.bus.replace(index, None) {
                     unwire(&self.vm, &transport, Place::nth(index));
                 }
-                served.stop();
+                served.into_iter().for_each(Served::stop);
                 device.lock().unwrap_or_else(PoisonError::into_inner).reset();
                 Ok(())
             }
@@ -366,15 +370,14 @@ impl Slots {
             unwire(&self.vm, &transport, place);
             return Err(error);
         }
-        let serve = |ThreadOf { name, role }| event_loop::spawn(name, role, Arc::clone(&device));
-        let served = match thread.clone().map(serve).transpose() {
-            Ok(served) => served,
+        let served = match thread.as_ref().map(|thread| thread.serve(&device)).transpose() {
+            Ok(served) => served.unwrap_or_default(),
             Err(error) => {
                 unwire(&self.vm, &transport, place);
                 return Err(error.into());
             }
         };
-        if served.is_none() {
+        if thread.is_none() {
             self.main.push(device.clone());
         }
         self.bus.replace(slot, Some(transport));
@@ -416,6 +419,27 @@ impl Opened {
     }
 }
 
+impl ThreadOf {
+    /// Serves the device, and its parts with a thread for each.
+    fn serve(&self, device: &SharedDevice) -> Result<Vec<Served>, EventLoopError> {
+        let lanes = device.lock().unwrap_or_else(PoisonError::into_inner).lanes();
+        let own: (String, Subscriber) = (self.name.clone(), device.clone());
+        let lanes =
+            (1..).zip(lanes).map(|(number, lane): (u32, _)| (format!("{}.{number}", self.name), lane));
+        let mut serving = Vec::new();
+        for (name, part) in iter::once(own).chain(lanes) {
+            match event_loop::spawn(name, self.role, part) {
+                Ok(served) => serving.push(served),
+                Err(error) => {
+                    serving.into_iter().for_each(Served::stop);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(serving)
+    }
+}
+
 impl<L: Link + 'static> From<Net<L>> for Network {
     fn from(device: Net<L>) -> Self {
         Self { knob: Knob::Network(device.rates()), device: shared(device) }
@@ -427,14 +451,14 @@ fn shared(device: impl VirtioDevice + 'static) -> SharedDevice {
 }
 
 fn open_network(network: &NetworkConfig) -> Result<Network, MachineError> {
-    Ok(match network.link {
-        NetworkLink::Tap(fd) => {
-            let tap = Tap::inherited(fd).map_err(NetError::from)?;
-            Net::new(tap, &network.device)?.into()
+    Ok(match &network.link {
+        NetworkLink::Tap(queues) => {
+            let taps = queues.iter().copied().map(Tap::inherited).collect::<Result<Vec<_>, _>>();
+            Net::new(taps.map_err(NetError::from)?, &network.device)?.into()
         }
-        NetworkLink::Stream { fd, host } => {
+        &NetworkLink::Stream { fd, host } => {
             let stream = Stream::inherited(fd, host).map_err(NetError::from)?;
-            Net::new(stream, &network.device)?.into()
+            Net::new([stream], &network.device)?.into()
         }
     })
 }

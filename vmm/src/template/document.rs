@@ -18,7 +18,7 @@ use super::Template;
 
 const MAGIC: [u8; 8] = *b"HOLM-VM\0";
 /// Goes up with each change of [`Template`] or of anything in it.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const HEADER_BYTES: usize = 48;
 const SUM_AT: usize = 16;
 /// A state of 32 vCPUs is a tenth of this.

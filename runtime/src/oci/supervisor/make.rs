@@ -132,7 +132,9 @@ impl Supervisor {
         let directories = Directories::from_environment();
         let templates = TemplateStore::new(&directories);
         let resolver = resolver::of(bundle.spec.mounts().as_deref().unwrap_or_default());
-        let (networks, interfaces): (Vec<_>, Vec<_>) = carry_prepared(resolver)?.into_iter().unzip();
+        let shape = bundle.shape();
+        let carried = carry_prepared(resolver, shape.network_queues())?;
+        let (networks, interfaces): (Vec<_>, Vec<_>) = carried.into_iter().unzip();
         let mut host = HostAccess {
             networks,
             shares: guest.shares.configs.clone(),
@@ -150,7 +152,7 @@ impl Supervisor {
         let sandbox = self.sandbox.insert(Sandbox::boot(
             &installation,
             StartFrom::Templates(&templates),
-            bundle.shape(),
+            shape,
             Vec::new(),
             Vec::new(),
             host,

@@ -42,6 +42,30 @@ fn pings(holm: &Holm, container: &str, target: &str) -> bool {
 const SLEEP: &str = "sleep 1000";
 const INTERFACES: &str = "echo $(ls /sys/class/net)";
 
+/// On the first network, and on the second while it runs: what goes over several queues at once arrives.
+#[test]
+fn m38_each_processor_has_a_queue_of_each_network() {
+    let holm = Holm::with(TestImage::Busybox).networked();
+    let (one, two) = (create(&holm, &[]), create(&holm, &[]));
+    let serve = "head -c 262144 /dev/urandom >/file && exec httpd -f -p 80 -h /";
+    let server = holm.background(&["--cpus", "2", "--network", &one], serve);
+    let client = holm.background(&["--cpus", "2", "--network", &one], SLEEP);
+    connect(&holm, &[&two, &server]);
+    connect(&holm, &[&two, &client]);
+    let sum = inside(&holm, &server, "md5sum </file");
+    for (interface, network) in [("eth0", &one), ("eth1", &two)] {
+        let queues = inside(&holm, &client, &format!("echo $(ls /sys/class/net/{interface}/queues)"));
+        assert_eq!(queues, "rx-0 rx-1 tx-0 tx-1", "{interface}");
+        let get = format!(
+            "printf 'GET /file HTTP/1.0\\r\\n\\r\\n' | nc {} 80 | tail -c 262144 | md5sum",
+            address(&holm, &server, network)
+        );
+        let gets = inside(&holm, &client, &format!("for i in 1 2 3 4; do {get} & done; wait"));
+        assert_eq!(gets, [sum.as_str(); 4].join("\n"));
+    }
+    remove(&holm, &[&server, &client], &[&one, &two]);
+}
+
 #[test]
 fn m38_a_running_container_comes_onto_a_network_and_off_it() {
     let holm = Holm::with(TestImage::Busybox).networked();

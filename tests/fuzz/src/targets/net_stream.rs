@@ -34,7 +34,7 @@ fn run(bytes: &[u8]) {
     let (mut peer, own) = UnixStream::pair().unwrap();
     peer.set_nonblocking(true).unwrap();
     let config = NetworkDevice { mac: [2, 0, 0, 0, 0, 9], mtu_bytes: 1500, rates: NetworkRates::default() };
-    let net = Net::new(Stream::inherited(own.into_raw_fd(), HOST).unwrap(), &config).unwrap();
+    let net = Net::new([Stream::inherited(own.into_raw_fd(), HOST).unwrap()], &config).unwrap();
     let mut left = Vec::new();
     let mut guest = Guest::new(net, features);
     while !input.is_empty() {

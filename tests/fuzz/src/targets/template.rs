@@ -73,7 +73,7 @@ fn go_on(saved: &SavedDevice, memory: Arc<GuestRam>) {
         DeviceState::Rng(_) => Arc::new(Mutex::new(Rng::new().unwrap())),
         DeviceState::Balloon(_) => Arc::new(Mutex::new(Balloon::new().unwrap())),
         DeviceState::Block(_) => Arc::new(Mutex::new(disk(directory.path()))),
-        DeviceState::Net(state) => Arc::new(Mutex::new(network(state.mac, state.mtu))),
+        DeviceState::Net(state) => Arc::new(Mutex::new(network(state.mac, state.mtu, state.pairs.min(8)))),
     };
     let mut manager = EventManager::new().unwrap();
     manager.add_subscriber(Arc::clone(&device));
@@ -100,9 +100,9 @@ fn disk(directory: &Path) -> Block {
     Block::new(&DiskConfig { id, read_only: false, segments, rates }).unwrap()
 }
 
-fn network(mac: [u8; 6], mtu_bytes: u16) -> Net<Severed> {
+fn network(mac: [u8; 6], mtu_bytes: u16, pairs: u16) -> Net<Severed> {
     let device = NetworkDevice { mac, mtu_bytes, rates: NetworkRates::default() };
-    Net::new(Severed::new().unwrap(), &device).unwrap()
+    Net::new((0..pairs).map(|_| Severed::new().unwrap()), &device).unwrap()
 }
 
 /// A state file whose devices are these.
@@ -124,7 +124,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let rng = saved(Guest::new(Rng::new().unwrap(), u64::MAX));
     let balloon = saved(Guest::new(Balloon::new().unwrap(), 0));
     let block = saved(Guest::new(disk(directory.path()), u64::MAX));
-    let net = saved(Guest::new(network([2, 0, 0, 0, 0, 1], 1500), u64::MAX));
+    let net = saved(Guest::new(network([2, 0, 0, 0, 0, 1], 1500, 2), u64::MAX));
     vec![
         state(Vec::new()),
         state(vec![vsock.clone()]),

@@ -18,7 +18,8 @@
 //!
 //! # Threads
 //! A device is shared as `Arc<Mutex<dyn VirtioDevice>>` by the vCPU threads (configuration space, `activate`, `reset`)
-//! and by the one event loop that serves it (`MutEventSubscriber::process`). Interrupt status and acknowledgement never
+//! and by the one event loop that serves it (`MutEventSubscriber::process`); parts of it may have event loops of their own
+//! ([`VirtioDevice::lanes`]). Interrupt status and acknowledgement never
 //! take that lock, so a device may do slow work under it.
 //!
 //! A device makes one kick [`EventFd`] per queue when it is made and registers all of them in
@@ -34,6 +35,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::interrupt::Interrupt;
 use super::saved_device::DeviceState;
+use crate::event_loop::Subscriber;
 use crate::memory::GuestRam;
 
 /// A virtio device behind a transport.
@@ -46,6 +48,11 @@ pub trait VirtioDevice: MutEventSubscriber + Send {
 
     /// One per queue, in the order of [`Self::queue_sizes`], constant, non-blocking.
     fn kicks(&self) -> &[EventFd];
+
+    /// Parts that are served beside the device, each by a thread of its own; constant. They have the kicks of some of its queues.
+    fn lanes(&self) -> Vec<Subscriber> {
+        Vec::new()
+    }
 
     /// The features that are offered, constant: the device's own and the ring's. `VIRTIO_F_VERSION_1` is always among
     /// them, and the transport refuses a driver that does not take it.

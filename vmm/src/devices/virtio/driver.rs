@@ -62,7 +62,8 @@ impl Driver {
         device.activate(activation).unwrap();
     }
 
-    fn queue(&self, features: u64) -> Queue {
+    /// Its queue, as the transport hands it over.
+    pub(crate) fn queue(&self, features: u64) -> Queue {
         let state = self.ring().create_queue::<Queue>().unwrap().state();
         let event_idx_enabled = features & 1 << VIRTIO_RING_F_EVENT_IDX != 0;
         // The mock lays the used ring over the second half of the available one.

@@ -47,7 +47,7 @@ impl DeviceState {
             Self::Rng(state) => state.queue.into_iter().map(Some).collect(),
             Self::Balloon(state) => state.queues.clone(),
             Self::Block(state) => state.queue.into_iter().map(Some).collect(),
-            Self::Net(state) => state.queues.iter().flatten().copied().map(Some).collect(),
+            Self::Net(state) => state.queues.clone(),
         }
     }
 }

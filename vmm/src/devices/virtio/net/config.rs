@@ -1,16 +1,21 @@
 //! The configuration space (virtio 1.2 section 5.1.4), and the features behind it (section 5.1.3).
 
 use virtio_bindings::virtio_net::{
-    VIRTIO_NET_F_CSUM, VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6,
-    VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MRG_RXBUF,
-    VIRTIO_NET_F_MTU,
+    VIRTIO_NET_F_CSUM, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_GUEST_TSO4,
+    VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_F_MAC,
+    VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU,
 };
 
-/// Descriptors in each of the two queues.
+/// Descriptors in each queue of a pair.
 pub(super) const QUEUE_SIZE: u16 = 256;
+/// Descriptors in the control queue, on which a driver waits for one command at a time.
+pub(super) const CONTROL_QUEUE_SIZE: u16 = 64;
 
 /// What the device offers beside the ring's features and its link's offloads.
 pub(super) const FEATURES: u64 = 1 << VIRTIO_NET_F_MAC | 1 << VIRTIO_NET_F_MTU | 1 << VIRTIO_NET_F_MRG_RXBUF;
+
+/// What it offers beside that when it has several pairs of queues.
+pub(super) const SEVERAL: u64 = 1 << VIRTIO_NET_F_CTRL_VQ | 1 << VIRTIO_NET_F_MQ;
 
 /// What a link may be able to carry.
 pub(super) const OFFLOADS: u64 = 1 << VIRTIO_NET_F_CSUM
@@ -54,9 +59,9 @@ impl Offloads {
 }
 
 /// `struct virtio_net_config` up to `mtu`.
-pub(super) fn space(mac: [u8; 6], mtu: u16) -> [u8; 12] {
+pub(super) fn space(mac: [u8; 6], mtu: u16, pairs: u16) -> [u8; 12] {
     let [a, b, c, d, e, f] = mac;
-    let [mtu_low, mtu_high] = mtu.to_le_bytes();
-    // status and max_virtqueue_pairs belong to features that are not offered.
-    [a, b, c, d, e, f, 0, 0, 1, 0, mtu_low, mtu_high]
+    let ([pairs_low, pairs_high], [mtu_low, mtu_high]) = (pairs.to_le_bytes(), mtu.to_le_bytes());
+    // status belongs to a feature that is not offered.
+    [a, b, c, d, e, f, 0, 0, pairs_low, pairs_high, mtu_low, mtu_high]
 }

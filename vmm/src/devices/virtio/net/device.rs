@@ -1,39 +1,38 @@
-//! The device and its event loop side.
+//! The device: its pairs of queues, and the control queue of one that has several.
 //!
-//! The link is watched edge-triggered: frames that the guest has no room for stay in it without waking anybody, and the
-//! guest's next kick of the receive queue looks for them.
+//! ```text
+//!   queues   receive 0, transmit 0, receive 1, transmit 1, ..., control
+//!   threads  the device's: pair 0 and control        one more for each further pair ([`VirtioDevice::lanes`])
+//! ```
+//! A driver uses pair 0 until it says how many it wants. What is not used is not given frames by the links.
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use holm_protocol::vm_config::{NetworkDevice, NetworkRates};
 use virtio_bindings::virtio_ids::VIRTIO_ID_NET;
-use virtio_bindings::virtio_net::VIRTIO_NET_F_MRG_RXBUF;
+use virtio_bindings::virtio_net::{VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ};
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 
-use super::config::{self, FEATURES, Offloads, QUEUE_SIZE};
+use super::config::{self, CONTROL_QUEUE_SIZE, FEATURES, Offloads, QUEUE_SIZE, SEVERAL};
+use super::control::Command;
 use super::limit::Limit;
 use super::link::Link;
-use super::receive::{Received, Receiver};
+use super::pair::{self, Pair};
 use super::state::NetState;
-use super::transmit;
-use super::used::needs_interrupt;
 use crate::devices::changeable::Changeable;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
-use crate::devices::virtio::ring::{RING_FEATURES, RingError, next_chain};
+use crate::devices::virtio::ring::RING_FEATURES;
 use crate::devices::virtio::saved_device::DeviceState;
 use crate::devices::virtio::saved_queue::SavedQueue;
-use crate::devices::virtio::serve::Round;
+use crate::devices::virtio::serve::{Round, serve};
+use crate::event_loop::Subscriber;
 use crate::memory::GuestRam;
-
-/// Positions of the queues (virtio 1.2 section 5.1.2).
-const RECEIVE: usize = 0;
-const TRANSMIT: usize = 1;
 
 /// A network device cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -46,53 +45,56 @@ pub enum NetError {
     Event(#[source] io::Error),
 }
 
-/// A network device over a link.
+/// A network device over links to one network: as many pairs of queues as links.
 pub struct Net<L> {
-    link: L,
     mac: [u8; 6],
     mtu: u16,
-    /// In the order of the queues.
-    limits: [Limit; 2],
     rates: Arc<Changeable<NetworkRates>>,
-    /// Changes of `rates` that `limits` know.
-    seen: u64,
-    kicks: [EventFd; 2],
-    receiver: Receiver,
-    /// Whether a frame of the guest's waits until the link can take it.
-    is_stuck: bool,
+    offered: u64,
+    pairs: Vec<Arc<Mutex<Pair<L>>>>,
+    /// The next two are in the order of the queues.
+    queue_sizes: Vec<u16>,
+    kicks: Vec<EventFd>,
     active: Option<Active>,
 }
 
 struct Active {
     memory: Arc<GuestRam>,
-    receive: Queue,
-    transmit: Queue,
+    control: Option<Queue>,
     interrupt: Interrupt,
     features: u64,
-    offloads: Offloads,
 }
 
 impl<L: Link> Net<L> {
-    /// A device whose frames carry at most its MTU beside the offloads' segments.
+    /// A device whose frames carry at most its MTU beside the offloads' segments. Of no links comes one that works with no driver.
     ///
     /// # Errors
     /// The process is out of file descriptors.
-    pub fn new(link: L, config: &NetworkDevice) -> Result<Self, NetError> {
-        let kick = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(NetError::Event);
+    pub fn new(links: impl IntoIterator<Item = L>, config: &NetworkDevice) -> Result<Self, NetError> {
+        let kick = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
+        let rates = Arc::new(Changeable::new(config.rates));
         let limit = |rate| Limit::new(rate).map_err(NetError::Event);
-        let rates = config.rates;
-        Ok(Self {
-            link,
-            mac: config.mac,
-            mtu: config.mtu_bytes,
-            limits: [limit(rates.in_bytes_per_s)?, limit(rates.out_bytes_per_s)?],
-            rates: Arc::new(Changeable::new(rates)),
-            seen: 0,
-            kicks: [kick()?, kick()?],
-            receiver: Receiver::default(),
-            is_stuck: false,
-            active: None,
-        })
+        let limits = [limit(config.rates.in_bytes_per_s)?, limit(config.rates.out_bytes_per_s)?];
+        let (mut pairs, mut kicks, mut offered) = (Vec::new(), Vec::new(), RING_FEATURES | FEATURES);
+        for link in links {
+            offered |= link.offloads();
+            let pair = || -> io::Result<Pair<L>> {
+                let [receive, transmit] = [kick()?, kick()?];
+                let own = [receive.try_clone()?, transmit.try_clone()?];
+                let [incoming, outgoing] = &limits;
+                kicks.extend([receive, transmit]);
+                Ok(Pair::new(link, own, [incoming.shared()?, outgoing.shared()?], Arc::clone(&rates)))
+            };
+            pairs.push(Arc::new(Mutex::new(pair().map_err(NetError::Event)?)));
+        }
+        let mut queue_sizes = vec![QUEUE_SIZE; kicks.len()];
+        if pairs.len() > 1 {
+            offered |= SEVERAL;
+            queue_sizes.push(CONTROL_QUEUE_SIZE);
+            kicks.push(kick().map_err(NetError::Event)?);
+        }
+        let (mac, mtu) = (config.mac, config.mtu_bytes);
+        Ok(Self { mac, mtu, rates, offered, pairs, queue_sizes, kicks, active: None })
     }
 
     /// Its rates, to be changed while it runs.
@@ -101,159 +103,102 @@ impl<L: Link> Net<L> {
         Arc::clone(&self.rates)
     }
 
-    /// Has the limits be what the rates are.
-    fn follow_rates(&mut self) {
-        if let Some(rates) = self.rates.since(&mut self.seen) {
-            self.limits[RECEIVE].set(rates.in_bytes_per_s);
-            self.limits[TRANSMIT].set(rates.out_bytes_per_s);
-        }
-    }
-
     /// What a snapshot keeps.
     #[must_use]
     pub fn state(&self) -> NetState {
-        let active = self.active.as_ref();
+        // One that waits for its driver to reset it does no more than one that was reset.
+        let active = self.active.as_ref().filter(|active| !active.interrupt.is_reset_needed());
+        let queues = active.map(|active| {
+            let control = active.control.as_ref().map(SavedQueue::from);
+            let queues =
+                (0..self.pairs.len()).filter_map(|index| self.pair(index)).flat_map(|pair| pair.saved());
+            queues.chain((self.pairs.len() > 1).then_some(control)).collect()
+        });
         NetState {
             mac: self.mac,
             mtu: self.mtu,
             features: active.map(|active| active.features),
-            queues: active.map(|active| [&active.receive, &active.transmit].map(SavedQueue::from)),
+            pairs: self.pair_count(),
+            queues: queues.unwrap_or_default(),
         }
     }
 
-    /// One round of frames to the guest.
-    pub(super) fn serve_receive(&mut self) {
-        self.follow_rates();
-        let Some(active) = &mut self.active else { return };
-        match active.receive_round(&mut self.receiver, &mut self.link, &mut self.limits[RECEIVE]) {
+    fn pair_count(&self) -> u16 {
+        u16::try_from(self.pairs.len()).unwrap_or(u16::MAX)
+    }
+
+    /// One of its pairs.
+    pub(super) fn pair(&self, index: usize) -> Option<MutexGuard<'_, Pair<L>>> {
+        self.pairs.get(index).map(|pair| pair.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One round of commands.
+    pub(super) fn serve_control(&mut self) {
+        let Some(mut active) = self.active.take() else { return };
+        let Active { memory, control, interrupt, .. } = &mut active;
+        let Some(queue) = control.as_mut().filter(|_| !interrupt.is_reset_needed()) else {
+            self.active = Some(active);
+            return;
+        };
+        let served = serve(queue, memory, interrupt, |chain| {
+            let command = Command::read(chain, memory)?;
+            let is_done = command.pairs.is_some_and(|pairs| self.use_pairs(pairs.into()));
+            command.answer(is_done, memory)
+        });
+        match served {
             Ok(Round::Empty) => {}
             Ok(Round::More) => {
-                let _ = self.kicks[RECEIVE].write(1);
+                let _ = self.kicks.last().map(|kick| kick.write(1));
             }
-            Err(error) => self.give_up(&error),
+            Err(error) => {
+                tracing::debug!(%error, "a network's control queue is broken");
+                active.interrupt.needs_reset();
+            }
         }
+        self.active = Some(active);
     }
 
-    /// One round of frames from the guest.
-    pub(super) fn serve_transmit(&mut self) {
-        self.follow_rates();
-        let Some(active) = &mut self.active else { return };
-        let sent = active.transmit_round(&mut self.link, &mut self.limits[TRANSMIT], &mut self.is_stuck);
-        match sent {
-            Ok(Round::Empty) => {}
-            Ok(Round::More) => {
-                let _ = self.kicks[TRANSMIT].write(1);
-            }
-            Err(error) => self.give_up(&error),
+    /// Has the links give frames to the first `count` pairs only; whether that can be.
+    fn use_pairs(&self, count: usize) -> bool {
+        let is_ready = |index| self.pair(index).is_some_and(|pair| pair.is_active());
+        if count == 0 || !(0..count).all(is_ready) {
+            return false;
         }
-    }
-
-    fn give_up(&mut self, error: &RingError) {
-        tracing::debug!(%error, "a network queue is broken");
-        if let Some(active) = self.active.take() {
-            active.interrupt.needs_reset();
-        }
-        self.receiver.reset();
+        let used = (0..self.pairs.len()).filter_map(|index| {
+            let used = self.pair(index)?.link().set_used(index < count);
+            used.inspect_err(
+                |error| tracing::error!(%error, "the link of a pair of queues cannot be switched"),
+            )
+            .ok()
+        });
+        used.count() == self.pairs.len()
     }
 }
 
-impl Active {
-    fn receive_round(
-        &mut self,
-        receiver: &mut Receiver,
-        link: &mut impl Link,
-        limit: &mut Limit,
-    ) -> Result<Round, RingError> {
-        let (queue, memory) = (&mut self.receive, self.memory.as_ref());
-        let mergeable = self.features & 1 << VIRTIO_NET_F_MRG_RXBUF != 0;
-        let since = queue.next_used();
-        let mut last = Received::Done { bytes: 0 };
-        queue.disable_notification(memory)?;
-        let mut may_pass = limit.passed(0);
-        for _ in 0..queue.size() {
-            if !may_pass {
-                break;
-            }
-            last = receiver.receive(queue, memory, mergeable, link)?;
-            let Received::Done { bytes } = last else { break };
-            may_pass = limit.passed(bytes);
-        }
-        // Once for all of them: who receives much is not interrupted for each.
-        if needs_interrupt(queue, memory, since)? {
-            self.interrupt.used_buffer();
-        }
-        match last {
-            // The timer goes on with it.
-            _ if !may_pass => Ok(Round::Empty),
-            // The link may have more, and says so only once.
-            Received::Done { .. } => Ok(Round::More),
-            Received::NoFrame => Ok(Round::Empty),
-            Received::NoBuffers { seen } => {
-                // The driver kicks when it adds to those that are too few: the event index stands behind them.
-                let next = queue.next_avail();
-                queue.set_next_avail(seen);
-                let more = queue.enable_notification(memory);
-                queue.set_next_avail(next);
-                Ok(if more? { Round::More } else { Round::Empty })
-            }
-        }
-    }
-
-    fn transmit_round(
-        &mut self,
-        link: &mut impl Link,
-        limit: &mut Limit,
-        is_stuck: &mut bool,
-    ) -> Result<Round, RingError> {
-        let (queue, memory) = (&mut self.transmit, self.memory.as_ref());
-        let since = queue.next_used();
-        queue.disable_notification(memory)?;
-        let mut may_pass = limit.passed(0);
-        *is_stuck = false;
-        for _ in 0..queue.size() {
-            if !may_pass {
-                break;
-            }
-            if !link.is_ready() {
-                *is_stuck = true;
-                break;
-            }
-            let Some(chain) = next_chain(queue, memory)? else { break };
-            let head = chain.head_index();
-            let bytes = transmit::send(chain, memory, self.offloads, link)?;
-            queue.add_used(memory, head, 0)?;
-            may_pass = limit.passed(bytes);
-        }
-        if needs_interrupt(queue, memory, since)? {
-            self.interrupt.used_buffer();
-        }
-        if !may_pass || *is_stuck {
-            // The timer or the link goes on with it; kicks would only wake this thread.
-            return Ok(Round::Empty);
-        }
-        Ok(if queue.enable_notification(memory)? { Round::More } else { Round::Empty })
-    }
-}
-
-impl<L: Link> VirtioDevice for Net<L> {
+impl<L: Link + 'static> VirtioDevice for Net<L> {
     fn device_type(&self) -> u32 {
         VIRTIO_ID_NET
     }
 
     fn queue_sizes(&self) -> &[u16] {
-        &[QUEUE_SIZE, QUEUE_SIZE]
+        &self.queue_sizes
     }
 
     fn kicks(&self) -> &[EventFd] {
         &self.kicks
     }
 
+    fn lanes(&self) -> Vec<Subscriber> {
+        let further = self.pairs.iter().skip(1);
+        further.map(|pair| -> Subscriber { Arc::clone(pair) as _ }).collect()
+    }
+
     fn features(&self) -> u64 {
-        RING_FEATURES | FEATURES | self.link.offloads()
+        self.offered
     }
 
     fn read_config(&self, offset: u64, data: &mut [u8]) {
-        let space = config::space(self.mac, self.mtu);
+        let space = config::space(self.mac, self.mtu, self.pair_count());
         let rest = usize::try_from(offset).ok().and_then(|offset| space.get(offset..)).unwrap_or_default();
         data.fill(0);
         for (to, from) in data.iter_mut().zip(rest) {
@@ -262,25 +207,36 @@ impl<L: Link> VirtioDevice for Net<L> {
     }
 
     fn activate(&mut self, activation: Activation) -> Result<(), ActivateError> {
-        let mut queues = activation.queues.into_iter();
-        let mut queue =
-            |number| queues.next().filter(Queue::ready).ok_or(ActivateError::QueueNotReady(number));
-        let (receive, transmit) = (queue(RECEIVE)?, queue(TRANSMIT)?);
-        let offloads = Offloads::of_features(activation.features);
-        if let Err(error) = self.link.set_offloads(offloads) {
-            // The host gives frames as it did before, which may be more than the guest can take.
-            tracing::error!(%error, "the link refused the offloads");
-            return Err(ActivateError::FeatureMissing(0));
+        let Activation { memory, queues, interrupt, features } = activation;
+        // With the one and without the other the control queue would be where a pair's is (section 5.1.2).
+        if features & 1 << VIRTIO_NET_F_CTRL_VQ != 0 && features & 1 << VIRTIO_NET_F_MQ == 0 {
+            return Err(ActivateError::FeatureMissing(VIRTIO_NET_F_MQ));
         }
-        self.receiver.reset();
-        self.active = Some(Active {
-            memory: activation.memory,
-            receive,
-            transmit,
-            interrupt: activation.interrupt,
-            features: activation.features,
-            offloads,
-        });
+        let offloads = Offloads::of_features(features);
+        let mut queues = queues.into_iter();
+        for index in 0..self.pairs.len() {
+            let (receive, transmit) =
+                (queues.next().filter(Queue::ready), queues.next().filter(Queue::ready));
+            let Some(mut pair) = self.pair(index) else { continue };
+            let active = match (receive, transmit) {
+                (Some(receive), Some(transmit)) => {
+                    let (memory, interrupt) = (Arc::clone(&memory), interrupt.clone());
+                    Some(pair::Active { memory, receive, transmit, interrupt, features, offloads })
+                }
+                (None, _) if index == 0 => return Err(ActivateError::QueueNotReady(0)),
+                (_, None) if index == 0 => return Err(ActivateError::QueueNotReady(1)),
+                _ => None,
+            };
+            let offered = if index == 0 { pair.link().set_offloads(offloads) } else { Ok(()) };
+            if let Err(error) = offered.and_then(|()| pair.link().set_used(index == 0)) {
+                // The host gives frames as it did before, which may be more than the guest can take.
+                tracing::error!(%error, "the link refused what the driver chose");
+                return Err(ActivateError::FeatureMissing(0));
+            }
+            pair.set_active(active);
+        }
+        let control = queues.next().filter(Queue::ready);
+        self.active = Some(Active { memory, control, interrupt, features });
         Ok(())
     }
 
@@ -290,38 +246,33 @@ impl<L: Link> VirtioDevice for Net<L> {
 
     fn reset(&mut self) {
         self.active = None;
-        self.receiver.reset();
+        for index in 0..self.pairs.len() {
+            if let Some(mut pair) = self.pair(index) {
+                pair.set_active(None);
+            }
+        }
     }
 }
 
 impl<L: Link> MutEventSubscriber for Net<L> {
-    fn process(&mut self, events: Events, _: &mut EventOps<'_>) {
-        if events.fd() == self.kicks[TRANSMIT].as_raw_fd() {
-            let _ = self.kicks[TRANSMIT].read();
-            self.serve_transmit();
-        } else if self.limits[TRANSMIT].timer().as_raw_fd() == events.fd() {
-            self.serve_transmit();
-        } else {
-            if events.fd() == self.kicks[RECEIVE].as_raw_fd() {
-                let _ = self.kicks[RECEIVE].read();
-            }
-            if self.is_stuck {
-                self.serve_transmit();
-            }
-            self.serve_receive();
+    fn process(&mut self, events: Events, ops: &mut EventOps<'_>) {
+        let control = self.kicks.get(2 * self.pairs.len());
+        if let Some(kick) = control.filter(|kick| kick.as_raw_fd() == events.fd()) {
+            let _ = kick.read();
+            self.serve_control();
+        } else if let Some(mut first) = self.pair(0) {
+            first.process(events, ops);
         }
     }
 
     fn init(&mut self, ops: &mut EventOps<'_>) {
-        let link =
-            Events::new_raw(self.link.as_fd().as_raw_fd(), self.link.interests() | EventSet::EDGE_TRIGGERED);
-        let kicks = self.kicks.iter().map(|kick| Events::new(kick, EventSet::IN));
-        let edges = EventSet::IN | EventSet::EDGE_TRIGGERED;
-        let timers = self.limits.iter().map(|limit| Events::new(limit.timer(), edges));
-        for events in kicks.chain([link]).chain(timers) {
-            if let Err(error) = ops.add(events) {
-                tracing::error!(?error, "cannot watch a network queue");
-            }
+        if let Some(mut first) = self.pair(0) {
+            first.init(ops);
+        }
+        if let Some(kick) = self.kicks.get(2 * self.pairs.len())
+            && let Err(error) = ops.add(Events::new(kick, EventSet::IN))
+        {
+            tracing::error!(?error, "cannot watch a network's control queue");
         }
     }
 }

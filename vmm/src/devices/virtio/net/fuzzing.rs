@@ -20,11 +20,13 @@ pub(super) struct Wire {
     vectors: Vectors,
     /// What the guest takes, once it said so.
     offloads: Arc<Mutex<Option<Offloads>>>,
+    /// Whether it is to carry frames, as it was last told.
+    pub(super) is_used: Option<bool>,
 }
 
 impl Wire {
     pub(super) fn new(socket: OwnedFd, offloads: Arc<Mutex<Option<Offloads>>>) -> Self {
-        Self { socket, vectors: Vectors::default(), offloads }
+        Self { socket, vectors: Vectors::default(), offloads, is_used: None }
     }
 }
 
@@ -44,6 +46,11 @@ impl Link for Wire {
         OFFLOADS
     }
 
+    fn set_used(&mut self, used: bool) -> io::Result<()> {
+        self.is_used = Some(used);
+        Ok(())
+    }
+
     fn receive(&mut self, frame: &mut [u8]) -> io::Result<usize> {
         frames::receive(self.socket.as_fd(), frame)
     }
@@ -53,13 +60,13 @@ impl Link for Wire {
     }
 }
 
-/// A device over a datagram socket that does not block. Frames there have their header in front.
+/// A device over datagram sockets that do not block, one for each pair of queues. Frames there have their header in front.
 ///
 /// # Errors
 /// As [`Net::new`].
 pub fn over_datagrams(
-    socket: OwnedFd,
+    sockets: Vec<OwnedFd>,
     config: &NetworkDevice,
 ) -> Result<impl VirtioDevice + use<>, NetError> {
-    Net::new(Wire::new(socket, Arc::default()), config)
+    Net::new(sockets.into_iter().map(|socket| Wire::new(socket, Arc::default())), config)
 }

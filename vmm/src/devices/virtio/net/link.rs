@@ -11,17 +11,26 @@ use super::header::HEADER_BYTES;
 use crate::devices::virtio::ring::Buffer;
 use crate::memory::GuestRam;
 
-/// A descriptor that carries frames and does not block. To the device each is behind a `struct virtio_net_hdr`, whatever it is
+/// A descriptor that carries frames and does not block. A device has one for each of its pairs of queues, all of one network. To the device each is behind a `struct virtio_net_hdr`, whatever it is
 /// on the wire.
 pub trait Link: AsFd + Send {
     /// The offloads among virtio-net's features that it can carry.
     fn offloads(&self) -> u64;
 
-    /// Says what the guest takes: from now on frames may come with these offloads.
+    /// Says what the guest takes: from now on frames may come with these offloads. Holds for all links of a device.
     ///
     /// # Errors
     /// The link cannot do that.
     fn set_offloads(&mut self, offloads: Offloads) -> io::Result<()>;
+
+    /// Whether frames are to come by this link of a device that has several: the others get its share.
+    ///
+    /// # Errors
+    /// The link cannot do that.
+    fn set_used(&mut self, used: bool) -> io::Result<()> {
+        let _ = used;
+        Ok(())
+    }
 
     /// What its descriptor is watched for, by edges.
     fn interests(&self) -> EventSet {

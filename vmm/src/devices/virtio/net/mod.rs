@@ -1,4 +1,5 @@
-//! The network device (virtio 1.2 section 5.1) over a TAP interface or a stream socket, with one pair of queues.
+//! The network device (virtio 1.2 section 5.1) over a TAP interface or a stream socket: a pair of queues for each
+//! of a TAP's queues.
 //!
 //! - `config`: what the driver reads, and which features are offered.
 //! - `header`: `struct virtio_net_hdr`, checked: a guest may only ask for the offloads that it negotiated.
@@ -7,15 +8,18 @@
 //! - `fence`: which frames may leave over a stream.
 //! - `receive`, `transmit`: one frame between queue and link.
 //! - `used`: used buffers of one frame, published together.
-//! - `device`: queues, events, rounds.
+//! - `pair`: two queues and their link, events, rounds.
+//! - `control`: commands of the control queue.
+//! - `device`: all pairs.
 //!
 //! Offloads: the kernel's TAP speaks `struct virtio_net_hdr` itself, so checksums and segments of up to 64 KiB pass between
-//! guest and host kernel without being computed or cut. Over a stream there are none. Several queues and a control queue are not there yet.
+//! guest and host kernel without being computed or cut. Over a stream there are none.
 //!
-//! Each device has an event loop, and so a thread, of its own. A round moves at most one ring's worth of frames in each
+//! Each pair has an event loop, and so a thread, of its own; the first one's serves the control queue, too. A round moves at most one ring's worth of frames in each
 //! direction before the other direction has its turn.
 
 mod config;
+mod control;
 mod device;
 mod fence;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -25,6 +29,7 @@ mod header;
 mod io;
 mod limit;
 mod link;
+mod pair;
 mod receive;
 mod severed;
 mod state;

@@ -13,6 +13,9 @@ pub struct NetState {
     pub mtu: u16,
     /// The features that were negotiated, if the device is active.
     pub features: Option<u64>,
-    /// Receive and transmit queue, if the device is active.
-    pub queues: Option<[SavedQueue; 2]>,
+    /// Pairs of queues that it has.
+    pub pairs: u16,
+    /// Receive and transmit queue of each pair, then the control queue of a device of several; `None` for those that the driver
+    /// leaves unused. Empty while the device is not active.
+    pub queues: Vec<Option<SavedQueue>>,
 }

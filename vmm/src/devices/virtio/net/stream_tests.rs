@@ -28,7 +28,7 @@ fn bench() -> Bench {
     let (peer, own) = UnixStream::pair().unwrap();
     peer.set_nonblocking(true).unwrap();
     let device = NetworkDevice { mac: MAC, mtu_bytes: 1500, rates: NetworkRates::default() };
-    let mut net = Net::new(Stream::new(own.into(), HOST).unwrap(), &device).unwrap();
+    let mut net = Net::new([Stream::new(own.into(), HOST).unwrap()], &device).unwrap();
     let receive = Driver::new();
     let transmit = receive.of_next_queue();
     receive.activate_with(&mut net, 1 << 32 | 1 << VIRTIO_NET_F_MRG_RXBUF, &[&transmit]);
@@ -52,7 +52,7 @@ impl Bench {
         self.transmit.write(at, &[&[0; HEADER], frame].concat());
         let length = u32::try_from(HEADER + frame.len()).unwrap();
         self.transmit.send(&[(at, length, 0)]);
-        self.net.serve_transmit();
+        self.net.pair(0).unwrap().serve_transmit();
     }
 
     /// What arrived at the host.
@@ -83,7 +83,7 @@ fn no_offloads_are_offered_and_none_pass() {
     bytes[0] = 1;
     bench.transmit.write(0x10_0000, &bytes);
     bench.transmit.send(&[(0x10_0000, 72, 0)]);
-    bench.net.serve_transmit();
+    bench.net.pair(0).unwrap().serve_transmit();
     assert!(bench.arrived().is_empty());
     assert_eq!(bench.transmit.used().len(), 1);
 }
@@ -99,7 +99,7 @@ fn frames_come_in_however_the_stream_is_cut() {
         }
         for bytes in stream.chunks(part) {
             bench.peer.write_all(bytes).unwrap();
-            bench.net.serve_receive();
+            bench.net.pair(0).unwrap().serve_receive();
         }
         let lengths: Vec<_> = bench.receive.used().iter().map(|(_, length)| *length as usize).collect();
         assert_eq!(lengths, bodies.each_ref().map(|body| HEADER + body.len()), "in parts of {part}");
@@ -118,7 +118,7 @@ fn a_length_that_no_frame_has_ends_the_link_and_not_the_device() {
         bench.receive.send(&[(0x10_0000, ROOM, WRITE)]);
         bench.peer.write_all(&length.to_be_bytes()).unwrap();
         bench.peer.write_all(&framed(&frame([1; 4], 60))).unwrap();
-        bench.net.serve_receive();
+        bench.net.pair(0).unwrap().serve_receive();
         bench.send(0x20_0000, &frame([10, 0, 0, 1], 60));
         assert_eq!(bench.receive.used(), []);
         assert_eq!(bench.transmit.used().len(), 1, "what nobody takes is given back");
@@ -132,7 +132,7 @@ fn the_longest_frame_comes_in() {
     bench.receive.send(&[(0x10_0000, 1 << 17, WRITE)]);
     let body = frame([1; 4], MAX_FRAME_BYTES);
     bench.peer.write_all(&framed(&body)).unwrap();
-    bench.net.serve_receive();
+    bench.net.pair(0).unwrap().serve_receive();
     assert_eq!(bench.receive.used().len(), 1);
     assert_eq!(bench.receive.read(0x10_000c, body.len()), body);
 }
@@ -145,8 +145,8 @@ fn an_end_that_is_closed_is_a_link_that_is_down() {
     bench.peer.write_all(&[0, 0, 0, 60, 1, 2, 3]).unwrap();
     drop(std::mem::replace(&mut bench.peer, UnixStream::pair().unwrap().0));
     // What came before is delivered, what was cut is not.
-    bench.net.serve_receive();
-    bench.net.serve_receive();
+    bench.net.pair(0).unwrap().serve_receive();
+    bench.net.pair(0).unwrap().serve_receive();
     assert_eq!(bench.receive.used().len(), 1);
     for _ in 0..3 {
         bench.send(0x20_0000, &frame([10, 0, 0, 1], 60));
@@ -167,7 +167,7 @@ fn frames_wait_for_an_end_that_does_not_read_and_arrive_whole() {
     let mut arrived = Vec::new();
     for _ in 0..200 {
         arrived.extend(bench.arrived());
-        bench.net.serve_transmit();
+        bench.net.pair(0).unwrap().serve_transmit();
     }
     assert_eq!(bench.transmit.used().len(), 40);
     assert!(arrived == frames.iter().flat_map(|frame| framed(frame)).collect::<Vec<_>>());
@@ -198,7 +198,7 @@ fn a_client_of_the_hosts_loopback_is_answered() {
     assert!(bench.arrived().is_empty(), "nobody asked");
     bench.receive.send(&[(0x20_0000, ROOM, WRITE)]);
     bench.peer.write_all(&framed(&udp(HOST, guest, [4000, 53]))).unwrap();
-    bench.net.serve_receive();
+    bench.net.pair(0).unwrap().serve_receive();
     bench.send(0x10_0000, &answer);
     assert_eq!(bench.arrived(), framed(&answer));
 }

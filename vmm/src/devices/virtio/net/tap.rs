@@ -1,5 +1,6 @@
 //! A TAP interface as a link (Linux: Documentation/networking/tuntap.rst). It speaks `struct virtio_net_hdr` itself, and gives
-//! and takes one frame with each read and write.
+//! and takes one frame with each read and write. One of several queues (`IFF_MULTI_QUEUE`) has a descriptor for each; the host's
+//! kernel chooses by flow on which a frame comes, among those that are attached.
 #![allow(unsafe_code)] // ioctls
 
 use std::io;
@@ -17,6 +18,8 @@ use crate::memory::GuestRam;
 pub struct Tap {
     fd: OwnedFd,
     vectors: Vectors,
+    /// Whether the kernel gives frames to it, if it is one of several.
+    is_attached: bool,
 }
 
 impl Tap {
@@ -38,7 +41,7 @@ impl Tap {
     }
 
     fn new(fd: OwnedFd) -> Result<Self, LinkError> {
-        let tap = Self { fd, vectors: Vectors::default() };
+        let tap = Self { fd, vectors: Vectors::default(), is_attached: true };
         tap.set_up().map_err(LinkError::Setup)?;
         Ok(tap)
     }
@@ -87,6 +90,20 @@ impl Link for Tap {
         succeeded(unsafe {
             libc::ioctl(self.fd.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(wanted))
         })
+    }
+
+    fn set_used(&mut self, used: bool) -> io::Result<()> {
+        if self.is_attached == used {
+            return Ok(());
+        }
+        let flag = if used { libc::IFF_ATTACH_QUEUE } else { libc::IFF_DETACH_QUEUE };
+        // SAFETY: all-zero is a valid ifreq: bytes and integers.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        request.ifr_ifru.ifru_flags = libc::c_short::try_from(flag).map_err(io::Error::other)?;
+        // SAFETY: TUNSETQUEUE reads the flags of an ifreq.
+        succeeded(unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TUNSETQUEUE, &raw const request) })?;
+        self.is_attached = used;
+        Ok(())
     }
 
     fn receive(&mut self, frame: &mut [u8]) -> io::Result<usize> {
