@@ -5,20 +5,33 @@
 
 #![allow(clippy::print_stderr, reason = "a program that reports to a terminal")]
 
+mod block;
 mod chart;
+mod container;
 mod containers;
 mod document;
 mod exec;
 mod figure;
+mod fio;
+mod guest;
+mod installation;
 mod logs;
 mod machine;
 mod memory;
 mod neighbour;
+mod network;
+mod only;
 mod podman;
+mod process;
 mod pull;
 mod qemu;
 mod sample;
+mod share;
+mod shell;
 mod start;
+mod tools;
+mod volume;
+mod wire;
 
 use std::fs;
 use std::path::PathBuf;
@@ -27,6 +40,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use figure::Report;
+use only::Only;
 
 /// Measure Holm against QEMU microvm, crun, runc and podman
 #[derive(Debug, Parser)]
@@ -56,10 +70,15 @@ fn main() -> Result<()> {
     }
     let holm = containers::Holm::prepare(&options.image)?;
     let mut report = Report::new(machine::describe());
+    let only = Only::new(&options.only);
     for (name, measure) in FIGURES {
-        if name.starts_with(&options.only) {
-            eprintln!("measuring {name}");
+        if only.wants(name) {
             report.add(measure(&holm, options.runs).with_context(|| format!("figure {name}"))?);
+        }
+    }
+    for (name, measure) in GROUPS {
+        for figure in measure(&holm, options.runs, &only).with_context(|| format!("figures {name}"))? {
+            report.add(figure);
         }
     }
     println!("{}", report.table());
@@ -82,3 +101,9 @@ const FIGURES: &[(&str, Measure)] = &[
     ("guest.free_mib", memory::guest_free),
     ("neighbour.p99", neighbour::p99),
 ];
+
+/// Those of one set-up: as many as are wanted.
+type MeasureSome = fn(&containers::Holm, u32, &Only) -> Result<Vec<figure::Figure>>;
+
+const GROUPS: &[(&str, MeasureSome)] =
+    &[("net", network::measure), ("blk", block::measure), ("fs", share::measure)];

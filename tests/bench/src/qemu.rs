@@ -1,11 +1,13 @@
-//! QEMU's microvm machine with Holm's own guest kernel: from the process's start to the first instruction of init, which
-//! resets at once.
+//! QEMU's microvm machine with Holm's own guest kernel, and one that does nothing else than boot: from the process's start to the first
+//! instruction of init, which resets at once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+
+use crate::installation;
 
 /// A VM of the same size as Holm's default one.
 #[derive(Debug)]
@@ -15,7 +17,7 @@ pub(crate) struct MicroVm {
 }
 
 /// Memory of a Holm VM without limits.
-const MEMORY_MIB: u32 = 512;
+pub(crate) const MEMORY_MIB: u32 = 512;
 
 impl MicroVm {
     /// Makes the initramfs in `directory`: busybox alone.
@@ -30,37 +32,31 @@ impl MicroVm {
         if !status.success() {
             bail!("cannot pack {}", initramfs.display());
         }
-        let holm = fs::canonicalize(find_in_path("holm")?)?;
-        let prefix = holm.parent().and_then(Path::parent).context("holm's prefix")?.to_owned();
-        Ok(Self { kernel: prefix.join("share/holm/vmlinux"), initramfs })
+        Ok(Self { kernel: installation::kernel()?, initramfs })
     }
 
     /// The command; it ends when init resets the machine.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new("qemu-system-x86_64");
-        command
-            .args([
-                "-machine",
-                "microvm,accel=kvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=off,x-option-roms=off",
-            ])
-            .args(["-cpu", "host", "-smp", "1", "-m", &MEMORY_MIB.to_string()])
-            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
-            .arg("-kernel")
-            .arg(&self.kernel)
-            .arg("-initrd")
-            .arg(&self.initramfs)
-            .args([
-                "-append",
-                "loglevel=1 reboot=t panic=-1 tsc=reliable random.trust_cpu=on rdinit=/reboot -- -f",
-            ]);
+        let mut command = machine(&self.kernel);
+        command.arg("-initrd").arg(&self.initramfs).args([
+            "-append",
+            "loglevel=1 reboot=t panic=-1 tsc=reliable random.trust_cpu=on rdinit=/reboot -- -f",
+        ]);
         command
     }
 }
 
-fn find_in_path(program: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|candidate| candidate.is_file())
-        .with_context(|| format!("{program} is not in PATH"))
+/// A VM of that size with a kernel, and with nothing else.
+pub(crate) fn machine(kernel: &Path) -> Command {
+    let mut command = Command::new("qemu-system-x86_64");
+    command
+        .args([
+            "-machine",
+            "microvm,accel=kvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=off,x-option-roms=off",
+        ])
+        .args(["-cpu", "host", "-smp", "1", "-m", &MEMORY_MIB.to_string()])
+        .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+        .arg("-kernel")
+        .arg(kernel);
+    command
 }

@@ -1,4 +1,4 @@
-//! Timing whole processes in turn.
+//! Measuring in turn, and timing whole processes.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -50,14 +50,23 @@ pub(crate) fn in_turn(
     a: impl Fn() -> Command,
     b: impl Fn() -> Command,
 ) -> Result<(Spread, Spread)> {
-    seconds(&mut a())?;
-    seconds(&mut b())?;
-    let (mut times_a, mut times_b) = (Vec::new(), Vec::new());
+    alternate(runs, || seconds(&mut a()), || seconds(&mut b()))
+}
+
+/// Two measurements, in the same way.
+pub(crate) fn alternate(
+    runs: u32,
+    mut a: impl FnMut() -> Result<f64>,
+    mut b: impl FnMut() -> Result<f64>,
+) -> Result<(Spread, Spread)> {
+    a()?;
+    b()?;
+    let (mut values_a, mut values_b) = (Vec::new(), Vec::new());
     for _ in 0..runs {
-        times_a.push(seconds(&mut a())?);
-        times_b.push(seconds(&mut b())?);
+        values_a.push(a()?);
+        values_b.push(b()?);
     }
-    Ok((Spread::of(times_a), Spread::of(times_b)))
+    Ok((Spread::of(values_a), Spread::of(values_b)))
 }
 
 impl Spread {
