@@ -1,8 +1,9 @@
 //! A container that runs until the value goes.
 
+use std::fs;
 use std::net::IpAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::containers::{Holm, succeed};
 use crate::shell::Shell;
@@ -27,6 +28,20 @@ impl<'a> Container<'a> {
         let mut container = Self { holm, id, address: [0, 0, 0, 0].into() };
         container.address = container.inspect("{{.NetworkSettings.IPAddress}}")?.parse()?;
         Ok(container)
+    }
+
+    /// Its VMM.
+    pub(crate) fn vmm_pid(&self) -> Result<u32> {
+        self.inspect("{{.State.Pid}}")?.parse().context("State.Pid")
+    }
+
+    /// Its supervisor and all that this one has started.
+    pub(crate) fn processes(&self) -> Result<Vec<u32>> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.vmm_pid()?))?;
+        let supervisor = status.lines().find_map(|line| line.strip_prefix("PPid:")).context("PPid")?.trim();
+        let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"))?;
+        let pids = std::iter::once(supervisor).chain(children.split_whitespace());
+        pids.map(|pid| pid.parse().context("a process id")).collect()
     }
 
     fn inspect(&self, what: &str) -> Result<String> {

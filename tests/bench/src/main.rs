@@ -9,6 +9,7 @@ mod block;
 mod chart;
 mod container;
 mod containers;
+mod density;
 mod document;
 mod exec;
 mod figure;
@@ -17,6 +18,7 @@ mod guest;
 mod installation;
 mod logs;
 mod machine;
+mod mappings;
 mod memory;
 mod neighbour;
 mod network;
@@ -54,7 +56,7 @@ struct Options {
     /// Archive of the busybox image
     #[arg(long, default_value = "/var/lib/holm-tests/images/busybox.tar")]
     image: PathBuf,
-    /// Only figures whose name begins so
+    /// Only figures whose name begins so; density.count, which takes minutes, only then
     #[arg(long, default_value = "")]
     only: String,
     /// Measure nothing: put the last report into this document, with charts beside it
@@ -99,11 +101,16 @@ const FIGURES: &[(&str, Measure)] = &[
     ("logs.64_mib", logs::logs),
     ("vmm.rss_mib", memory::vmm_rss),
     ("guest.free_mib", memory::guest_free),
+    ("memory.returned", memory::returned),
     ("neighbour.p99", neighbour::p99),
 ];
 
 /// Those of one set-up: as many as are wanted.
 type MeasureSome = fn(&containers::Holm, u32, &Only) -> Result<Vec<figure::Figure>>;
 
-const GROUPS: &[(&str, MeasureSome)] =
-    &[("net", network::measure), ("blk", block::measure), ("fs", share::measure)];
+const GROUPS: &[(&str, MeasureSome)] = &[
+    ("density", density::measure),
+    ("net", network::measure),
+    ("blk", block::measure),
+    ("fs", share::measure),
+];

@@ -1,12 +1,16 @@
-//! What a VM costs: the VMM's own memory, and what the guest's kernel and agent leave to the workload.
+//! What a VM costs: the VMM's own memory, what the guest's kernel and agent leave to the workload, and what the host gets back of it.
 
-use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
+use crate::container::Container;
 use crate::containers::{Holm, succeed};
 use crate::figure::Figure;
+use crate::mappings;
 use crate::sample::Spread;
+use crate::shell::Shell;
 
 /// The goal for the VMM's memory that is not the guest's.
 const VMM_GOAL_MIB: f64 = 5.0;
@@ -25,33 +29,9 @@ pub(crate) fn vmm_rss(holm: &Holm, runs: u32) -> Result<Figure> {
 }
 
 fn one_vmm_rss(holm: &Holm) -> Result<f64> {
-    let id = succeed(&mut holm.command(["run", "-d", "--cold", "busybox", "sleep", "1000"]))?;
-    let measured = inspect_pid(holm, &id)
-        .and_then(|pid| own_rss_mib(&fs::read_to_string(format!("/proc/{pid}/smaps"))?));
-    succeed(&mut holm.command(["rm", "-f", &id]))?;
-    measured
-}
-
-fn inspect_pid(holm: &Holm, id: &str) -> Result<u64> {
-    let json: serde_json::Value = serde_json::from_str(&succeed(&mut holm.command(["inspect", id]))?)?;
-    json[0]["State"]["Pid"].as_u64().context("State.Pid")
-}
-
-/// Sums Rss over the mappings, but for the guest's memory: anything that spans 64 MiB or more.
-fn own_rss_mib(smaps: &str) -> Result<f64> {
-    const GUEST_KIB: u64 = 64 << 10;
-    let (mut total_kib, mut size_kib) = (0, 0);
-    for line in smaps.lines() {
-        let mut fields = line.split_whitespace();
-        let kib = |field: Option<&str>| field.and_then(|text| text.parse::<u64>().ok()).context("smaps");
-        match fields.next() {
-            Some("Size:") => size_kib = kib(fields.next())?,
-            Some("Rss:") if size_kib < GUEST_KIB => total_kib += kib(fields.next())?,
-            _ => {}
-        }
-    }
-    #[allow(clippy::cast_precision_loss, reason = "a few MiB")]
-    Ok(total_kib as f64 / 1024.0)
+    let container = Container::start(holm, &["--cold"], "busybox")?;
+    let mappings = mappings::of(container.vmm_pid()?)?;
+    Ok(mappings::mib(mappings.iter().filter(|mapping| !mapping.is_guest).map(|mapping| mapping.rss_kib)))
 }
 
 /// MemAvailable in an idle guest of 128 MiB, as its workload sees it.
@@ -71,14 +51,37 @@ pub(crate) fn guest_free(holm: &Holm, _runs: u32) -> Result<Figure> {
     Ok(Figure::of_goal("guest.free_mib", "MiB", free, FREE_GOAL_MIB, "goal, at least", 1))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What a guest writes and frees.
+const FREED_MIB: u32 = 512;
+/// Until the host is to have it back.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The balloon, by which memory is given back, comes a second after the container.
+const SETTLED: Duration = Duration::from_secs(3);
 
-    #[test]
-    fn the_guests_memory_is_left_out() {
-        let smaps = "00400000-00500000 r-xp 0 0 0 /holm-vmm\nSize: 1024 kB\nRss: 1024 kB\n\
-                     7f0000000000-7f0020000000 rw-p 0 0 0\nSize: 524288 kB\nRss: 100000 kB\n";
-        assert!((own_rss_mib(smaps).unwrap() - 1.0).abs() < f64::EPSILON);
+/// How much more memory of the host the VM has, 5 s after its guest freed 512 MiB, than before it wrote them.
+pub(crate) fn returned(holm: &Holm, runs: u32) -> Result<Figure> {
+    let options = ["-m", "700m", "--tmpfs", "/filled:size=600m"];
+    let container = Container::start(holm, &options, "busybox")?;
+    sleep(SETTLED);
+    let pid = container.vmm_pid()?;
+    let values: Result<Vec<f64>> = (0..runs.min(3)).map(|_| kept_mib(&container, pid)).collect();
+    let values = values?;
+    let n = u32::try_from(values.len())?;
+    let goal = f64::from(FREED_MIB) / 10.0;
+    let against = format!("goal, at most, of {FREED_MIB} MiB, {} s after", PATIENCE.as_secs());
+    Ok(Figure::of_goal("memory.returned", "MiB", Spread::of(values), goal, against, n))
+}
+
+fn kept_mib(container: &Container<'_>, pid: u32) -> Result<f64> {
+    let resident_mib =
+        || -> Result<f64> { Ok(mappings::mib(mappings::of(pid)?.iter().map(|mapping| mapping.rss_kib))) };
+    let before = resident_mib()?;
+    container.sh(&format!("dd if=/dev/zero of=/filled/file bs=1048576 count={FREED_MIB}"))?;
+    let filled = resident_mib()?;
+    if filled - before < f64::from(FREED_MIB) * 0.9 {
+        bail!("the VM grew from {before:.0} to {filled:.0} MiB only");
     }
+    container.sh("rm /filled/file")?;
+    sleep(PATIENCE);
+    Ok((resident_mib()? - before).max(0.0))
 }

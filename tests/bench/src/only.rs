@@ -18,6 +18,11 @@ impl Only {
         }
         is_wanted
     }
+
+    /// The same for one that takes minutes: it has to be asked for.
+    pub(crate) fn asks_for(&self, name: &str) -> bool {
+        !self.0.is_empty() && self.wants(name)
+    }
 }
 
 #[cfg(test)]
@@ -25,7 +30,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_is_wanted_by_its_beginning() {
-        assert!(Only::new("").wants("a.b") && Only::new("a").wants("a.b") && !Only::new("b").wants("a.b"));
+    fn long_ones_come_only_when_they_are_asked_for() {
+        assert!(Only::new("").wants("a.b") && !Only::new("").asks_for("a.b"));
+        assert!(Only::new("a").wants("a.b") && Only::new("a").asks_for("a.b"));
+        assert!(!Only::new("b").wants("a.b") && !Only::new("b").asks_for("a.b"));
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn podman(holm: &Holm, runs: u32) -> Result<Figure> {
 const QEMU: &str = "QEMU microvm, same kernel, to init";
 
 /// The first start makes the template, the second verifies it.
-fn make_template(holm: &Holm) -> Result<()> {
+pub(crate) fn make_template(holm: &Holm) -> Result<()> {
     for _ in 0..2 {
         succeed(&mut holm_run(holm))?;
     }
