@@ -30,7 +30,12 @@ impl Holm {
 
     /// Where its state is.
     pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
-        [("HOLM_ROOT", self.directory.path().join("root")), ("HOLM_RUN", self.directory.path().join("run"))]
+        [("HOLM_ROOT", self.root()), ("HOLM_RUN", self.directory.path().join("run"))]
+    }
+
+    /// What it keeps.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.directory.path().join("root")
     }
 
     /// The archive that was loaded.

@@ -10,6 +10,16 @@ pub(crate) fn kernel() -> Result<PathBuf> {
     file("share/holm/vmlinux")
 }
 
+/// What its guests boot with.
+pub(crate) fn initramfs() -> Result<PathBuf> {
+    file("share/holm/initramfs.cpio")
+}
+
+/// Its VMM.
+pub(crate) fn vmm() -> Result<PathBuf> {
+    file("libexec/holm/holm-vmm")
+}
+
 fn file(path: &str) -> Result<PathBuf> {
     let holm = fs::canonicalize(find_in_path("holm")?)?;
     let prefix = holm.parent().and_then(Path::parent).context("holm's prefix")?;

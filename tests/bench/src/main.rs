@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stderr, reason = "a program that reports to a terminal")]
 
+mod bare_vm;
 mod block;
 mod chart;
 mod container;
@@ -27,6 +28,7 @@ mod podman;
 mod process;
 mod pull;
 mod qemu;
+mod restore;
 mod sample;
 mod share;
 mod shell;
@@ -62,10 +64,18 @@ struct Options {
     /// Measure nothing: put the last report into this document, with charts beside it
     #[arg(long, value_name = "FILE")]
     document: Option<PathBuf>,
+    /// Be what `restore` is held against
+    #[arg(long, hide = true)]
+    bare_vm: bool,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    if options.bare_vm {
+        bare_vm::run()?;
+        eprintln!("{}", restore::DONE);
+        return Ok(());
+    }
     if let Some(document) = &options.document {
         let json = fs::read(&options.output).with_context(|| options.output.display().to_string())?;
         return document::update(&serde_json::from_slice(&json)?, document);
@@ -96,6 +106,7 @@ const FIGURES: &[(&str, Measure)] = &[
     ("start.template.crun", start::template_against_crun),
     ("start.template.qemu", start::template_against_qemu),
     ("start.podman", start::podman),
+    ("restore", restore::restore),
     ("exec", exec::exec),
     ("pull", pull::pull),
     ("logs.64_mib", logs::logs),

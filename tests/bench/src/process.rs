@@ -1,6 +1,6 @@
 //! A process that ends with the value.
 
-use std::process::{Child, Command};
+use std::process::{Child, ChildStderr, Command};
 
 use anyhow::{Context, Result};
 
@@ -12,6 +12,11 @@ impl Process {
     /// Starts it.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         Ok(Self(command.spawn().with_context(|| format!("cannot start {command:?}"))?))
+    }
+
+    /// What it says, if that was to be heard and nobody has taken it.
+    pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
+        self.0.stderr.take()
     }
 
     /// Whether it is still there.

@@ -14,7 +14,7 @@ const PAGE_BYTES: usize = 4096;
 /// In an emulated host, memory that held a guest's code is slow to write the first time: the emulator gives up its
 /// translations of each page store by store. A VM leaves thousands of such pages to whoever comes next, so without this a
 /// run pays for its predecessor: the same start takes 1.9 s after a quiet time and 2.2 to 2.6 s after another VM.
-fn clean_memory() {
+pub(crate) fn clean_memory() {
     let mut memory = vec![0_u8; CLEANED_BYTES];
     for byte in memory.iter_mut().step_by(PAGE_BYTES) {
         *byte = 1;
