@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use holm_runtime::checkpoint::CheckpointName;
+use holm_runtime::checkpoint::{CheckpointName, CheckpointPlace};
 use holm_runtime::container::ContainerId;
 use holm_runtime::supervisor::{self, CHECKPOINT_FLAG, FILES_FLAG, SUPERVISE_VERB};
 
@@ -28,7 +28,7 @@ pub(crate) fn run(words: &[OsString]) -> Result<ExitCode> {
     let (id, files, checkpoint) = match words {
         [id] => (id, false, None),
         [id, flag] if flag == FILES_FLAG => (id, true, None),
-        [id, flag, name] if flag == CHECKPOINT_FLAG => (id, false, Some(name)),
+        [id, flag, place @ ..] if flag == CHECKPOINT_FLAG => (id, false, Some(checkpoint(place)?)),
         _ => bail!("a supervisor is started by the other verbs only"),
     };
     let id: ContainerId = id.to_string_lossy().parse().context("the container to supervise")?;
@@ -39,9 +39,18 @@ pub(crate) fn run(words: &[OsString]) -> Result<ExitCode> {
     if files {
         supervisor::serve_files(id, listener)?
     } else {
-        let name = checkpoint.map(|name| name.to_string_lossy().into_owned());
-        let name = name.map(CheckpointName::try_from).transpose().context("the checkpoint to go on from")?;
-        supervisor::run(id, listener, name)?
+        supervisor::run(id, listener, checkpoint)?
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The checkpoint to go on from: its name, and its directory if it has one of its own.
+fn checkpoint(words: &[OsString]) -> Result<CheckpointPlace> {
+    let (name, directory) = match words {
+        [name] => (name, None),
+        [name, directory] => (name, Some(directory.into())),
+        _ => bail!("a checkpoint has a name, and at most a directory"),
+    };
+    let name = CheckpointName::try_from(name.to_string_lossy().into_owned());
+    Ok(CheckpointPlace { name: name.context("the checkpoint to go on from")?, directory })
 }

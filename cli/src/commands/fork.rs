@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use holm_runtime::checkpoint::CheckpointName;
+use holm_runtime::checkpoint::{CheckpointName, CheckpointPlace};
 use holm_runtime::container::{Container, ContainerLock, ContainerName, ContainerStore, Record};
 use holm_runtime::supervisor::Client;
 use holm_runtime::supervisor::protocol::CheckpointRequest;
@@ -51,10 +51,10 @@ impl Fork {
 }
 
 fn go_on(store: &ContainerStore, container: &Container, copy: &Container, lock: ContainerLock) -> Result<()> {
-    let (directories, name) = (store.directories(), CheckpointName::fork());
-    let request = CheckpointRequest { owner: copy.id.clone(), name: name.clone(), leave_running: true };
+    let (directories, place) = (store.directories(), CheckpointPlace::from(CheckpointName::fork()));
+    let request = CheckpointRequest { owner: copy.id.clone(), place: place.clone(), leave_running: true };
     Client::checkpoint(directories, container, request)?;
-    let mut client = Client::spawn(&super::installation()?, directories, copy, lock, Some(&name))?;
+    let mut client = Client::spawn(&super::installation()?, directories, copy, lock, Some(&place))?;
     attach::detached(&mut client)
 }
 

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use holm_runtime::checkpoint::CheckpointName;
+use holm_runtime::checkpoint::{CheckpointName, CheckpointPlace};
 use holm_runtime::container::{Container, ContainerLock, ContainerStore, Status};
 use holm_runtime::host::Installation;
 use holm_runtime::supervisor::Client;
 
+use super::checkpoint::CheckpointDirectory;
 use crate::attach::{self, AttachOptions, Session};
 
 /// Start one or more stopped containers
@@ -27,6 +28,8 @@ pub(crate) struct Start {
     /// Restore from this checkpoint
     #[arg(long, value_name = "CHECKPOINT")]
     checkpoint: Option<CheckpointName>,
+    #[command(flatten)]
+    checkpoint_directory: CheckpointDirectory,
     #[command(flatten)]
     options: AttachOptions,
     /// Names or IDs
@@ -50,11 +53,14 @@ impl Start {
     }
 
     fn start(&self, store: &ContainerStore, container: &Container) -> Result<()> {
-        if self.checkpoint.is_none() {
-            return start(store, container);
-        }
-        let mut client = spawn(&super::installation()?, store, container, self.checkpoint.as_ref())?;
+        let Some(checkpoint) = self.place()? else { return start(store, container) };
+        let mut client = spawn(&super::installation()?, store, container, Some(&checkpoint))?;
         attach::detached(&mut client)
+    }
+
+    fn place(&self) -> Result<Option<CheckpointPlace>> {
+        let Some(name) = self.checkpoint.clone() else { return Ok(None) };
+        Ok(Some(CheckpointPlace { name, directory: self.checkpoint_directory.absolute()? }))
     }
 
     fn start_attached(&self, store: &ContainerStore, name: &str) -> Result<ExitCode> {
@@ -64,7 +70,7 @@ impl Start {
         let client = if running && self.checkpoint.is_none() {
             Client::connect(store.directories(), &container)?
         } else {
-            spawn(&super::installation()?, store, &container, self.checkpoint.as_ref())?
+            spawn(&super::installation()?, store, &container, self.place()?.as_ref())?
         };
         container.note("attach", &[]);
         let stdin = self.interactive && settings.open_stdin;
@@ -89,7 +95,7 @@ pub(super) fn spawn(
     installation: &Installation,
     store: &ContainerStore,
     container: &Container,
-    checkpoint: Option<&CheckpointName>,
+    checkpoint: Option<&CheckpointPlace>,
 ) -> Result<Client> {
     let lock = lock(container)?;
     if container.state()?.status == Status::Dead {

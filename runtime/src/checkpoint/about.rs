@@ -18,6 +18,8 @@ pub struct About {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
+    /// The id of its container's image.
+    pub image: String,
     /// Where it goes on.
     pub platform: Platform,
     /// Size of its VM.

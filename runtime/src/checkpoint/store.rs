@@ -5,7 +5,8 @@
 //! <container>/checkpoints/.draft-<name>/     one that is being made
 //! ```
 //!
-//! They go with the container. A checkpoint is never changed; one that is removed stays for the VMs that have it mapped.
+//! They go with the container. Those in a directory of the user's (`<directory>/<name>/`) do not, and another container of the same image
+//! may go on from them. A checkpoint is never changed; one that is removed stays for the VMs that have it mapped.
 
 use std::fs::{self, File};
 use std::io;
@@ -34,6 +35,8 @@ pub struct Checkpoints {
     directory: PathBuf,
     /// For messages.
     container: String,
+    /// Its image's id.
+    image: String,
 }
 
 /// One that is there.
@@ -94,6 +97,16 @@ pub enum CheckpointError {
         #[source]
         source: AboutError,
     },
+    /// It is of a container of another image.
+    #[error("checkpoint {name} is of a container of the image {image}, not {wanted}")]
+    Image {
+        /// The name.
+        name: CheckpointName,
+        /// That container's.
+        image: String,
+        /// This one's.
+        wanted: String,
+    },
     /// Its layer is not what was saved.
     #[error("checkpoint {0} is damaged: the checksum of its layer is wrong")]
     Layer(CheckpointName),
@@ -123,10 +136,20 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Checkp
 }
 
 impl Checkpoints {
-    /// Those of a container.
+    /// Those of a container, which are with it.
     #[must_use]
     pub fn of(container: &Container) -> Self {
-        Self { directory: container.checkpoints(), container: container.name.to_string() }
+        Self::at(container, None)
+    }
+
+    /// Those of a container, or those that it may go on from, in a `directory`, if one is given.
+    #[must_use]
+    pub fn at(container: &Container, directory: Option<&Path>) -> Self {
+        Self {
+            directory: directory.map_or_else(|| container.checkpoints(), Path::to_owned),
+            container: container.name.to_string(),
+            image: container.record.image_id.clone(),
+        }
     }
 
     /// Begins one.
@@ -165,6 +188,10 @@ impl Checkpoints {
         if about.platform != *platform {
             return Err(CheckpointError::Platform(name.clone()));
         }
+        if about.image != self.image {
+            let (name, image, wanted) = (name.clone(), about.image, self.image.clone());
+            return Err(CheckpointError::Image { name, image, wanted });
+        }
         Ok(Checkpoint { about, name: name.clone(), directory })
     }
 
@@ -176,6 +203,9 @@ impl Checkpoints {
         let mut found = Vec::new();
         for name in self.names()? {
             let Ok(name) = name.parse::<CheckpointName>() else { continue };
+            if self.find(&name).is_err() {
+                continue;
+            }
             let about = About::read(&self.directory.join(name.as_str()).join(ABOUT));
             found.push(Listed { name, created: about.ok().map(|about| about.created) });
         }
@@ -210,7 +240,8 @@ impl Checkpoints {
     fn find(&self, name: &CheckpointName) -> Result<PathBuf, CheckpointError> {
         let directory = self.directory.join(name.as_str());
         let missing = || CheckpointError::NotFound { name: name.clone(), container: self.container.clone() };
-        directory.is_dir().then_some(directory).ok_or_else(missing)
+        // What else is in a directory of the user's is not ours.
+        directory.join(ABOUT).is_file().then_some(directory).ok_or_else(missing)
     }
 
     fn names(&self) -> Result<Vec<String>, CheckpointError> {
@@ -342,8 +373,11 @@ mod tests {
             layer.set_len(8 << 20).unwrap();
             layer.write_all_at(b"head", 0).unwrap();
             layer.write_all_at(b"tail", (5 << 20) + 4090).unwrap();
-            let checkpoints =
-                Checkpoints { directory: directory.path().join("checkpoints"), container: "web".to_owned() };
+            let checkpoints = Checkpoints {
+                directory: directory.path().join("checkpoints"),
+                container: "web".to_owned(),
+                image: "image".to_owned(),
+            };
             Self { directory, checkpoints }
         }
 
@@ -364,6 +398,7 @@ mod tests {
             draft.copy_layer(&self.directory.path().join("layer"))?;
             draft.finish(About {
                 created: OffsetDateTime::UNIX_EPOCH,
+                image: "image".to_owned(),
                 platform: self.platform(),
                 shape: VmShape { vcpus: 1, memory_mib: 512 },
                 guest_id: "0".repeat(64),
@@ -439,6 +474,26 @@ mod tests {
         fixture.make(&name("one")).unwrap();
         fs::write(fixture.directory.path().join("vmm"), "a newer one").unwrap();
         assert!(matches!(fixture.open(&name("one")), Err(CheckpointError::Platform(_))));
+    }
+
+    #[test]
+    fn one_of_another_image_is_refused() {
+        let fixture = Fixture::new();
+        fixture.make(&name("one")).unwrap();
+        let others = Checkpoints { image: "another".to_owned(), ..fixture.checkpoints.clone() };
+        let refused = others.open(&name("one"), &fixture.platform());
+        assert!(matches!(refused, Err(CheckpointError::Image { .. })));
+    }
+
+    #[test]
+    fn what_is_beside_checkpoints_is_neither_listed_nor_removed() {
+        let fixture = Fixture::new();
+        fixture.make(&name("one")).unwrap();
+        let other = fixture.checkpoints.directory.join("photos");
+        fs::create_dir(&other).unwrap();
+        assert_eq!(fixture.checkpoints.list().unwrap().len(), 1);
+        let kept = fixture.checkpoints.remove(&name("photos"));
+        assert!(matches!(kept, Err(CheckpointError::NotFound { .. })) && other.exists());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::event::{Event, Life};
 use super::net::{Networks, lock};
 use super::protocol::{self, CheckpointRequest, Report};
 use super::run::Supervisor;
-use crate::checkpoint::{About, Checkpoints, Draft};
+use crate::checkpoint::{About, CheckpointPlace, Checkpoints, Draft};
 use crate::container::{Container, Status};
 use crate::host::Installation;
 use crate::network::NetworkError;
@@ -107,6 +107,7 @@ impl Saving {
         let installation = Installation::find()?;
         let mut about = About {
             created: OffsetDateTime::now_utc(),
+            image: self.container.record.image_id.clone(),
             platform: template_platform(&installation).map_err(SupervisorError::Platform)?,
             shape: self.shape,
             guest_id: self.agent.container_id().to_owned(),
@@ -123,7 +124,8 @@ impl Saving {
             about.network_slots = networks.attachment.joined().iter().map(|joined| joined.slot).collect();
             about.serves_names = networks.has_names();
         }
-        let draft = Checkpoints::of(&self.owner).begin(&self.request.name)?;
+        let CheckpointPlace { name, directory } = &self.request.place;
+        let draft = Checkpoints::at(&self.owner, directory.as_deref()).begin(name)?;
         holm_faults::crash!("checkpoint.freeze");
         let frozen = self.agent.freeze_and_sync().map_err(SupervisorError::from);
         let saved = frozen
@@ -159,10 +161,10 @@ impl Saving {
 
     fn finish(&self, draft: Draft, about: About) -> Result<(), crate::checkpoint::CheckpointError> {
         draft.finish(about)?;
-        if self.request.name.is_fork() {
+        if self.request.place.name.is_fork() {
             self.container.note("fork", &[("fork", self.owner.id.to_string())]);
         } else {
-            self.container.note("checkpoint", &[("checkpoint", self.request.name.to_string())]);
+            self.container.note("checkpoint", &[("checkpoint", self.request.place.name.to_string())]);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The command line's side: starts a supervisor, or reaches the one that runs.
 
+use std::ffi::OsStr;
 use std::io::{self, BufReader};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::protocol::{self, CheckpointRequest, Hello, Report, Request};
 use crate::bundle::ExecRequest;
-use crate::checkpoint::CheckpointName;
+use crate::checkpoint::CheckpointPlace;
 use crate::container::settings::NetworkConnection;
 use crate::container::{Container, ContainerLock};
 use crate::durable;
@@ -88,7 +89,7 @@ pub const SUPERVISE_VERB: &str = "supervise";
 /// Makes it serve the files of a container that does not run.
 pub const FILES_FLAG: &str = "--files";
 
-/// Makes it go on from the checkpoint whose name follows.
+/// Makes it go on from the checkpoint whose name follows, and the directory behind it, if it is not with its container.
 pub const CHECKPOINT_FLAG: &str = "--checkpoint";
 
 pub(super) fn socket_path(directories: &Directories, container: &Container) -> PathBuf {
@@ -112,17 +113,20 @@ impl Client {
         directories: &Directories,
         container: &Container,
         lock: ContainerLock,
-        checkpoint: Option<&CheckpointName>,
+        checkpoint: Option<&CheckpointPlace>,
     ) -> Result<Self, ClientError> {
         let socket = socket_path(directories, container);
-        let flags: Vec<&str> =
-            checkpoint.into_iter().flat_map(|name| [CHECKPOINT_FLAG, name.as_str()]).collect();
+        let mut flags: Vec<&OsStr> = Vec::new();
+        if let Some(CheckpointPlace { name, directory }) = checkpoint {
+            flags.extend([CHECKPOINT_FLAG, name.as_str()].map(OsStr::new));
+            flags.extend(directory.iter().map(|directory| directory.as_os_str()));
+        }
         Self::spawn_at(socket, &flags, installation, directories, container, lock)
     }
 
     pub(super) fn spawn_at(
         socket: PathBuf,
-        flags: &[&str],
+        flags: &[&OsStr],
         installation: &Installation,
         directories: &Directories,
         container: &Container,

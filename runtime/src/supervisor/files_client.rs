@@ -59,7 +59,7 @@ impl FilesClient {
             let stay = match container.try_lock().map_err(refused)? {
                 Some(lock) => Some(Client::spawn_at(
                     files_socket.clone(),
-                    &[FILES_FLAG],
+                    &[FILES_FLAG.as_ref()],
                     installation,
                     directories,
                     container,

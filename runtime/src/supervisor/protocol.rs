@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::ExecRequest;
-use crate::checkpoint::CheckpointName;
+use crate::checkpoint::CheckpointPlace;
 use crate::container::ContainerId;
 use crate::container::settings::{Limits, NetworkConnection};
 use crate::sandbox::{FileStatus, ProcessUsage, TransferRequest, Usage};
@@ -72,8 +72,8 @@ impl Hello {
 pub struct CheckpointRequest {
     /// The container to which it will belong: this one, or a fork of it.
     pub owner: ContainerId,
-    /// What it is called.
-    pub name: CheckpointName,
+    /// What it is called, and where it is put.
+    pub place: CheckpointPlace,
     /// Whether the container goes on afterwards; otherwise it ends.
     pub leave_running: bool,
 }

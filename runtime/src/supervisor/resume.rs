@@ -17,7 +17,7 @@ use holm_protocol::vm_config::SegmentConfig;
 use super::error::SupervisorError;
 use super::net::{GuestNetworks, lock};
 use super::run::Supervisor;
-use crate::checkpoint::{Checkpoint, Checkpoints};
+use crate::checkpoint::{Checkpoint, CheckpointPlace, Checkpoints};
 use crate::container::{Container, ContainerError};
 use crate::durable;
 use crate::host::Installation;
@@ -47,9 +47,9 @@ impl Supervisor {
         &mut self,
         host: &mut HostAccess,
     ) -> Result<Option<Resume>, SupervisorError> {
-        let Some(name) = self.goes_on_from.take() else { return Ok(None) };
+        let Some(CheckpointPlace { name, directory }) = self.goes_on_from.take() else { return Ok(None) };
         let platform = template_platform(&Installation::find()?).map_err(SupervisorError::Platform)?;
-        let checkpoint = Checkpoints::of(&self.container).open(&name, &platform)?;
+        let checkpoint = Checkpoints::at(&self.container, directory.as_deref()).open(&name, &platform)?;
         let layer = NextLayer::restored(&checkpoint, &self.container)?;
         holm_faults::crash!("resume.layer.restored");
         Ok(Some(Resume { checkpoint, networks: take(&mut host.networks), layer }))

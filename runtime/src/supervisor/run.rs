@@ -33,7 +33,7 @@ use super::output::Output;
 use super::protocol::Report;
 use super::restart::Restarts;
 use super::stop::Stop;
-use crate::checkpoint::CheckpointName;
+use crate::checkpoint::CheckpointPlace;
 use crate::container::{Container, ContainerError, ContainerId, ContainerStore, State, Status};
 use crate::durable;
 use crate::host::Directories;
@@ -49,7 +49,7 @@ use crate::volume::VolumeStore;
 pub fn run(
     id: ContainerId,
     listener: UnixListener,
-    checkpoint: Option<CheckpointName>,
+    checkpoint: Option<CheckpointPlace>,
 ) -> Result<(), SupervisorError> {
     let mut supervisor = Supervisor::new(id, listener)?;
     supervisor.goes_on_from = checkpoint;
@@ -81,7 +81,7 @@ pub(super) struct Supervisor {
     pub(super) execs: HashMap<String, Sender<ExecEvent>>,
     pub(super) restarts: Restarts,
     /// The checkpoint with which its first life begins.
-    pub(super) goes_on_from: Option<CheckpointName>,
+    pub(super) goes_on_from: Option<CheckpointPlace>,
     /// Held by whoever makes a checkpoint.
     pub(super) saving: Arc<Mutex<()>>,
     pub(super) life: Life,

@@ -4,24 +4,27 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use holm_runtime::checkpoint::CheckpointName;
+use holm_runtime::checkpoint::{CheckpointName, CheckpointPlace};
 use holm_runtime::supervisor::Client;
 use holm_runtime::supervisor::protocol::{CheckpointRequest, Report};
 
+use super::CheckpointDirectory;
 use crate::output;
 
 /// Create a checkpoint from a running container
 ///
-/// It holds the container's memory and its writable layer as they are at one moment, and belongs to the container. The
+/// It holds the container's memory and its writable layer as they are at one moment, and goes with the container. The
 /// container stops afterwards. One with volumes or bind mounts cannot be saved. Commands of 'holm exec' are not part of it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  holm checkpoint create web before-update\n  holm start --checkpoint before-update web"
+    after_help = "Examples:\n  holm checkpoint create web before-update\n  holm start --checkpoint before-update web\n  holm checkpoint create --checkpoint-dir /backup web monday"
 )]
 pub(crate) struct CreateCheckpoint {
     /// Leave the container running after checkpoint
     #[arg(long)]
     leave_running: bool,
+    #[command(flatten)]
+    directory: CheckpointDirectory,
     /// Name or ID
     container: String,
     /// Name of the checkpoint
@@ -38,7 +41,7 @@ impl CreateCheckpoint {
         };
         let request = CheckpointRequest {
             owner: container.id.clone(),
-            name: self.checkpoint.clone(),
+            place: CheckpointPlace { name: self.checkpoint.clone(), directory: self.directory.absolute()? },
             leave_running: self.leave_running,
         };
         Client::checkpoint(directories, &container, request)?;

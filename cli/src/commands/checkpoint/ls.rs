@@ -7,6 +7,7 @@ use clap::Args;
 use holm_runtime::checkpoint::Checkpoints;
 use serde_json::json;
 
+use super::CheckpointDirectory;
 use crate::format::Format;
 
 /// List checkpoints for a container
@@ -16,6 +17,8 @@ pub(crate) struct ListCheckpoints {
     /// Format output using a Go template, 'json' or 'table TEMPLATE'
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
+    #[command(flatten)]
+    directory: CheckpointDirectory,
     /// Name or ID
     container: String,
 }
@@ -26,7 +29,7 @@ impl ListCheckpoints {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let format = Format::parse(self.format.as_deref())?;
         let container = crate::commands::containers()?.find(&self.container)?;
-        let rows: Vec<_> = Checkpoints::of(&container)
+        let rows: Vec<_> = Checkpoints::at(&container, self.directory.absolute()?.as_deref())
             .list()?
             .into_iter()
             .map(|listed| {

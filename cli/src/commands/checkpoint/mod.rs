@@ -1,6 +1,7 @@
 //! `holm checkpoint ...`: running containers that are saved, to go on from there later.
 
 mod create;
+mod directory;
 mod ls;
 mod rm;
 
@@ -8,6 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+
+pub(crate) use directory::CheckpointDirectory;
 
 /// Manage checkpoints
 #[derive(Debug, Args)]

@@ -68,6 +68,29 @@ fn a_container_goes_on_from_its_checkpoint_with_its_memory_and_its_files() {
 }
 
 #[test]
+fn a_checkpoint_elsewhere_outlives_its_container_and_another_goes_on_from_it() {
+    let holm = Holm::with(TestImage::Busybox);
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path().to_str().unwrap();
+    let name = holm.background(&[], COUNT);
+    counted(&holm, &name, 3);
+    holm.holm(["checkpoint", "create", "--checkpoint-dir", place, &name, "first"]).outcome().ok();
+    let at = last_line(&holm, &name);
+    assert_eq!(holm.holm(["checkpoint", "ls", &name]).outcome().ok(), "CHECKPOINT NAME");
+    holm.holm(["rm", &name]).outcome().ok();
+    let heir = holm.name();
+    holm.holm(["create", "--name", &heir, "busybox", "true"]).outcome().ok();
+    let list = ["checkpoint", "ls", "--checkpoint-dir", place, &heir];
+    assert_eq!(holm.holm(list).outcome().ok(), "CHECKPOINT NAME\nfirst");
+    holm.holm(["start", "--checkpoint", "first", "--checkpoint-dir", place, &heir]).outcome().ok();
+    assert!(counted(&holm, &heir, at + 3) < at + 100);
+    assert!(exec(&holm, &heir, "cat /count").parse::<u64>().unwrap() > at);
+    holm.holm(["checkpoint", "rm", "--checkpoint-dir", place, &heir, "first"]).outcome().ok();
+    assert_eq!(fs::read_dir(place).unwrap().count(), 0);
+    holm.holm(["rm", "-f", &heir]).outcome().ok();
+}
+
+#[test]
 fn a_container_that_is_left_running_goes_on_and_its_checkpoints_go_with_it() {
     let holm = Holm::with(TestImage::Busybox);
     let name = holm.background(&["--network", "none"], COUNT);
