@@ -17,7 +17,7 @@ use crate::tools::{self, MOUNT_POINT, Tools};
 
 /// Through the guest's page cache, which fio empties of the file first.
 const OPTIONS: &str = "--ioengine=psync";
-const FILES: u32 = 100;
+const FILES: u32 = 30;
 
 const JOBS: [(&str, Job); 4] = [
     ("fs.read", Job { pattern: "read", block_kib: 1024, amount_mib: 64, options: OPTIONS }),
