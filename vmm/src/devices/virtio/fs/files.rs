@@ -76,6 +76,18 @@ fn reopen(file: impl AsFd, flags: OFlags) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(CWD, link_to(file), flags | ALWAYS, Mode::empty())?)
 }
 
+/// Takes away what a file gives to those who execute it, since somebody without the right to keep that changes it (inode(7): the
+/// set-user-ID bit, and the set-group-ID bit where it is one). The kernel takes capabilities away by itself.
+fn drop_set_ids(file: impl AsFd) -> io::Result<()> {
+    let mode = status::of(&file)?.0.st_mode;
+    let group = if mode & libc::S_IXGRP == 0 { 0 } else { libc::S_ISGID };
+    let kept = mode & !(libc::S_ISUID | group);
+    if kept != mode && mode & libc::S_IFMT == libc::S_IFREG {
+        rustix::fs::chmodat(CWD, link_to(&file).as_str(), bits(kept), AtFlags::empty())?;
+    }
+    Ok(())
+}
+
 impl Files {
     /// Of a directory that was opened with O_PATH.
     pub(super) fn new(root: OwnedFd) -> io::Result<Self> {
@@ -154,6 +166,9 @@ impl Files {
             let owner = given(SetattrValid::UID, to.st_uid).map(Uid::from_raw);
             let group = given(SetattrValid::GID, to.st_gid).map(Gid::from_raw);
             rustix::fs::chownat(CWD, path.as_str(), owner, group, AtFlags::empty())?;
+        }
+        if valid.contains(SetattrValid::SIZE | SetattrValid::KILL_SUIDGID) {
+            drop_set_ids(&held.file)?;
         }
         if valid.contains(SetattrValid::SIZE) {
             let size = u64::try_from(to.st_size).map_err(|_| errno(libc::EINVAL))?;
@@ -243,17 +258,22 @@ impl Files {
         reopen(&held.file, OFlags::from_bits_retain(flags))
     }
 
-    pub(super) fn open(&self, inode: u64, flags: u32) -> io::Result<u64> {
-        Ok(self.opened(self.open_file(inode, flags)?, flags))
+    /// Opens an inode; `drops_ids` if it is cut off by somebody for whom it cannot keep those that it gives.
+    pub(super) fn open(&self, inode: u64, flags: u32, drops_ids: bool) -> io::Result<u64> {
+        let file = self.open_file(inode, flags)?;
+        if drops_ids {
+            drop_set_ids(&file)?;
+        }
+        Ok(self.opened(file, flags))
     }
 
-    /// Makes and opens a file; one that is there is opened unless `flags` say O_EXCL.
+    /// Makes and opens a file; one that is there is opened unless `flags` say O_EXCL, with `drops_ids` as for [`Files::open`].
     pub(super) fn create(
         &self,
         user: User,
         parent: u64,
         name: &CStr,
-        flags: u32,
+        (flags, drops_ids): (u32, bool),
         mode: u32,
     ) -> io::Result<Created> {
         let (held, wanted) = (self.inode(parent)?, OFlags::from_bits_retain(flags) | ALWAYS);
@@ -265,7 +285,7 @@ impl Files {
             Ok(file) => self.created(file, flags),
             Err(error) if error == rustix::io::Errno::EXIST && !wanted.contains(OFlags::EXCL) => {
                 let entry = self.lookup(parent, name)?;
-                let opened = self.open(entry.inode, flags);
+                let opened = self.open(entry.inode, flags, drops_ids);
                 if opened.is_err() {
                     self.let_go(entry.inode, 1);
                 }
@@ -310,16 +330,19 @@ impl Files {
         self.with(handle, |open| to.write_from(&mut open.file, count(size)?, offset))
     }
 
-    /// Writes; at the end, wherever that is by now, if the guest's file appends.
+    /// Writes; at the end, wherever that is by now, if the guest's file appends. `drops_ids` as for [`Files::open`].
     pub(super) fn write(
         &self,
         handle: u64,
         from: &mut dyn ZeroCopyReader,
         size: u32,
         offset: u64,
-        appends: bool,
+        (appends, drops_ids): (bool, bool),
     ) -> io::Result<usize> {
         self.with(handle, |open| {
+            if drops_ids {
+                drop_set_ids(&open.file)?;
+            }
             if open.appends != appends {
                 let flags = rustix::fs::fcntl_getfl(&open.file)? - OFlags::APPEND;
                 let wanted = if appends { OFlags::APPEND } else { OFlags::empty() };

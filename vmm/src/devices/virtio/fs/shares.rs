@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fuse_backend_rs::abi::fuse_abi::{CreateIn, stat64, statvfs64};
+use fuse_backend_rs::abi::fuse_abi::{CreateIn, FOPEN_IN_KILL_SUIDGID, WRITE_KILL_PRIV, stat64, statvfs64};
 use fuse_backend_rs::api::filesystem::{
     Context, DirEntry, Entry, FileLock, FileSystem, FsOptions, GetxattrReply, ListxattrReply, OpenOptions,
     ROOT_ID, SetattrValid, ZeroCopyReader, ZeroCopyWriter,
@@ -73,6 +73,11 @@ fn masked(flags: u32, mask: i32) -> u32 {
 
 fn writes(flags: u32) -> bool {
     masked(flags, libc::O_ACCMODE) != libc::O_RDONLY.cast_unsigned() || masked(flags, libc::O_TRUNC) != 0
+}
+
+/// Whether somebody cuts a file off who cannot let it keep the identities that it gives.
+fn drops_ids(flags: u32, fuse_flags: u32) -> bool {
+    masked(flags, libc::O_TRUNC) != 0 && fuse_flags & FOPEN_IN_KILL_SUIDGID != 0
 }
 
 fn attribute_bytes(size: u32) -> usize {
@@ -323,6 +328,12 @@ impl FileSystem for Shares {
     type Handle = u64;
 
     fn init(&self, _: FsOptions) -> io::Result<FsOptions> {
+        // The guest's kernel would ask for a file's capabilities at each write, to take them away. The host's does that; a note about an
+        // owner it does not know.
+        let rights = match self.owners {
+            Owners::Real => FsOptions::HANDLE_KILLPRIV_V2,
+            Owners::Noted { .. } => FsOptions::empty(),
+        };
         // No cache of names or attributes, no writes that wait in the guest, no locks of its own: what one side does, the other sees.
         Ok(FsOptions::ASYNC_READ
             | FsOptions::ATOMIC_O_TRUNC
@@ -332,7 +343,8 @@ impl FileSystem for Shares {
             | FsOptions::PARALLEL_DIROPS
             | FsOptions::POSIX_LOCKS
             | FsOptions::FLOCK_LOCKS
-            | FsOptions::MAX_PAGES)
+            | FsOptions::MAX_PAGES
+            | rights)
     }
 
     fn lookup(&self, _: &Context, parent: u64, name: &CStr) -> io::Result<Entry> {
@@ -470,13 +482,13 @@ impl FileSystem for Shares {
         _: &Context,
         node: u64,
         flags: u32,
-        _: u32,
+        fuse_flags: u32,
     ) -> io::Result<(Option<u64>, OpenOptions, Option<u32>)> {
         let (index, share, inode) = if writes(flags) { self.writable(node)? } else { self.inside(node)? };
         self.admit(|| {
             let held = share.hold(inode)?;
             let flags = masked(flags, OPEN_FLAGS);
-            let handle = share.files.open(held.inode, flags)?;
+            let handle = share.files.open(held.inode, flags, drops_ids(flags, fuse_flags))?;
             self.ledger().opened(index, handle, OpenFile { inode: held.keep() });
             Ok((Some(handle), OpenOptions::empty(), None))
         })
@@ -493,7 +505,8 @@ impl FileSystem for Shares {
         self.admit(|| {
             let flags = masked(args.flags, OPEN_FLAGS | libc::O_EXCL);
             let (user, maker) = self.users(context);
-            let made = share.files.create(maker, inode, name, flags, args.mode & !args.umask)?;
+            let opening = (flags, drops_ids(flags, args.fuse_flags));
+            let made = share.files.create(maker, inode, name, opening, args.mode & !args.umask)?;
             let (entry, handle) = self.tell_open(index, made, user)?;
             Ok((entry, Some(handle), OpenOptions::empty(), None))
         })
@@ -525,11 +538,12 @@ impl FileSystem for Shares {
         _: Option<u64>,
         _: bool,
         flags: u32,
-        _: u32,
+        fuse_flags: u32,
     ) -> io::Result<usize> {
         self.writable(node)?;
         let (share, _) = self.opened(node, handle)?;
-        share.files.write(handle, from, size, offset, masked(flags, libc::O_APPEND) != 0)
+        let how = (masked(flags, libc::O_APPEND) != 0, fuse_flags & WRITE_KILL_PRIV != 0);
+        share.files.write(handle, from, size, offset, how)
     }
 
     fn fsync(&self, _: &Context, node: u64, data_only: bool, handle: u64) -> io::Result<()> {
@@ -650,7 +664,7 @@ impl FileSystem for Shares {
         }
         let (index, share, inode) = self.inside(node)?;
         self.admit(|| {
-            let handle = share.files.open(inode, libc::O_DIRECTORY.cast_unsigned())?;
+            let handle = share.files.open(inode, libc::O_DIRECTORY.cast_unsigned(), false)?;
             self.ledger().opened(index, handle, OpenFile { inode });
             Ok((Some(handle), OpenOptions::empty()))
         })

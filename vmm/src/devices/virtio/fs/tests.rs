@@ -312,6 +312,38 @@ fn files_are_read_and_written() {
     assert_eq!(bench.read(file, handle).0, libc::EBADF);
 }
 
+/// With `HANDLE_KILLPRIV_V2` the guest's kernel leaves that to the device.
+#[test]
+fn a_file_gives_no_identity_any_more_when_somebody_without_privilege_changes_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut bench = Bench::new(false, None);
+    let share = bench.share();
+    let file = bench.lookup(share, "file").unwrap();
+    let path = bench.path("file");
+    let handle = bench.open(file, libc::O_RDWR).unwrap();
+    let write =
+        [&handle.to_le_bytes()[..], &[0; 8], &1_u32.to_le_bytes(), &4_u32.to_le_bytes(), &[0; 16], b"!"];
+    let truncate = [&(1_u32 << 3 | 1 << 11).to_le_bytes()[..], &[0; 84]];
+    let flags = (libc::O_RDWR | libc::O_TRUNC).to_le_bytes();
+    let open = [&flags[..], &1_u32.to_le_bytes()];
+    let create = [&flags[..], &0o644_u32.to_le_bytes(), &[0; 4], &1_u32.to_le_bytes(), b"file\0"];
+    let changes = [
+        (WRITE_DATA, file, write.concat()),
+        (SETATTR, file, truncate.concat()),
+        (OPEN, file, open.concat()),
+        (CREATE, share, create.concat()),
+    ];
+    for (opcode, node, body) in changes {
+        // Without the right to execute, the group's bit is about locks.
+        for (before, after) in [(0o6755, 0o755), (0o6745, 0o2745), (0o755, 0o755)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+            assert_eq!(bench.request(opcode, node, &body).0, 0, "{opcode}");
+            let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(mode, after, "{opcode}: {mode:o} and not {after:o}");
+        }
+    }
+}
+
 #[test]
 fn nothing_outside_can_be_named() {
     let mut bench = Bench::new(false, None);
