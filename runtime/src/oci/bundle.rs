@@ -8,6 +8,7 @@ use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxNamespaceType, LinuxResou
 
 use super::cgroup::{self, CgroupForm};
 use super::error::OciError;
+use super::hooks;
 use super::id::OciId;
 use super::mounts;
 use super::namespaces::NetworkNamespace;
@@ -198,13 +199,13 @@ impl Bundle {
         if let Some(device) = devices.iter().find(|device| !is_guests(device)) {
             return impossible(format!("the host's device {}", device.path().display()));
         }
-        let inside = [
-            ("createContainer", self.hooks(|hooks| hooks.create_container())),
-            ("startContainer", self.hooks(|hooks| hooks.start_container())),
-        ];
-        if let Some((kind, _)) = inside.iter().find(|(_, hooks)| !hooks.is_empty()) {
-            return impossible(format!("{kind} hooks: they are programs of the host"));
+        if let Some(hook) = self.hooks(|hooks| hooks.create_container()).first() {
+            return impossible(format!(
+                "createContainer hooks: {} is a program of the host, and the container's namespaces are the guest's",
+                hook.path().display()
+            ));
         }
+        self.spec.hooks().as_ref().map_or(Ok(()), hooks::check)?;
         mounts::check(self.spec.mounts().as_deref().unwrap_or_default())
     }
 
@@ -219,7 +220,8 @@ impl Bundle {
         let root = root.to_string_lossy().into_owned();
         let mut spec = self.spec.clone();
         let mounts: &[Mount] = self.spec.mounts().as_deref().unwrap_or_default();
-        spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares, role != Role::Alone)?)).set_hooks(None);
+        spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares, role != Role::Alone)?))
+            .set_hooks(hooks::of_guest(self.hooks(|hooks| hooks.start_container())));
         spec.set_process(self.spec.process().clone().map(without_impossible_ambient));
         if let Some(linux) = spec.linux_mut() {
             let mut namespaces = linux.namespaces().clone().unwrap_or_default();
@@ -318,6 +320,18 @@ mod tests {
     }
 
     #[test]
+    fn of_the_hooks_the_guest_gets_those_that_run_in_the_container() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rootfs")).unwrap();
+        let mut config = config();
+        let (start, stop) = (json!([{"path": "/bin/a"}]), json!([{"path": "/bin/b"}]));
+        config["hooks"] = json!({"startContainer": start, "poststop": stop});
+        fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+        let guest = Bundle::load(dir.path()).unwrap().for_guest(0).unwrap();
+        assert_eq!(serde_json::to_value(guest.spec.hooks()).unwrap(), json!({"startContainer": start}));
+    }
+
+    #[test]
     fn a_container_of_a_pod_may_be_in_its_sandboxs_namespaces() {
         let annotations = json!({"io.kubernetes.cri.container-type": "container",
                                  "io.kubernetes.cri.sandbox-id": "pod"});
@@ -351,8 +365,15 @@ mod tests {
         assert!(refused(|c| c["linux"]["namespaces"][2]["path"] = "/proc/1/ns/ipc".into()).contains("ipc"));
         assert!(refused(|c| c["linux"]["devices"][0]["major"] = 8.into()).contains("/dev/fuse"));
         assert!(refused(|c| c["linux"]["devices"][0]["type"] = "b".into()).contains("/dev/fuse"));
-        let hook = |c: &mut Value| c["hooks"] = json!({"startContainer": [{"path": "/bin/true"}]});
-        assert!(bundle(hook).unwrap_err().to_string().contains("startContainer"));
+        let hooks =
+            |hooks: Value| bundle(|config| config["hooks"] = hooks).map_err(|error| error.to_string());
+        assert!(hooks(json!({"startContainer": [{"path": "/bin/true", "timeout": 1}]})).is_ok());
+        let refused_hooks = |kind: &str, hook: Value| hooks(json!({kind: [hook]})).unwrap_err();
+        assert!(
+            refused_hooks("createContainer", json!({"path": "/bin/true"})).contains("/bin/true is a program")
+        );
+        assert!(refused_hooks("poststop", json!({"path": "true"})).contains("is not absolute"));
+        assert!(refused_hooks("startContainer", json!({"path": "/a", "timeout": 0})).contains("timeout"));
         assert!(refused(|c| c["ociVersion"] = "2.0".into()).contains("2.0"));
         assert!(refused(|c| drop(c.as_object_mut().unwrap().remove("process"))).contains("process"));
         assert!(refused(|c| c["root"]["path"] = "gone".into()).contains("does not exist"));
