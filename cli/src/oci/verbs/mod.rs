@@ -34,6 +34,8 @@ pub(crate) enum Verb {
     Delete(delete::Delete),
     Events(events::Events),
     Exec(exec::Exec),
+    #[command(hide = true)]
+    Exhaust(hidden::Exhaust),
     Features(features::Features),
     #[command(hide = true)]
     Hold(hidden::Hold),
@@ -60,6 +62,7 @@ impl Verb {
             Self::Delete(verb) => verb.run(global),
             Self::Events(verb) => verb.run(global),
             Self::Exec(verb) => verb.run(global),
+            Self::Exhaust(verb) => verb.run(),
             Self::Features(verb) => verb.run(),
             Self::Hold(verb) => verb.run(),
             Self::Kill(verb) => verb.run(global),

@@ -9,6 +9,8 @@ use super::answer::report;
 use super::start::Start;
 use super::{Event, KILL_TIMEOUT, KILLED, Made, Supervisor};
 use crate::oci::error::OciError;
+use crate::oci::out_of_memory;
+use crate::oci::pod::Role;
 use crate::oci::protocol::{Report, Request};
 use crate::oci::stdio::Carriers;
 
@@ -28,6 +30,11 @@ impl Supervisor {
             }
         }
         self.end_vm();
+        // The cgroup of a pod is that of all.
+        let place = self.record.cgroup.as_ref().filter(|_| made.bundle.role() == Role::Alone);
+        if let Some(Err(error)) = place.filter(|_| self.record.oom_killed).map(|at| out_of_memory::tell(at)) {
+            tracing::warn!(%error, "engines cannot be told that memory ran out");
+        }
         ended.unwrap_or(KILLED)
     }
 

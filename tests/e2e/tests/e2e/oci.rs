@@ -151,7 +151,9 @@ fn a_container_whose_hook_fails_is_stopped() {
     let hooks = |hooks: Value| {
         bundle.change(|config| {
             config["hooks"] = hooks;
-            config["hooks"]["poststop"] = hook("poststop", &log);
+            // One that fails keeps nobody from anything.
+            let stop = hook("poststop", &log)[0].take();
+            config["hooks"]["poststop"] = json!([{"path": "/bin/false"}, stop]);
         });
     };
     let stops = || {
@@ -201,4 +203,24 @@ fn a_container_whose_hook_fails_is_stopped() {
     bundle.create("box").ok();
     bundle.runtime(&["start", "box"]).fails(1, "error running poststart hook /bin/false");
     until("it has stopped", || bundle.state("box")["status"] == "stopped");
+}
+
+#[test]
+fn the_hosts_kernel_counts_what_ran_out_of_memory() {
+    let bundle = OciBundle::new("tail /dev/zero; exit 3");
+    let limit = 64 << 20;
+    bundle.change(|config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": limit, "swap": limit});
+    });
+    let cgroup = Path::new("/sys/fs/cgroup").join(bundle.cgroup());
+    let read = |name: &str| fs::read_to_string(cgroup.join(name)).unwrap();
+    bundle.create("box").ok();
+    let before = read("memory.max");
+    bundle.runtime(&["start", "box"]).ok();
+    until("it has stopped", || bundle.state("box")["status"] == "stopped");
+    let events = read("memory.events");
+    assert!(events.contains("\noom 1\n") && events.contains("\noom_kill 1\n"), "{events}");
+    assert_eq!(read("memory.max"), before);
+    bundle.runtime(&["delete", "box"]).ok();
+    assert!(!cgroup.exists());
 }
