@@ -8,6 +8,7 @@ mod features;
 mod hidden;
 mod kill;
 mod list;
+mod manual;
 mod pause;
 mod ps;
 mod refused;
@@ -41,6 +42,8 @@ pub(crate) enum Verb {
     Hold(hidden::Hold),
     Kill(kill::Kill),
     List(list::List),
+    #[command(hide = true)]
+    Manual(manual::Manual),
     Pause(pause::Pause),
     Ps(ps::Ps),
     Restore(refused::Refused),
@@ -67,6 +70,7 @@ impl Verb {
             Self::Hold(verb) => verb.run(),
             Self::Kill(verb) => verb.run(global),
             Self::List(verb) => verb.run(global),
+            Self::Manual(verb) => verb.run(),
             Self::Pause(verb) => verb.run(global),
             Self::Ps(verb) => verb.run(global),
             Self::Restore(verb) => verb.run("restore"),
