@@ -53,6 +53,7 @@ install: guest ## Install into $(DESTDIR)$(PREFIX) what a host with real KVM nee
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/holm \
 		target/guest/vmlinux target/guest/vmlinux.version target/guest/initramfs.cpio
 	$(RELEASE)/holm manual $(DESTDIR)$(PREFIX)/share/man/man1
+	$(RELEASE)/holm-runtime manual $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	$(RELEASE)/holm completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/holm

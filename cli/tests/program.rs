@@ -6,6 +6,7 @@ mod holm;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -419,6 +420,17 @@ fn every_verb_has_a_manual_page() {
         page("holm-run.1").contains("\\-\\-health\\-cmd") && page("holm-image-prune.1").contains("EXTRA")
     );
     assert!(!PathBuf::from(&directory).join("holm-supervise.1").exists());
+}
+
+#[test]
+fn the_oci_runtime_has_manual_pages_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holm-runtime"));
+    assert!(command.arg("manual").arg(directory.path()).status().unwrap().success());
+    let page = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+    assert!(page("holm-runtime.1").contains("systemd\\-cgroup"));
+    assert!(page("holm-runtime-create.1").contains("pid\\-file"));
+    assert!(!directory.path().join("holm-runtime-exhaust.1").exists());
 }
 
 #[test]

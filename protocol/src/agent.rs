@@ -48,6 +48,10 @@ pub const POD_SHARED_MEMORY: &str = "/run/shm";
 /// As much as containerd's CRI and Docker give.
 pub const POD_SHARED_MEMORY_BYTES: u64 = 64 << 20;
 
+/// Annotation of the spec with the container's state (runtime-spec, runtime.md) for its `startContainer` hooks, as JSON; its pid is
+/// the guest's to say.
+pub const STATE_ANNOTATION: &str = "holm.state";
+
 /// Mount option of a bind mount: an empty source is filled from what it covers in the container's image first, owner and
 /// modes included.
 pub const COPY_UP_OPTION: &str = "holm.copyup";

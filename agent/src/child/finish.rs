@@ -12,7 +12,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use super::channel::ChildEnd;
-use super::{ChildStdio, init, stdio, terminal::Terminal, workdir};
+use super::{ChildStdio, init, start_hooks, stdio, terminal::Terminal, workdir};
 use crate::container::user::{self, Identity};
 use crate::container::{ProcessPlan, environment, program, rlimits};
 use crate::fault::{At, Fault};
@@ -53,6 +53,7 @@ pub(crate) fn finish(
     if plan.init {
         init::split(plan)?;
     }
+    start_hooks::run(&plan.start_hooks, plan)?;
     give_up_privileges(plan)?;
     signals::reset();
     let file = CString::new(path.as_os_str().as_encoded_bytes()).refuse("the program's name")?;

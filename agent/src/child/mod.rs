@@ -7,7 +7,7 @@
 //!   <--- ready (and the terminal) --------  channel
 //!   ... CreateContainer replies ...
 //!   ---- start ------------------------->
-//!                                           seccomp, capabilities, execve
+//!                                           startContainer hooks, seccomp, capabilities, execve
 //!   <--- end of file (started) -----------
 //!   <--- or a fault, at any time ---------  and exits
 //! ```
@@ -20,6 +20,7 @@ pub(crate) mod container;
 mod finish;
 mod init;
 pub(crate) mod process;
+mod start_hooks;
 mod stdio;
 mod terminal;
 mod workdir;

@@ -20,6 +20,7 @@ pub(crate) mod rlimits;
 pub(crate) mod rootdir;
 pub(crate) mod seccomp;
 mod spare_network;
+pub(crate) mod start_hooks;
 pub(crate) mod sysctl;
 pub(crate) mod time;
 pub(crate) mod user;

@@ -3,11 +3,14 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use holm_protocol::agent::STATE_ANNOTATION;
+
 use super::devices::{self, DeviceNode};
 use super::interface::Interfaces;
 use super::mounts::MountPlan;
 use super::namespaces::Namespaces;
 use super::seccomp::Filter;
+use super::start_hooks::StartHooks;
 use super::sysctl::{self, Parameter};
 use super::{ProcessPlan, TerminalSize, mount_options, time};
 use crate::fault::{At, Fault};
@@ -57,6 +60,10 @@ impl ContainerPlan {
         let seccomp = linux.seccomp.as_ref().map(Filter::compile).transpose()?;
         let personality = linux.personality.as_ref().map(personality).transpose()?;
         let mut process = ProcessPlan::new(&process, size, seccomp, personality)?;
+        process.start_hooks = StartHooks::new(
+            &spec.hooks.start_container,
+            spec.annotations.get(STATE_ANNOTATION).map(String::as_str),
+        )?;
         process.init = spec.annotations.get(INIT_ANNOTATION).is_some_and(|value| value == "true");
         for name in [&spec.hostname, &spec.domainname].into_iter().flatten() {
             if name.len() > MAX_HOSTNAME_BYTES || name.contains('\0') {

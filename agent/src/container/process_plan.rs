@@ -6,6 +6,7 @@ use super::capabilities::CapabilitySets;
 use super::environment;
 use super::rlimits::{self, Limit};
 use super::seccomp::Filter;
+use super::start_hooks::StartHooks;
 use crate::fault::{At, Fault};
 use crate::oci;
 
@@ -43,6 +44,8 @@ pub(crate) struct ProcessPlan {
     pub(crate) personality: Option<libc::c_ulong>,
     /// Runs below a small init instead of being PID 1 itself.
     pub(crate) init: bool,
+    /// Run before it, in its place.
+    pub(crate) start_hooks: StartHooks,
 }
 
 impl ProcessPlan {
@@ -83,6 +86,7 @@ impl ProcessPlan {
             seccomp,
             personality,
             init: false,
+            start_hooks: StartHooks::default(),
         })
     }
 }

@@ -6,12 +6,14 @@
 //!
 //! Trust: written by the host.
 
+mod hooks;
 mod linux;
 mod process;
 mod resources;
 mod seccomp;
 mod spec;
 
+pub(crate) use hooks::{Hook, Hooks};
 pub(crate) use linux::{Device, Linux, NamespaceKind, Personality, TimeOffset};
 pub(crate) use process::{Capabilities, Process, Rlimit, User};
 pub(crate) use resources::{BlockIo, Cpu, DeviceRule, Memory, Resources, ThrottleDevice};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Linux, Process};
+use super::{Hooks, Linux, Process};
 
 /// A container's configuration.
 #[derive(Debug, Default, Deserialize)]
@@ -19,6 +19,8 @@ pub(crate) struct Spec {
     pub(crate) domainname: Option<String>,
     #[serde(default)]
     pub(crate) annotations: HashMap<String, String>,
+    #[serde(default)]
+    pub(crate) hooks: Hooks,
     #[serde(default)]
     pub(crate) linux: Linux,
 }

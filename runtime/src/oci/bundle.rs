@@ -4,15 +4,18 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Hook, Linux, LinuxDevice, LinuxNamespaceType, LinuxResources, Mount, Process, Spec};
+use oci_spec::runtime::{
+    Hook, Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, LinuxResources, Mount, Process, Spec,
+};
 
 use super::cgroup::{self, CgroupForm};
 use super::error::OciError;
+use super::hooks;
 use super::id::OciId;
 use super::mounts;
 use super::namespaces::NetworkNamespace;
 use super::pod::Role;
-use super::process::without_impossible_ambient;
+use super::process::{without_impossible_ambient, without_unknown_capabilities};
 use crate::sandbox::VmShape;
 use crate::volume::Shares;
 
@@ -191,6 +194,12 @@ impl Bundle {
                 Some(_) => {}
             }
         }
+        let namespaces = self.linux().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+        for (index, namespace) in namespaces.iter().enumerate() {
+            if namespaces.iter().take(index).any(|other| other.typ() == namespace.typ()) {
+                return Err(OciError::Bundle(format!("two {} namespaces", namespace.typ())));
+            }
+        }
         if self.namespace(LinuxNamespaceType::User).is_some() {
             return impossible("a user namespace".to_owned());
         }
@@ -198,14 +207,32 @@ impl Bundle {
         if let Some(device) = devices.iter().find(|device| !is_guests(device)) {
             return impossible(format!("the host's device {}", device.path().display()));
         }
-        let inside = [
-            ("createContainer", self.hooks(|hooks| hooks.create_container())),
-            ("startContainer", self.hooks(|hooks| hooks.start_container())),
-        ];
-        if let Some((kind, _)) = inside.iter().find(|(_, hooks)| !hooks.is_empty()) {
-            return impossible(format!("{kind} hooks: they are programs of the host"));
+        if let Some(what) = self.not_applied() {
+            return impossible(what.to_owned());
         }
+        self.resources().map_or(Ok(()), cgroup::check_unified)?;
+        if let Some(hook) = self.hooks(|hooks| hooks.create_container()).first() {
+            return impossible(format!(
+                "createContainer hooks: {} is a program of the host, and the container's namespaces are the guest's",
+                hook.path().display()
+            ));
+        }
+        self.spec.hooks().as_ref().map_or(Ok(()), hooks::check)?;
         mounts::check(self.spec.mounts().as_deref().unwrap_or_default())
+    }
+
+    /// What nobody applies, neither here nor in the guest: that must not be passed over (runtime.md, "Create").
+    fn not_applied(&self) -> Option<&'static str> {
+        let process = self.spec.process().as_ref()?;
+        let linux = self.linux()?;
+        let asked = [
+            (process.io_priority().is_some(), "a priority for its input and output (process.ioPriority)"),
+            (process.scheduler().is_some(), "a scheduling policy (process.scheduler)"),
+            (linux.intel_rdt().is_some(), "a share of the host's caches (linux.intelRdt)"),
+            (linux.memory_policy().is_some(), "the host's memory nodes (linux.memoryPolicy)"),
+            (linux.net_devices().is_some(), "the host's network devices (linux.netDevices)"),
+        ];
+        asked.into_iter().find_map(|(is_asked, what)| is_asked.then_some(what))
     }
 
     /// What the guest is told, with the host's files that it is given as they are now, of which the first has this number.
@@ -219,7 +246,8 @@ impl Bundle {
         let root = root.to_string_lossy().into_owned();
         let mut spec = self.spec.clone();
         let mounts: &[Mount] = self.spec.mounts().as_deref().unwrap_or_default();
-        spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares, role != Role::Alone)?)).set_hooks(None);
+        spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares, role != Role::Alone)?))
+            .set_hooks(hooks::of_guest(self.hooks(|hooks| hooks.start_container())));
         spec.set_process(self.spec.process().clone().map(without_impossible_ambient));
         if let Some(linux) = spec.linux_mut() {
             let mut namespaces = linux.namespaces().clone().unwrap_or_default();
@@ -248,20 +276,29 @@ pub(super) fn read_spec(path: &Path) -> Result<(PathBuf, Spec), OciError> {
         }
         _ => OciError::Read { path: config.clone(), source },
     })?;
-    let spec = serde_json::from_slice(&json);
-    Ok((path, spec.map_err(|source| OciError::Document { path: config, source })?))
+    let spec = serde_json::from_slice(&json)
+        .or_else(|error| without_unknown_capabilities(&json).ok_or(error))
+        .map_err(|source| OciError::Document { path: config, source })?;
+    Ok((path, spec))
 }
 
 fn is_guests(device: &LinuxDevice) -> bool {
     let known = |(major, minor): &(i64, Option<i64>)| {
         device.major() == *major && minor.is_none_or(|minor| device.minor() == minor)
     };
-    device.typ() != oci_spec::runtime::LinuxDeviceType::B && GUESTS_DEVICES.iter().any(known)
+    match device.typ() {
+        LinuxDeviceType::P => true,
+        LinuxDeviceType::B => false,
+        _ => GUESTS_DEVICES.iter().any(known),
+    }
 }
 
 /// Limits that name processors, disks and page sizes of the host.
 pub(super) fn leave_to_the_host(resources: &mut LinuxResources) {
-    resources.set_block_io(None).set_hugepage_limits(None).set_network(None).set_rdma(None).set_unified(None);
+    resources.set_block_io(None).set_hugepage_limits(None).set_network(None).set_rdma(None);
+    if let Some(unified) = resources.unified_mut() {
+        unified.retain(|name, _| cgroup::is_of_guest(name));
+    }
     if let Some(cpu) = resources.cpu_mut() {
         cpu.set_cpus(None).set_mems(None);
     }
@@ -283,7 +320,8 @@ mod tests {
             "linux": {
                 "namespaces": [{"type": "pid"}, {"type": "network", "path": "/run/netns/a"}, {"type": "ipc"},
                                {"type": "uts"}, {"type": "mount"}, {"type": "cgroup"}],
-                "resources": {"cpu": {"cpus": "7", "quota": 200_000}, "blockIO": {"weight": 10}},
+                "resources": {"cpu": {"cpus": "7", "quota": 200_000}, "blockIO": {"weight": 10},
+                              "unified": {"memory.high": "9", "io.weight": "7"}},
                 "devices": [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}]
             }
         })
@@ -315,6 +353,19 @@ mod tests {
         assert!(linux["namespaces"].as_array().unwrap().iter().all(|n| n.get("path").is_none()));
         assert_eq!(linux["resources"]["cpu"], json!({"quota": 200_000}));
         assert!(linux["resources"].get("blockIO").is_none());
+        assert_eq!(linux["resources"]["unified"], json!({"memory.high": "9"}));
+    }
+
+    #[test]
+    fn of_the_hooks_the_guest_gets_those_that_run_in_the_container() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rootfs")).unwrap();
+        let mut config = config();
+        let (start, stop) = (json!([{"path": "/bin/a"}]), json!([{"path": "/bin/b"}]));
+        config["hooks"] = json!({"startContainer": start, "poststop": stop});
+        fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+        let guest = Bundle::load(dir.path()).unwrap().for_guest(0).unwrap();
+        assert_eq!(serde_json::to_value(guest.spec.hooks()).unwrap(), json!({"startContainer": start}));
     }
 
     #[test]
@@ -351,8 +402,31 @@ mod tests {
         assert!(refused(|c| c["linux"]["namespaces"][2]["path"] = "/proc/1/ns/ipc".into()).contains("ipc"));
         assert!(refused(|c| c["linux"]["devices"][0]["major"] = 8.into()).contains("/dev/fuse"));
         assert!(refused(|c| c["linux"]["devices"][0]["type"] = "b".into()).contains("/dev/fuse"));
-        let hook = |c: &mut Value| c["hooks"] = json!({"startContainer": [{"path": "/bin/true"}]});
-        assert!(bundle(hook).unwrap_err().to_string().contains("startContainer"));
+        let hooks =
+            |hooks: Value| bundle(|config| config["hooks"] = hooks).map_err(|error| error.to_string());
+        assert!(hooks(json!({"startContainer": [{"path": "/bin/true", "timeout": 1}]})).is_ok());
+        let refused_hooks = |kind: &str, hook: Value| hooks(json!({kind: [hook]})).unwrap_err();
+        assert!(
+            refused_hooks("createContainer", json!({"path": "/bin/true"})).contains("/bin/true is a program")
+        );
+        assert!(refused_hooks("poststop", json!({"path": "true"})).contains("is not absolute"));
+        assert!(refused_hooks("startContainer", json!({"path": "/a", "timeout": 0})).contains("timeout"));
+        assert!(bundle(|c| c["linux"]["devices"] = json!([{"path": "/dev/f", "type": "p"}])).is_ok());
+        let twice =
+            |c: &mut Value| c["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "pid"}));
+        assert!(bundle(twice).unwrap_err().to_string().contains("two pid namespaces"));
+        let scheduler = |c: &mut Value| c["process"]["scheduler"] = json!({"policy": "SCHED_BATCH"});
+        assert!(bundle(scheduler).unwrap_err().to_string().contains("process.scheduler"));
+        let unified = |name: &str| {
+            bundle(|c| c["linux"]["resources"]["unified"] = json!({name: "1"})).map_err(|e| e.to_string())
+        };
+        assert!(unified("memory.high").is_ok() && unified("io.weight").is_ok());
+        assert!(unified("hugetlb.2MB.max").unwrap_err().contains("hugetlb.2MB.max"));
+        assert!(unified("io./../../x").is_err());
+        assert!(
+            bundle(|c| c["process"]["capabilities"] = json!({"bounding": ["CAP_HOPE", "CAP_KILL"]})).is_ok()
+        );
+        assert!(bundle(|c| c["process"]["capabilities"] = json!({"bounding": [1]})).is_err());
         assert!(refused(|c| c["ociVersion"] = "2.0".into()).contains("2.0"));
         assert!(refused(|c| drop(c.as_object_mut().unwrap().remove("process"))).contains("process"));
         assert!(refused(|c| c["root"]["path"] = "gone".into()).contains("does not exist"));

@@ -140,29 +140,75 @@ pub(super) fn processes(place: &Path) -> Vec<u32> {
     pids
 }
 
+/// Whether a file that the spec names as it is in cgroup v2 (`linux.resources.unified`) is for the workload, and so in the guest.
+pub(super) fn is_of_guest(name: &str) -> bool {
+    ["cpu.", "memory.", "pids."].iter().any(|controller| name.starts_with(controller))
+}
+
+/// Whether it is for what the host has: processors and disks.
+fn is_of_host(name: &str) -> bool {
+    ["cpuset.", "io."].iter().any(|controller| name.starts_with(controller)) && !name.contains('/')
+}
+
+/// Refuses files of cgroup v2 that are nobody's.
+pub(super) fn check_unified(resources: &LinuxResources) -> Result<(), OciError> {
+    let mut names = resources.unified().iter().flatten().map(|(name, _)| name);
+    match names.find(|name| !is_of_guest(name) && !is_of_host(name)) {
+        Some(name) => Err(OciError::Impossible(format!("the limit {name}"))),
+        None => Ok(()),
+    }
+}
+
 /// Files and what is written into them. The number of processes is the guest's: the host has a fixed few.
-fn limits(resources: &LinuxResources, shape: VmShape) -> Vec<(&'static str, String)> {
-    let mut limits = Vec::new();
+fn limits(resources: &LinuxResources, shape: VmShape) -> Vec<(String, String)> {
+    let mut limits: Vec<(String, String)> = Vec::new();
+    let mut limit = |name: &str, value: String| limits.push((name.to_owned(), value));
     let memory = resources.memory().as_ref().and_then(|memory| memory.limit()).filter(|limit| *limit > 0);
     if memory.is_some() {
         let whole = (u64::from(shape.memory_mib) << 20) + OVERHEAD_BYTES;
-        limits.push(("memory.max", whole.to_string()));
+        limit("memory.max", whole.to_string());
     }
     if let Some(cpu) = resources.cpu() {
         if cpu.quota().is_some() || cpu.period().is_some() {
             let quota = cpu.quota().filter(|quota| *quota > 0);
             let quota = quota.map_or("max".to_owned(), |quota| quota.to_string());
             let period = cpu.period().filter(|period| *period > 0).unwrap_or(100_000);
-            limits.push(("cpu.max", format!("{quota} {period}")));
+            limit("cpu.max", format!("{quota} {period}"));
         }
         if let Some(shares) = cpu.shares().filter(|shares| *shares > 0) {
             // As runc: 2 to 262144 becomes 1 to 10000.
             let weight = 1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142;
-            limits.push(("cpu.weight", weight.to_string()));
+            limit("cpu.weight", weight.to_string());
         }
-        let set = |list: &Option<String>| list.clone().filter(|list| !list.is_empty());
-        limits.extend(set(cpu.cpus()).map(|list| ("cpuset.cpus", list)));
-        limits.extend(set(cpu.mems()).map(|list| ("cpuset.mems", list)));
+        for (name, list) in [("cpuset.cpus", cpu.cpus()), ("cpuset.mems", cpu.mems())] {
+            if let Some(list) = list.clone().filter(|list| !list.is_empty()) {
+                limit(name, list);
+            }
+        }
+    }
+    if let Some(disks) = resources.block_io() {
+        if let Some(weight) = disks.weight().filter(|weight| *weight > 0) {
+            // As runc: 10 to 1000 becomes 1 to 10000.
+            let weight = 1 + (u64::from(weight.clamp(10, 1000)) - 10) * 9999 / 990;
+            limit("io.weight", format!("default {weight}"));
+        }
+        let rates = [
+            ("rbps", disks.throttle_read_bps_device()),
+            ("wbps", disks.throttle_write_bps_device()),
+            ("riops", disks.throttle_read_iops_device()),
+            ("wiops", disks.throttle_write_iops_device()),
+        ];
+        for (key, devices) in rates {
+            for device in devices.iter().flatten() {
+                let rate = Some(device.rate()).filter(|rate| *rate > 0);
+                let rate = rate.map_or("max".to_owned(), |rate| rate.to_string());
+                limit("io.max", format!("{}:{} {key}={rate}", device.major(), device.minor()));
+            }
+        }
+    }
+    let unified = resources.unified().iter().flatten().filter(|(name, _)| is_of_host(name));
+    for (name, value) in unified {
+        limit(name, value.clone());
     }
     limits
 }
@@ -221,7 +267,9 @@ mod tests {
     fn the_vm_gets_what_it_needs_beside_its_workload() {
         let resources: LinuxResources = serde_json::from_value(serde_json::json!({
             "memory": {"limit": 134_217_728}, "pids": {"limit": 5},
-            "cpu": {"quota": 50000, "shares": 1024, "cpus": "0-1"}
+            "cpu": {"quota": 50000, "shares": 1024, "cpus": "0-1"},
+            "blockIO": {"weight": 500, "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 4096}]},
+            "unified": {"memory.high": "1", "io.latency": "8:0 target=5"}
         }))
         .unwrap();
         let shape = VmShape { vcpus: 1, memory_mib: 192 };
@@ -230,11 +278,18 @@ mod tests {
             ("cpu.max", "50000 100000".to_owned()),
             ("cpu.weight", "39".to_owned()),
             ("cpuset.cpus", "0-1".to_owned()),
+            ("io.weight", "default 4950".to_owned()),
+            ("io.max", "8:0 rbps=4096".to_owned()),
+            ("io.latency", "8:0 target=5".to_owned()),
         ];
-        assert_eq!(limits(&resources, shape), expected);
+        let limits = |resources: &LinuxResources| limits(resources, shape);
+        let named = |expected: &[(&str, String)]| -> Vec<(String, String)> {
+            expected.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        };
+        assert_eq!(limits(&resources), named(&expected));
         let none = serde_json::from_str(r#"{"memory": {"limit": -1}, "cpu": {"shares": 0}}"#);
-        assert!(limits(&none.unwrap(), shape).is_empty());
+        assert!(limits(&none.unwrap()).is_empty());
         let lifted = serde_json::from_str(r#"{"cpu": {"quota": -1}}"#).unwrap();
-        assert_eq!(limits(&lifted, shape), [("cpu.max", "max 100000".to_owned())]);
+        assert_eq!(limits(&lifted), named(&[("cpu.max", "max 100000".to_owned())]));
     }
 }

@@ -14,6 +14,7 @@ use super::bundle::Bundle;
 use super::cgroup::CgroupForm;
 use super::error::OciError;
 use super::handover::{Handover, hand_over};
+use super::hooks;
 use super::id::OciId;
 use super::pod::{Role, SandboxWords};
 use super::protocol::Report;
@@ -122,6 +123,8 @@ pub fn create(request: &CreateRequest, streams: Streams) -> Result<Created, OciE
     if made.is_err() {
         // The first failure is the one to tell. A supervisor that lives ends when it finds nobody to report to.
         let _ = container.remove();
+        // What the hooks before it have set up is theirs to take down.
+        hooks::run_all("poststop", &record.poststop, &record.state(Status::Stopped));
     }
     made
 }

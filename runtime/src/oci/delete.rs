@@ -34,10 +34,7 @@ pub fn delete(container: &OciContainer, force: bool) -> Result<(), OciError> {
         _ => end(container, record.pid)?,
     }
     container.remove()?;
-    // It is gone whatever they say.
-    if let Err(error) = hooks::run("poststop", &record.poststop, &record.state(Status::Stopped)) {
-        tracing::warn!(error = error.message(), "a hook failed");
-    }
+    hooks::run_all("poststop", &record.poststop, &record.state(Status::Stopped));
     Ok(())
 }
 

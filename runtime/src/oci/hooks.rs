@@ -1,5 +1,5 @@
 //! Programs of the host that run at points of a container's life (config.md, "POSIX-platform Hooks"), with its state as their
-//! standard input.
+//! standard input. Those that run in the container are the agent's to run.
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use oci_spec::runtime::Hook;
+use holm_protocol::agent::STATE_ANNOTATION;
+use oci_spec::runtime::{Hook, Hooks, Spec};
 
 use super::error::OciError;
 use super::record::OciState;
@@ -16,6 +17,49 @@ use super::record::OciState;
 const PAUSE: Duration = Duration::from_millis(10);
 /// How much of what a hook says is told.
 const MAX_WORDS_BYTES: u64 = 4096;
+
+/// Refuses hooks that are not as the specification has them.
+pub(super) fn check(hooks: &Hooks) -> Result<(), OciError> {
+    #[allow(deprecated)] // engines use it
+    let kinds = [
+        hooks.prestart(),
+        hooks.create_runtime(),
+        hooks.create_container(),
+        hooks.start_container(),
+        hooks.poststart(),
+        hooks.poststop(),
+    ];
+    for hook in kinds.into_iter().flatten().flatten() {
+        let path = hook.path().display();
+        if !hook.path().is_absolute() {
+            return Err(OciError::Bundle(format!("the path of hook {path} is not absolute")));
+        }
+        if hook.timeout().is_some_and(|seconds| seconds <= 0) {
+            return Err(OciError::Bundle(format!("the timeout of hook {path} is not greater than zero")));
+        }
+    }
+    Ok(())
+}
+
+/// What the guest is told of them: those that run in the container, before its program does.
+pub(super) fn of_guest(start_container: &[Hook]) -> Option<Hooks> {
+    let mut hooks = Hooks::default();
+    hooks.set_start_container(Some(start_container.to_vec()));
+    (!start_container.is_empty()).then_some(hooks)
+}
+
+/// Tells the guest the state that its hooks read.
+pub(super) fn tell_state(spec: &mut Spec, state: &OciState) -> Result<(), OciError> {
+    if spec.hooks().is_none() {
+        return Ok(());
+    }
+    let state = serde_json::to_string(state)
+        .map_err(|error| OciError::system("cannot write the state for hooks")(error))?;
+    let mut annotations = spec.annotations().clone().unwrap_or_default();
+    annotations.insert(STATE_ANNOTATION.to_owned(), state);
+    spec.set_annotations(Some(annotations));
+    Ok(())
+}
 
 /// Runs hooks, one after the other.
 ///
@@ -26,6 +70,15 @@ pub(super) fn run(kind: &'static str, hooks: &[Hook], state: &OciState) -> Resul
         run_one(hook, state).map_err(|reason| OciError::Hook { kind, path: hook.path().clone(), reason })?;
     }
     Ok(())
+}
+
+/// Runs all hooks, whatever becomes of them: nothing that happens now can be undone.
+pub(super) fn run_all(kind: &'static str, hooks: &[Hook], state: &OciState) {
+    for hook in hooks {
+        if let Err(error) = run(kind, std::slice::from_ref(hook), state) {
+            tracing::warn!(error = error.message(), "a hook failed");
+        }
+    }
 }
 
 fn run_one(hook: &Hook, state: &OciState) -> Result<(), String> {

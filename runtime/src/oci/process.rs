@@ -1,6 +1,7 @@
 //! What engines ask for a process and no kernel gives it.
 
-use oci_spec::runtime::{Capabilities, Process};
+use oci_spec::runtime::{Capabilities, Capability, Process, Spec};
+use serde_json::Value;
 
 /// Takes away the ambient capabilities that are not both permitted and inheritable. The kernel refuses them; runc and crun go on
 /// without, so buildah asks for some.
@@ -14,6 +15,23 @@ pub(super) fn without_impossible_ambient(mut process: Process) -> Process {
     sets.set_ambient(ambient);
     process.set_capabilities(Some(sets));
     process
+}
+
+/// Reads a config.json whose process asks for capabilities of which nothing is known here: they are left out with a warning, as the
+/// specification has it (config.md, "Linux Process"). An engine may know newer ones. `None` where that is not all that is wrong.
+pub(super) fn without_unknown_capabilities(json: &[u8]) -> Option<Spec> {
+    let mut spec: Value = serde_json::from_slice(json).ok()?;
+    let sets = spec.get_mut("process")?.get_mut("capabilities")?.as_object_mut()?;
+    for set in sets.values_mut().filter_map(Value::as_array_mut) {
+        set.retain(|name| {
+            let is_known = serde_json::from_value::<Capability>(name.clone()).is_ok();
+            if !is_known {
+                tracing::warn!("capability {name} is not known and left out");
+            }
+            is_known || !name.is_string()
+        });
+    }
+    serde_json::from_value(spec).ok()
 }
 
 #[cfg(test)]

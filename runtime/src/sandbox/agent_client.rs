@@ -349,6 +349,17 @@ impl AgentClient {
             .map_err(AgentError::of("start_process"))
     }
 
+    /// Lets the container's own process go, when hooks that may take as long as they like run in the guest before.
+    ///
+    /// # Errors
+    /// As [`AgentClient::start_process`], and that a hook failed.
+    pub fn start_after_hooks(&self) -> Result<(), AgentError> {
+        self.ttrpc
+            .start_process(Context::default(), &self.process(""))
+            .map(|_| ())
+            .map_err(AgentError::of("start_process"))
+    }
+
     /// Waits for a process, as long as it takes.
     ///
     /// # Errors

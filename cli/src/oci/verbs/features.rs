@@ -15,7 +15,7 @@ impl Features {
         let features = json!({
             "ociVersionMin": "1.0.0",
             "ociVersionMax": "1.2.0",
-            "hooks": ["prestart", "createRuntime", "poststart", "poststop"],
+            "hooks": ["prestart", "createRuntime", "startContainer", "poststart", "poststop"],
             "mountOptions": [
                 "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion", "lazytime",
                 "mand", "noatime", "nodev", "nodiratime", "noexec", "noiversion", "nolazytime", "nomand",

@@ -20,6 +20,17 @@ pub(crate) struct Hold {
     descriptor: i32,
 }
 
+/// Run out of memory (internal)
+#[derive(Debug, Args)]
+pub(crate) struct Exhaust {}
+
+impl Exhaust {
+    pub(super) fn run(&self) -> Result<ExitCode> {
+        oci::exhaust()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 impl Supervise {
     pub(super) fn run(&self) -> Result<ExitCode> {
         Ok(told(oci::supervise(&self.words)))

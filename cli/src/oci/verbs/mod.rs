@@ -8,6 +8,7 @@ mod features;
 mod hidden;
 mod kill;
 mod list;
+mod manual;
 mod pause;
 mod ps;
 mod refused;
@@ -34,11 +35,15 @@ pub(crate) enum Verb {
     Delete(delete::Delete),
     Events(events::Events),
     Exec(exec::Exec),
+    #[command(hide = true)]
+    Exhaust(hidden::Exhaust),
     Features(features::Features),
     #[command(hide = true)]
     Hold(hidden::Hold),
     Kill(kill::Kill),
     List(list::List),
+    #[command(hide = true)]
+    Manual(manual::Manual),
     Pause(pause::Pause),
     Ps(ps::Ps),
     Restore(refused::Refused),
@@ -60,10 +65,12 @@ impl Verb {
             Self::Delete(verb) => verb.run(global),
             Self::Events(verb) => verb.run(global),
             Self::Exec(verb) => verb.run(global),
+            Self::Exhaust(verb) => verb.run(),
             Self::Features(verb) => verb.run(),
             Self::Hold(verb) => verb.run(),
             Self::Kill(verb) => verb.run(global),
             Self::List(verb) => verb.run(global),
+            Self::Manual(verb) => verb.run(),
             Self::Pause(verb) => verb.run(global),
             Self::Ps(verb) => verb.run(global),
             Self::Restore(verb) => verb.run("restore"),

@@ -10,12 +10,12 @@ use oci_spec::runtime::LinuxResources;
 
 use super::{Event, KILL_TIMEOUT, Made, Supervisor};
 use crate::oci::bundle::leave_to_the_host;
+use crate::oci::cgroup;
 use crate::oci::error::OciError;
 use crate::oci::pod::{JoinRequest, Role};
 use crate::oci::protocol::{Report, Request};
 use crate::oci::record::Status;
 use crate::oci::update::check_room;
-use crate::oci::{cgroup, hooks};
 use crate::sandbox::{AgentClient, AgentError, ProcessRequest};
 use crate::supervisor::protocol::{receive, send};
 
@@ -23,11 +23,11 @@ impl Supervisor {
     pub(super) fn answer(&mut self, made: &Made, request: Request, client: UnixStream) {
         let agent = made.agent.clone();
         match request {
-            Request::Start => self.start(made, &client),
+            Request::Start => self.start(made, client),
             Request::Pause | Request::Resume => {
                 let is_pause = request == Request::Pause;
                 let done = if is_pause { agent.freeze() } else { agent.thaw() };
-                let status = if is_pause { Status::Paused } else { Status::Running };
+                let status = if is_pause { Status::Paused } else { self.going_on() };
                 let done = done.map_err(OciError::from).and_then(|()| self.write(status));
                 report(&client, done.map(|()| Report::Done));
             }
@@ -67,24 +67,6 @@ impl Supervisor {
             }
             Request::Join(request) => self.admit(made, request, client),
         }
-    }
-
-    fn start(&mut self, made: &Made, client: &UnixStream) {
-        if self.record.status != Status::Created {
-            let error = OciError::State { verb: "start", status: self.record.status };
-            return report(client, Err::<Report, _>(error));
-        }
-        let started = made.agent.start_process("").map_err(OciError::from);
-        let started = started.and_then(|()| self.write(Status::Running));
-        if started.is_ok() {
-            let state = self.record.state(Status::Running);
-            // It runs whatever they say.
-            if let Err(error) = hooks::run("poststart", made.bundle.hooks(|hooks| hooks.poststart()), &state)
-            {
-                tracing::warn!(error = error.message(), "a hook failed");
-            }
-        }
-        report(client, started.map(|()| Report::Done));
     }
 
     /// Limits the workload in the guest, and the VM on the host.

@@ -6,8 +6,11 @@ use std::time::Instant;
 use nix::libc::{SIGKILL, SIGWINCH};
 
 use super::answer::report;
+use super::start::Start;
 use super::{Event, KILL_TIMEOUT, KILLED, Made, Supervisor};
 use crate::oci::error::OciError;
+use crate::oci::out_of_memory;
+use crate::oci::pod::Role;
 use crate::oci::protocol::{Report, Request};
 use crate::oci::stdio::Carriers;
 
@@ -27,6 +30,11 @@ impl Supervisor {
             }
         }
         self.end_vm();
+        // The cgroup of a pod is that of all.
+        let place = self.record.cgroup.as_ref().filter(|_| made.bundle.role() == Role::Alone);
+        if let Some(Err(error)) = place.filter(|_| self.record.oom_killed).map(|at| out_of_memory::tell(at)) {
+            tracing::warn!(%error, "engines cannot be told that memory ran out");
+        }
         ended.unwrap_or(KILLED)
     }
 
@@ -70,6 +78,10 @@ impl Supervisor {
     fn await_end(&mut self, made: &Made) -> Option<u8> {
         while let Some(event) = self.next() {
             match event {
+                Event::WorkloadEnded(end) if matches!(self.start, Start::Going(_)) => {
+                    // Whoever starts it is told first how that went.
+                    self.start = Start::Going(Some(end));
+                }
                 Event::WorkloadEnded(Ok(exit)) => {
                     if exit.oom_killed {
                         self.tell_of_oom();
@@ -87,6 +99,8 @@ impl Supervisor {
                     self.vmm_end = Some(end);
                     return None;
                 }
+                Event::Executed(executed, client) => self.executed(made, executed, client),
+                Event::Started(started, client) => self.started(made, started, &client),
                 Event::AgentConnected(_) | Event::Delivered => {}
                 Event::Left(name) => {
                     if let Some(pod) = &mut self.pod {

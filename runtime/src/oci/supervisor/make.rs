@@ -97,7 +97,8 @@ impl Supervisor {
             None => self.boot(&bundle)?,
             Some(sandbox) => self.join(&bundle, &sandbox.find()?)?,
         };
-        let Vm { guest, agent, vsock, told, interfaces, serve_names, sandbox } = vm;
+        let Vm { mut guest, agent, vsock, told, interfaces, serve_names, sandbox } = vm;
+        hooks::tell_state(&mut guest.spec, &self.record.state(Status::Created))?;
         let asked = ends.ask(&vsock, &self.container.name(), "")?;
         agent.create_container(&ContainerRequest {
             spec: &guest.spec,

@@ -13,6 +13,7 @@
 mod answer;
 mod life;
 mod make;
+mod start;
 
 use std::collections::VecDeque;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -21,6 +22,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::start::Start;
 use crate::durable;
 use crate::network::NameService;
 use crate::oci::bundle::{Bundle, GuestBundle};
@@ -50,6 +52,10 @@ enum Event {
     AgentConnected(UnixStream),
     VmmEnded(VmmEnd),
     WorkloadEnded(Result<Exit, AgentError>),
+    /// The program was executed, for who asked for it.
+    Executed(Result<(), AgentError>, UnixStream),
+    /// The hooks after that have ended.
+    Started(Result<(), OciError>, UnixStream),
     /// All of its output was written.
     Delivered,
     Asked(Box<Request>, UnixStream),
@@ -82,6 +88,7 @@ struct Supervisor {
     waiting: VecDeque<Event>,
     sandbox: Option<Sandbox>,
     vmm_end: Option<VmmEnd>,
+    start: Start,
     /// Answers the guest's questions about names, if the engine has a resolver.
     names: Option<NameService>,
     /// The other containers of its VM.
@@ -138,6 +145,7 @@ pub fn supervise(words: &str) -> Result<u8, OciError> {
         waiting: VecDeque::new(),
         sandbox: None,
         vmm_end: None,
+        start: Start::default(),
         names: None,
         pod: None,
         lease: None,

@@ -17,6 +17,7 @@ fn docker_runs_containers_over_holm() {
     output_and_exit_codes(&docker);
     settings(&docker);
     life(&docker);
+    out_of_memory(&docker);
     two_on_a_network(&docker);
 }
 
@@ -58,6 +59,12 @@ fn settings(docker: &Docker) {
 }
 
 /// With a terminal, whose output docker has with carriage returns.
+fn out_of_memory(docker: &Docker) {
+    docker.background("hog", &["--network=none", "--memory=64m"], "tail /dev/zero; exit 3");
+    assert_eq!(docker.docker(["wait", "hog"]).ok(), "3");
+    until("the engine knows", || docker.inspect("hog", ".State.OOMKilled") == "true");
+}
+
 fn life(docker: &Docker) {
     let shared = tempfile::tempdir().unwrap();
     let volume = format!("{}:/v", shared.path().display());

@@ -6,6 +6,7 @@ mod archives;
 mod block_volumes;
 mod checkpoints;
 mod confinement;
+mod conformance;
 mod containerd;
 mod crashes;
 mod databases;

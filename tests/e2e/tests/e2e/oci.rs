@@ -1,102 +1,17 @@
 //! `holm-runtime` itself, as engines call it: bundles, states, hooks, messages, exit codes.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
-use holm_e2e::{Holm, Outcome, TestImage, until};
+use holm_e2e::{OciBundle, Outcome, until};
 use serde_json::{Value, json};
-
-/// A bundle of busybox, and a root of the runtime's.
-struct Bundle {
-    directory: tempfile::TempDir,
-}
-
-impl Bundle {
-    /// That runs a script in busybox's shell.
-    fn new(script: &str) -> Self {
-        let directory = tempfile::tempdir_in("/var/tmp").unwrap();
-        let bundle = Self { directory };
-        let tar = bundle.path().join("rootfs.tar");
-        let holm = Holm::with(TestImage::Busybox);
-        let name = holm.name();
-        holm.holm(["create", "--name", &name, "--network", "none", "busybox"]).outcome().ok();
-        holm.holm(["export", "-o"]).arg(&tar).arg(&name).outcome().ok();
-        fs::create_dir(bundle.path().join("rootfs")).unwrap();
-        let unpacked =
-            Command::new("tar").arg("-xf").arg(&tar).arg("-C").arg(bundle.path().join("rootfs")).status();
-        assert!(unpacked.unwrap().success());
-        bundle.runtime(&["spec", "-b", bundle.path().to_str().unwrap()]).ok();
-        bundle.change(|config| {
-            config["process"]["args"] = json!(["sh", "-c", script]);
-            config["root"]["readonly"] = json!(false);
-        });
-        bundle
-    }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Value)) {
-        let path = self.path().join("config.json");
-        let mut config = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        change(&mut config);
-        fs::write(path, config.to_string()).unwrap();
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new("holm-runtime");
-        command.arg("--root").arg(self.path().join("state")).args(words).stdin(Stdio::null());
-        command
-    }
-
-    /// Files and not pipes for its streams: a container that goes on would keep a pipe open.
-    fn runtime(&self, words: &[&str]) -> Outcome {
-        let (out, err) = (self.file("out"), self.file("err"));
-        let mut command = self.command(words);
-        command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&err).unwrap());
-        let code = command.status().unwrap().code().unwrap();
-        Outcome { code, stdout: fs::read(out).unwrap(), stderr: fs::read(err).unwrap() }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.path().join(name)
-    }
-
-    fn state(&self, id: &str) -> Value {
-        serde_json::from_str(&self.runtime(&["state", id]).ok()).unwrap()
-    }
-
-    fn create(&self, id: &str) -> Outcome {
-        let pid_file = self.file("pid");
-        let words = [
-            "create",
-            "--bundle",
-            self.path().to_str().unwrap(),
-            "--pid-file",
-            pid_file.to_str().unwrap(),
-            id,
-        ];
-        let mut command = self.command(&words);
-        command.stdout(fs::File::create(self.file("workload")).unwrap());
-        command.stderr(fs::File::create(self.file("err")).unwrap());
-        let code = command.status().unwrap().code().unwrap();
-        Outcome { code, stdout: Vec::new(), stderr: fs::read(self.file("err")).unwrap() }
-    }
-}
-
-impl Drop for Bundle {
-    fn drop(&mut self) {
-        for id in self.runtime(&["list", "-q"]).out().lines() {
-            let _ = self.runtime(&["delete", "--force", id]);
-        }
-    }
-}
 
 #[test]
 fn a_bundle_goes_through_the_states_of_the_specification() {
-    let bundle = Bundle::new("echo hello; exec sleep 1000");
+    let bundle = OciBundle::new("echo hello; exec sleep 1000");
     bundle.create("box").ok();
     let state = bundle.state("box");
     assert_eq!((state["status"].as_str(), state["id"].as_str()), (Some("created"), Some("box")));
@@ -128,7 +43,7 @@ fn a_bundle_goes_through_the_states_of_the_specification() {
 
 #[test]
 fn a_killed_supervisor_leaves_nothing_that_delete_does_not_remove() {
-    let bundle = Bundle::new("exec sleep 1000");
+    let bundle = OciBundle::new("exec sleep 1000");
     bundle.create("box").ok();
     bundle.runtime(&["start", "box"]).ok();
     let pid = bundle.state("box")["pid"].to_string();
@@ -144,7 +59,7 @@ fn a_killed_supervisor_leaves_nothing_that_delete_does_not_remove() {
     // The host's init takes notice of orphans that ended when it comes to that.
     let left = |pid: &u32| Path::new("/proc").join(pid.to_string()).exists();
     until("all of its processes are gone", || !processes.iter().any(left));
-    assert_eq!(fs::read_dir(bundle.file("state")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(bundle.file("state-holm-runtime")).unwrap().count(), 0);
     // The name is free.
     bundle.create("box").ok();
     bundle.runtime(&["delete", "box"]).ok();
@@ -152,7 +67,7 @@ fn a_killed_supervisor_leaves_nothing_that_delete_does_not_remove() {
 
 #[test]
 fn run_is_the_workload_to_its_caller() {
-    let bundle = Bundle::new("echo out; echo err >&2; exit 9");
+    let bundle = OciBundle::new("echo out; echo err >&2; exit 9");
     let path = bundle.path().to_str().unwrap().to_owned();
     let ran = Outcome::from(bundle.command(&["run", "-b", &path, "box"]).output().unwrap());
     assert_eq!((ran.code, ran.out().as_str(), ran.err().as_str()), (9, "out", "err"));
@@ -164,7 +79,7 @@ fn run_is_the_workload_to_its_caller() {
 
 #[test]
 fn failures_are_logged_as_engines_read_them() {
-    let bundle = Bundle::new("true");
+    let bundle = OciBundle::new("true");
     let log = bundle.file("log.json");
     let words = ["--log", log.to_str().unwrap(), "--log-format", "json", "state", "gone"];
     assert_eq!(bundle.runtime(&words).code, 1);
@@ -179,33 +94,133 @@ fn failures_are_logged_as_engines_read_them() {
     assert_eq!(features["linux"]["seccomp"]["enabled"], true);
 }
 
+/// A hook that writes its name and the state that it reads into a file.
+fn hook(name: &str, file: &Path) -> Value {
+    let script = format!("(echo {name}; cat; echo) >>{}", file.display());
+    json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}])
+}
+
 #[test]
-fn hooks_run_on_the_host_with_the_state() {
-    let bundle = Bundle::new("exec sleep 1000");
-    let seen = bundle.file("hooks");
-    let hook = |name: &str| {
-        let script = format!("(echo {name}; cat; echo) >>{}", seen.display());
-        json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}])
-    };
+fn hooks_run_where_the_specification_says() {
+    let bundle = OciBundle::new("echo program >>/log/hooks; exec sleep 1000");
+    let log = bundle.file("log");
+    fs::create_dir(&log).unwrap();
+    let (outside, inside) = (log.join("hooks"), Path::new("/log/hooks"));
     bundle.change(|config| {
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        mounts.push(json!({"destination": "/log", "type": "bind", "source": log, "options": ["bind"]}));
         config["hooks"] = json!({
-            "prestart": hook("prestart"), "createRuntime": hook("createRuntime"),
-            "poststart": hook("poststart"), "poststop": hook("poststop"),
+            "prestart": hook("prestart", &outside), "createRuntime": hook("createRuntime", &outside),
+            "startContainer": hook("startContainer", inside),
+            "poststart": hook("poststart", &outside), "poststop": hook("poststop", &outside),
         });
     });
     bundle.create("box").ok();
     bundle.runtime(&["start", "box"]).ok();
     let pid = bundle.state("box")["pid"].clone();
+    until("the program runs", || fs::read_to_string(&outside).unwrap().contains("program"));
     bundle.runtime(&["delete", "--force", "box"]).ok();
-    let text = fs::read_to_string(&seen).unwrap();
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 8, "{text}");
-    let names: Vec<&str> = lines.iter().copied().step_by(2).collect();
-    assert_eq!(names, ["prestart", "createRuntime", "poststart", "poststop"]);
-    let state: Value = serde_json::from_str(lines[1]).unwrap();
-    assert_eq!((&state["status"], &state["pid"]), (&json!("creating"), &pid));
-    bundle.change(|config| config["hooks"] = json!({"createRuntime": [{"path": "/bin/false"}]}));
+    let text = fs::read_to_string(&outside).unwrap();
+    let (states, names): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with('{'));
+    let without_program: Vec<&str> = names.iter().copied().filter(|name| *name != "program").collect();
+    assert_eq!(without_program, ["prestart", "createRuntime", "startContainer", "poststart", "poststop"]);
+    // The hook after the start and the program itself do not wait for each other.
+    let place = |name| names.iter().position(|known| *known == name).unwrap();
+    assert!(place("program") > place("startContainer"), "{names:?}");
+    let told: Vec<(Value, Value)> = states
+        .iter()
+        .map(|state| serde_json::from_str::<Value>(state).unwrap())
+        .inspect(|state| assert_eq!(state["bundle"].as_str().map(Path::new), Some(bundle.path())))
+        .map(|state| (state["status"].clone(), state["pid"].clone()))
+        .collect();
+    let expected = [
+        (json!("creating"), pid.clone()),
+        (json!("creating"), pid.clone()),
+        // As the container sees it.
+        (json!("created"), json!(1)),
+        (json!("running"), pid),
+        (json!("stopped"), json!(0)),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_container_whose_hook_fails_is_stopped() {
+    let bundle = OciBundle::new("echo it runs; exec sleep 1000");
+    let log = bundle.file("log");
+    let hooks = |hooks: Value| {
+        bundle.change(|config| {
+            config["hooks"] = hooks;
+            // One that fails keeps nobody from anything.
+            let stop = hook("poststop", &log)[0].take();
+            config["hooks"]["poststop"] = json!([{"path": "/bin/false"}, stop]);
+        });
+    };
+    let stops = || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        text.lines().filter(|line| *line == "poststop").count()
+    };
+    hooks(json!({"createRuntime": [{"path": "/bin/false"}]}));
     let failed = bundle.create("box");
     assert!(failed.code == 1 && failed.err().contains("createRuntime hook /bin/false"), "{}", failed.err());
-    assert_eq!(bundle.runtime(&["list", "-q"]).ok(), "");
+    assert_eq!((bundle.runtime(&["list", "-q"]).ok().as_str(), stops()), ("", 1));
+
+    let script = "id -u; echo $A; echo no >&2; exit 3";
+    let mut failing = json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["A=b c"]}]);
+    hooks(json!({"startContainer": failing}));
+    bundle.change(|config| config["process"]["user"] = json!({"uid": 1000, "gid": 1000}));
+    bundle.create("box").ok();
+    let failed = bundle.runtime(&["start", "box"]);
+    let words = "error running startContainer hook /bin/sh: exit status: 3: 1000";
+    assert!(failed.code == 1 && failed.err().contains(words), "{}", failed.err());
+    assert!(failed.err().contains("b c") && failed.err().contains("no"), "{}", failed.err());
+    until("it has stopped", || bundle.state("box")["status"] == "stopped");
+    assert_eq!(fs::read_to_string(bundle.file("workload")).unwrap(), "");
+    bundle.runtime(&["delete", "box"]).ok();
+    assert_eq!(stops(), 2);
+
+    failing[0]["args"] = json!(["sh", "-c", "sleep 1000"]);
+    failing[0]["timeout"] = json!(1);
+    hooks(json!({"startContainer": failing}));
+    bundle.create("box").ok();
+    bundle.runtime(&["start", "box"]).fails(1, "startContainer hook /bin/sh: it took longer than 1 s");
+    until("it has stopped", || bundle.state("box")["status"] == "stopped");
+    bundle.runtime(&["delete", "box"]).ok();
+
+    // One that hangs keeps nobody from ending the container.
+    failing[0].as_object_mut().unwrap().remove("timeout");
+    hooks(json!({"startContainer": failing}));
+    bundle.create("box").ok();
+    let mut start = bundle.command(&["start", "box"]).stderr(Stdio::null()).spawn().unwrap();
+    sleep(Duration::from_millis(500));
+    assert_eq!(bundle.state("box")["status"], "created");
+    bundle.runtime(&["kill", "box", "KILL"]).ok();
+    until("it has stopped", || bundle.state("box")["status"] == "stopped");
+    start.wait().unwrap();
+    bundle.runtime(&["delete", "box"]).ok();
+
+    hooks(json!({"poststart": [{"path": "/bin/false"}]}));
+    bundle.create("box").ok();
+    bundle.runtime(&["start", "box"]).fails(1, "error running poststart hook /bin/false");
+    until("it has stopped", || bundle.state("box")["status"] == "stopped");
+}
+
+#[test]
+fn the_hosts_kernel_counts_what_ran_out_of_memory() {
+    let bundle = OciBundle::new("tail /dev/zero; exit 3");
+    let limit = 64 << 20;
+    bundle.change(|config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": limit, "swap": limit});
+    });
+    let cgroup = Path::new("/sys/fs/cgroup").join(bundle.cgroup());
+    let read = |name: &str| fs::read_to_string(cgroup.join(name)).unwrap();
+    bundle.create("box").ok();
+    let before = read("memory.max");
+    bundle.runtime(&["start", "box"]).ok();
+    until("it has stopped", || bundle.state("box")["status"] == "stopped");
+    let events = read("memory.events");
+    assert!(events.contains("\noom 1\n") && events.contains("\noom_kill 1\n"), "{events}");
+    assert_eq!(read("memory.max"), before);
+    bundle.runtime(&["delete", "box"]).ok();
+    assert!(!cgroup.exists());
 }
