@@ -4,6 +4,7 @@ mod directories;
 mod disk_usage;
 mod installation;
 mod kvm;
+mod stacks;
 mod user;
 mod watch;
 
@@ -12,5 +13,6 @@ pub use directories::{Directories, DirectoriesError};
 pub use disk_usage::disk_usage_bytes;
 pub use installation::{Installation, InstallationError};
 pub use kvm::{KvmError, probe as probe_kvm};
+pub(crate) use stacks::small_stacks;
 pub use user::is_rootless;
 pub(crate) use watch::Watch;

@@ -22,7 +22,7 @@ use super::record::{Record, Status};
 use super::stdio::Streams;
 use super::store::{OciContainer, Store};
 use crate::durable;
-use crate::host::{Directories, Installation, create_private_directory};
+use crate::host::{Directories, Installation, create_private_directory, small_stacks};
 use crate::supervisor::protocol::receive;
 
 /// The hidden verb of `holm-runtime` that runs a supervisor.
@@ -169,7 +169,7 @@ fn spawn(
     let (reports, reporter) = UnixStream::pair().map_err(OciError::system("cannot make a socket pair"))?;
     let console_socket = request.console_socket.as_deref().map(std::path::absolute).transpose();
     let mut command = Command::new(&installation.holm);
-    command.args(&request.global_words).arg(SUPERVISE_VERB);
+    small_stacks(&mut command).args(&request.global_words).arg(SUPERVISE_VERB);
     streams.are_of(&mut command);
     let descriptors = [listener.into(), lock, reporter.into()];
     let numbers = hand_over(&mut command, &descriptors);

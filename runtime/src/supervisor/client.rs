@@ -21,7 +21,7 @@ use crate::checkpoint::CheckpointPlace;
 use crate::container::settings::NetworkConnection;
 use crate::container::{Container, ContainerLock};
 use crate::durable;
-use crate::host::{Directories, DirectoriesError, Installation, create_private_directory};
+use crate::host::{Directories, DirectoriesError, Installation, create_private_directory, small_stacks};
 
 /// A control connection to a supervisor.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl Client {
         holm_faults::crash!("client.connected");
         holm_faults::fault!("client.supervisor.spawn")
             .map_err(|source| ClientError::Start { path: installation.holm.clone(), source })?;
-        let child = Command::new(&installation.holm)
+        let child = small_stacks(&mut Command::new(&installation.holm))
             .args([SUPERVISE_VERB, container.id.as_str()])
             .args(flags)
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)))

@@ -1,5 +1,7 @@
 //! The events by which a driver tells that a queue has something new, for devices that look at all queues whenever one comes.
 
+use std::os::fd::{AsRawFd, RawFd};
+
 use event_manager::{EventOps, Events};
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
@@ -14,10 +16,10 @@ pub fn watch(kicks: &[EventFd], ops: &mut EventOps<'_>, device: &str) {
     }
 }
 
-/// Takes those that came.
-pub fn take(kicks: &[EventFd]) {
-    for kick in kicks {
-        // Non-blocking: one that did not come has nothing to read.
+/// Takes the one that came, if it is one of them.
+pub fn take(kicks: &[EventFd], came: RawFd) {
+    if let Some(kick) = kicks.iter().find(|kick| kick.as_raw_fd() == came) {
+        // Non-blocking: somebody else may have taken it.
         let _ = kick.read();
     }
 }

@@ -140,8 +140,8 @@ impl VirtioDevice for Balloon {
 }
 
 impl MutEventSubscriber for Balloon {
-    fn process(&mut self, _: Events, _: &mut EventOps<'_>) {
-        kicks::take(&self.kicks);
+    fn process(&mut self, events: Events, _: &mut EventOps<'_>) {
+        kicks::take(&self.kicks, events.fd());
         self.serve();
     }
 

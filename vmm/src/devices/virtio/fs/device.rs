@@ -351,7 +351,7 @@ impl MutEventSubscriber for Fs {
             let _ = self.timer.wait();
             self.is_timer_set = false;
         }
-        kicks::take(&self.kicks);
+        kicks::take(&self.kicks, events.fd());
         self.serve(time);
     }
 

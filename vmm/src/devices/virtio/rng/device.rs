@@ -144,8 +144,8 @@ impl VirtioDevice for Rng {
 }
 
 impl MutEventSubscriber for Rng {
-    fn process(&mut self, _: Events, _: &mut EventOps<'_>) {
-        kicks::take(&self.kicks);
+    fn process(&mut self, events: Events, _: &mut EventOps<'_>) {
+        kicks::take(&self.kicks, events.fd());
         self.serve();
     }
 
