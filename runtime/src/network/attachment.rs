@@ -4,7 +4,8 @@
 //!   attach ──> endpoints written ──> bridges, TAPs made ──┬──> VM starts with the TAPs
 //!                                                         └──> connect: rules, then each TAP goes on its bridge and up
 //!   add ──> the same for one network, while the VM runs          remove ──> the same as release, for one
-//!   (workload) ──> close_ports ──> release: rules if ports were published, endpoints forgotten
+//!   (workload) ──> close_ports: no endpoint has the ports, then they are free ──> release: rules if there were some for ports,
+//!                                                                                endpoints forgotten
 //! ```
 //!
 //! Locks: the root's network lock while addresses, bridges and interfaces change; another one while nft runs, which is slow.
@@ -55,6 +56,8 @@ pub struct Attachment {
     passt: Option<Passt>,
     /// Queues of each interface.
     queues: usize,
+    /// Whether there may be rules for ports that no endpoint has any more.
+    has_stale_rules: bool,
 }
 
 /// One network of a container.
@@ -107,7 +110,19 @@ impl Attachment {
             if over6.is_empty() { None } else { Some(Proxy::start(over6).map_err(NetworkError::Proxy)?) };
         let container = container.clone();
         let (joined, passt) = (Vec::new(), None);
-        let mut new = Self { store, container, joined, published, ports, proxy, is_rootless, passt, queues };
+        let has_stale_rules = false;
+        let mut new = Self {
+            store,
+            container,
+            joined,
+            published,
+            ports,
+            proxy,
+            is_rootless,
+            passt,
+            queues,
+            has_stale_rules,
+        };
         let mut links = Vec::new();
         holm_faults::crash!("network.attach.ports-taken");
         let lock = new.store.lock()?;
@@ -213,19 +228,21 @@ impl Attachment {
         let Some(index) = self.joined.iter().position(|joined| joined.network.id == network_id) else {
             return Ok(());
         };
-        let left = self.joined.remove(index);
-        let has_moved = {
-            let _lock = self.store.lock()?;
-            self.publish()?
-        };
-        leave(&self.store, &[left.endpoint], has_moved)
+        let left = self.part(index)?;
+        leave(&self.store, &[left], &mut self.has_stale_rules)
     }
 
     /// Gives the host's ports back; others may take them from now on.
-    pub fn close_ports(&mut self) {
+    ///
+    /// # Errors
+    /// It cannot be written down that they are no longer the container's. They are free all the same.
+    pub fn close_ports(&mut self) -> Result<(), NetworkError> {
+        self.published.clear();
+        let withdrawn = self.store.lock().and_then(|_lock| self.publish());
         self.ports.clear();
         self.proxy = None;
         self.passt = None;
+        withdrawn
     }
 
     /// Undoes all that was made. The VM must be gone.
@@ -233,9 +250,22 @@ impl Attachment {
     /// # Errors
     /// What is left then, the next container's start or end removes.
     pub fn release(&mut self) -> Result<(), NetworkError> {
-        self.close_ports();
+        let closed = self.close_ports();
         let left: Vec<Endpoint> = self.joined.drain(..).map(|joined| joined.endpoint).collect();
-        leave(&self.store, &left, false)
+        leave(&self.store, &left, &mut self.has_stale_rules).and(closed)
+    }
+
+    /// Has one network fewer: the ports lead to the container by another of them from now on. Its endpoint is there still.
+    fn part(&mut self, index: usize) -> Result<Endpoint, NetworkError> {
+        let _lock = self.store.lock()?;
+        let mut left = self.joined.remove(index).endpoint;
+        if !left.ports.is_empty() {
+            left.ports.clear();
+            left.write(&self.store.directories)?;
+            self.has_stale_rules = true;
+        }
+        self.publish()?;
+        Ok(left)
     }
 
     /// Makes one endpoint and its link; the network lock is held.
@@ -294,21 +324,23 @@ impl Attachment {
         Ok(VmLink::Stream(link, network.gateway()))
     }
 
-    /// Ports lead to the container by its way out, whichever that is now; whether that is another. The network lock is held.
-    fn publish(&mut self) -> Result<bool, NetworkError> {
-        let mut has_moved = false;
+    /// Ports lead to the container by its way out, whichever that is now. Never have two endpoints one port, of which no rules could
+    /// be made. The network lock is held.
+    fn publish(&mut self) -> Result<(), NetworkError> {
         let way_out = self.way_out().map(|joined| joined.network.id.clone());
-        for joined in &mut self.joined {
-            let is_way_out = way_out.as_ref() == Some(&joined.network.id);
-            let ports = if is_way_out { self.published.clone() } else { Vec::new() };
+        let is_way_out = |joined: &Joined| way_out.as_ref() == Some(&joined.network.id);
+        let (others, of_way_out): (Vec<_>, Vec<_>) =
+            self.joined.iter_mut().partition(|joined| !is_way_out(joined));
+        for joined in others.into_iter().chain(of_way_out) {
+            let ports = if is_way_out(joined) { self.published.clone() } else { Vec::new() };
             if joined.endpoint.ports != ports {
                 joined.endpoint.ports = ports;
                 joined.endpoint.write(&self.store.directories)?;
-                has_moved = true;
+                self.has_stale_rules = true;
             }
         }
         self.direct_proxy();
-        Ok(has_moved)
+        Ok(())
     }
 
     /// Has the proxy lead to the container by its way out.
@@ -320,11 +352,12 @@ impl Attachment {
 }
 
 /// Takes endpoints away.
-fn leave(store: &NetworkStore, leaving: &[Endpoint], have_rules_changed: bool) -> Result<(), NetworkError> {
+fn leave(store: &NetworkStore, leaving: &[Endpoint], has_stale_rules: &mut bool) -> Result<(), NetworkError> {
     // Rules for an address without ports suit whoever gets it next.
-    if have_rules_changed || leaving.iter().any(|endpoint| !endpoint.ports.is_empty()) {
+    if *has_stale_rules {
         // The files go last: while they are there, whoever comes after a crash knows that there is something to do.
         apply_rules(store, leaving)?;
+        *has_stale_rules = false;
     }
     holm_faults::crash!("network.leave");
     let _lock = store.lock()?;
@@ -360,7 +393,8 @@ pub(super) fn apply_rules(store: &NetworkStore, leaving: &[Endpoint]) -> Result<
     }
     let directory = Endpoint::directory(&store.directories);
     let _lock = lock_file(&directory.join(".rules-lock"))?;
-    let mut endpoints = store.living_endpoints()?;
+    // All of them as they are at one time: a port that moves is not seen at two.
+    let mut endpoints = store.lock().and_then(|_lock| store.living_endpoints())?;
     endpoints.retain(|endpoint| leaving.iter().all(|leaving| leaving.tap != endpoint.tap));
     let mut networks = store.read_all()?;
     networks.retain(|network| netdevice::exists(&network.bridge));
@@ -382,4 +416,101 @@ pub(super) fn apply_rules(store: &NetworkStore, leaving: &[Endpoint]) -> Result<
     // Without the note the next one applies the same again.
     let _ = fs::write(&note, applied);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::container::settings::Protocol;
+    use crate::container::{ContainerName, ContainerStore, Record};
+    use crate::host::Directories;
+
+    /// A container on two networks that publishes a port, which leads to it by the first.
+    fn attachment(dir: &std::path::Path) -> Attachment {
+        let directories = Directories::at(dir.join("root"), dir.join("run"));
+        directories.create().unwrap();
+        let record = Record {
+            created: OffsetDateTime::UNIX_EPOCH,
+            nonce: "nonce".into(),
+            image_id: "sha256:0123456789abcdef".into(),
+            image: "busybox".into(),
+            name: ContainerName::generated(0),
+            settings: Default::default(),
+        };
+        let container = ContainerStore::new(directories.clone()).create(record, None).unwrap();
+        let published = vec![PublishedPort {
+            protocol: Protocol::Tcp,
+            host_ip: Ipv4Addr::LOCALHOST.into(),
+            host_port: 8080,
+            container_port: 80,
+        }];
+        let store = NetworkStore::new(directories);
+        let _lock = store.lock().unwrap();
+        let join = |number: usize| {
+            let address = Ipv4Addr::new(10, u8::try_from(number).unwrap(), 0, 2);
+            let network = Network {
+                id: number.to_string().repeat(64),
+                name: format!("network{number}").parse().unwrap(),
+                created: OffsetDateTime::UNIX_EPOCH,
+                subnet: format!("10.{number}.0.0/16").parse().unwrap(),
+                chosen_gateway: None,
+                ipv6: None,
+                bridge: format!("none{number}"),
+                internal: false,
+                labels: Default::default(),
+            };
+            let endpoint = Endpoint {
+                container_id: container.id.clone(),
+                network_id: network.id.clone(),
+                address,
+                address6: None,
+                mac: MacAddress::of_ip(address),
+                tap: Endpoint::tap_of(address),
+                aliases: vec![],
+                ports: if number == 1 { published.clone() } else { vec![] },
+            };
+            endpoint.write(&store.directories).unwrap();
+            Joined { network, endpoint, number, slot: 0 }
+        };
+        Attachment {
+            joined: vec![join(1), join(2)],
+            container: container.clone(),
+            store: store.clone(),
+            published,
+            ports: vec![],
+            proxy: None,
+            is_rootless: false,
+            passt: None,
+            queues: 1,
+            has_stale_rules: false,
+        }
+    }
+
+    /// How many ports each network's endpoint has, for whoever makes rules now.
+    fn ports(attachment: &Attachment) -> Vec<usize> {
+        let endpoints = Endpoint::of(&attachment.store.directories, &attachment.container.id).unwrap();
+        endpoints.iter().map(|endpoint| endpoint.ports.len()).collect()
+    }
+
+    #[test]
+    fn a_port_that_moves_to_another_network_is_never_at_two() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut attachment = attachment(dir.path());
+        assert_eq!(ports(&attachment), [1, 0]);
+        let left = attachment.part(0).unwrap();
+        // The files are there until the rules are.
+        assert_eq!(ports(&attachment), [0, 1]);
+        assert!(left.ports.is_empty() && attachment.has_stale_rules);
+    }
+
+    #[test]
+    fn a_port_that_is_free_for_others_is_no_endpoints() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut attachment = attachment(dir.path());
+        attachment.close_ports().unwrap();
+        assert_eq!(ports(&attachment), [0, 0]);
+        assert!(attachment.has_stale_rules);
+    }
 }

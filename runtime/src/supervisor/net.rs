@@ -123,7 +123,9 @@ impl Supervisor {
         if let Some(networking) = &mut self.vm.network {
             // A failure was told before.
             let _ = networking.finish();
-            lock(&networking.networks).attachment.close_ports();
+            if let Err(error) = lock(&networking.networks).attachment.close_ports() {
+                tracing::warn!(%error, "the container's ports were not given back");
+            }
         }
     }
 
