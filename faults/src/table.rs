@@ -156,6 +156,7 @@ pub const POINTS: &[Point] = &[
     crash("sandbox.vmm.spawned"),
     error("sandbox.config"),
     error("template.checked.write"),
+    error("template.written.write"),
     error("template.begin"),
     crash("template.begun"),
     error("template.about.write"),

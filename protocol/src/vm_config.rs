@@ -30,6 +30,10 @@ pub const MAX_SHARES: usize = 200;
 pub const MAX_NETWORKS: usize = 8;
 /// Most pairs of queues of a network device: more virtual CPUs share them.
 pub const MAX_QUEUE_PAIRS: usize = 8;
+/// Most of [`TemplateConfig::written`], which goes through the control channel in one packet.
+pub const MAX_WRITTEN_RUNS: usize = 512;
+/// Most pages of it: 16 MiB.
+pub const MAX_WRITTEN_PAGES: usize = 4096;
 /// Most disks and networks together: of 19 interrupt lines, four are for shares, vsock, entropy and the balloon.
 pub const MAX_DISKS_AND_NETWORKS: usize = 15;
 /// The slot of vsock, the one device that is named on the kernel's command line: by it the guest hears of the others.
@@ -130,7 +134,15 @@ pub struct TemplateConfig {
     /// which come later. One that cannot be used is the VM's end; a template that cannot is passed over, and the VM boots.
     #[serde(default)]
     pub is_checkpoint: bool,
+    /// What guests that go on from it write to soon: it is copied ahead, rather than with a page fault for each page. At most
+    /// [`MAX_WRITTEN_RUNS`] and [`MAX_WRITTEN_PAGES`].
+    #[serde(default)]
+    pub written: Vec<PageRun>,
 }
+
+/// Pages of 4 KiB of a guest's memory that follow each other: the number of the first, and how many they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageRun(pub u64, pub u32);
 
 /// One virtio-blk disk, made of file segments laid end to end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -362,6 +374,14 @@ pub enum ConfigError {
     /// A network without a queue, or with more than a device has.
     #[error("{0} queues of a network; allowed are 1 to {MAX_QUEUE_PAIRS}")]
     QueuePairs(usize),
+    /// More than a template's guests are known to write to.
+    #[error("{runs} runs of {pages} pages to copy; allowed are {MAX_WRITTEN_RUNS} of {MAX_WRITTEN_PAGES}")]
+    Written {
+        /// How many runs.
+        runs: usize,
+        /// How many pages in all.
+        pages: usize,
+    },
     /// Reserved or broadcast context id.
     #[error("guest CID {0}: must be 3 to 4294967294")]
     GuestCid(u32),
@@ -418,6 +438,9 @@ impl VmConfig {
                 return Err(ConfigError::QueuePairs(link.fds().len()));
             }
         }
+        if let Some(template) = &self.template {
+            template.check()?;
+        }
         let mut descriptors = HashSet::new();
         let control = self.control_fd.filter(|fd| *fd != STANDARD_OUTPUT);
         let dial = self.vsock.as_ref().and_then(|vsock| vsock.dial_fd);
@@ -460,6 +483,19 @@ impl VmConfig {
     #[must_use]
     pub fn told_places(&self) -> Vec<DevicePlace> {
         (FIRST_TOLD_SLOT..self.network_slot(self.networks.len())).map(DevicePlace::of_slot).collect()
+    }
+}
+
+impl TemplateConfig {
+    /// Refuses more to copy than is ever copied ahead.
+    ///
+    /// # Errors
+    /// It is more.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let pages = self.written.iter().map(|run| usize::try_from(run.1).unwrap_or(usize::MAX));
+        let (runs, pages) = (self.written.len(), pages.fold(0, usize::saturating_add));
+        let is_small = runs <= MAX_WRITTEN_RUNS && pages <= MAX_WRITTEN_PAGES;
+        if is_small { Ok(()) } else { Err(ConfigError::Written { runs, pages }) }
     }
 }
 
@@ -545,6 +581,7 @@ mod tests {
                 memory: "/memory".into(),
                 check_memory: true,
                 is_checkpoint: true,
+                written: vec![PageRun(0x1000, 3)],
             }),
             disks: vec![DiskConfig {
                 id: "image".into(),
@@ -663,6 +700,14 @@ mod tests {
         assert_eq!(
             broken(|c| c.networks = vec![c.networks[0].clone(); MAX_NETWORKS + 1]),
             ConfigError::TooManyNetworks(9)
+        );
+        assert_eq!(
+            broken(|c| c.template.as_mut().unwrap().written = vec![PageRun(0, 4097)]),
+            ConfigError::Written { runs: 1, pages: 4097 }
+        );
+        assert_eq!(
+            broken(|c| c.template.as_mut().unwrap().written = vec![PageRun(0, 1); 513]),
+            ConfigError::Written { runs: 513, pages: 513 }
         );
         assert_eq!(broken(|c| c.boot.cmdline = vec!["a b".into()]), ConfigError::Cmdline("a b".into()));
     }

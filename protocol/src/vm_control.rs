@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::vm_config::{DiskRates, NetworkDevice, NetworkRates};
+use crate::vm_config::{DiskRates, NetworkDevice, NetworkRates, PageRun};
 
 /// Longest packet in bytes, in both directions.
 pub const MAX_CONTROL_BYTES: usize = 16 << 10;
@@ -58,6 +58,8 @@ pub enum ControlRequest {
     GoOn,
     /// How the VM started. Answered with [`ControlReply::Origin`].
     Origin,
+    /// What the guest of a VM that went on from a template has written to until now. Answered with [`ControlReply::Written`].
+    Written,
 }
 
 /// Where, in the mount namespace of a VMM that may get shares later, the runtime mounts them: all that such a VMM may open beside the
@@ -86,6 +88,8 @@ pub enum ControlReply {
     Done,
     /// How the VM started.
     Origin(Origin),
+    /// What the guest has written to, as a template has it ([`crate::vm_config::TemplateConfig::written`]).
+    Written(Vec<PageRun>),
     /// It was not, and why.
     Refused(String),
 }
@@ -141,6 +145,7 @@ pub struct DevicePlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm_config::MAX_WRITTEN_RUNS;
 
     #[test]
     fn messages_survive_the_wire_and_odd_ones_are_refused() {
@@ -159,6 +164,8 @@ mod tests {
             let json = serde_json::to_vec(&request).unwrap();
             assert_eq!(serde_json::from_slice::<ControlRequest>(&json).unwrap(), request);
         }
+        let longest = ControlReply::Written(vec![PageRun(u64::MAX >> 12, u32::MAX); MAX_WRITTEN_RUNS]);
+        assert!(serde_json::to_vec(&longest).unwrap().len() <= MAX_CONTROL_BYTES);
         let place = DevicePlace { slot: 4, address: 0xd000_4000, gsi: 9 };
         let json = serde_json::to_vec(&ControlReply::Plugged(place)).unwrap();
         assert_eq!(serde_json::from_slice::<ControlReply>(&json).unwrap(), ControlReply::Plugged(place));

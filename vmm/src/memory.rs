@@ -71,12 +71,25 @@ fn aligned(bytes: usize) -> Result<MmapRegion, FromRangesError> {
         .map_err(FromRangesError::from)
 }
 
+/// Copies pages of a file that is mapped under them ([`map_file`]), as if the guest wrote to each of them now.
+///
+/// # Errors
+/// The range lies outside guest memory, or the host refuses: before Linux 5.14 it does not know how.
+pub fn copy_ahead(memory: &GuestRam, start: GuestAddress, length_bytes: u64) -> io::Result<()> {
+    advise(memory, start, length_bytes, MmapAdvise::MADV_POPULATE_WRITE)
+}
+
 /// Gives whole pages back to the host: the guest finds zeroes there, and the host has the memory until then. Parts of pages at
 /// both ends stay.
 ///
 /// # Errors
 /// The range lies outside guest memory, or the host refuses.
 pub fn discard(memory: &GuestRam, start: GuestAddress, length_bytes: u32) -> io::Result<()> {
+    advise(memory, start, length_bytes.into(), MmapAdvise::MADV_DONTNEED)
+}
+
+/// Advises the host about the whole pages in a range.
+fn advise(memory: &GuestRam, start: GuestAddress, length_bytes: u64, advice: MmapAdvise) -> io::Result<()> {
     let length = usize::try_from(length_bytes).unwrap_or(usize::MAX);
     let outside = |error: GuestMemoryError| io::Error::new(io::ErrorKind::InvalidInput, error);
     // One slice, so one region: what follows it in guest memory may lie anywhere here.
@@ -90,7 +103,7 @@ pub fn discard(memory: &GuestRam, start: GuestAddress, length_bytes: u32) -> io:
     };
     // SAFETY: `bytes` from `first` on lie in the slice, which is mapped for as long as the VMM runs. Nothing in this process
     // has a reference into guest memory, and whoever reads it expects any value.
-    unsafe { mman::madvise(first.cast(), bytes, MmapAdvise::MADV_DONTNEED) }.map_err(io::Error::from)
+    unsafe { mman::madvise(first.cast(), bytes, advice) }.map_err(io::Error::from)
 }
 
 /// Puts `length_bytes` of a file, from `offset_bytes` on, under guest memory from `start` on, copy-on-write: all three in whole

@@ -312,6 +312,7 @@ impl Checkpoint {
             memory: self.directory.join(MEMORY),
             check_memory: self.about.layer_sha256.is_some(),
             is_checkpoint: true,
+            written: Vec::new(),
         }
     }
 

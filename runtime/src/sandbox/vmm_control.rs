@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use holm_protocol::vm_config::{DiskRates, NetworkDevice, NetworkRates};
+use holm_protocol::vm_config::{DiskRates, NetworkDevice, NetworkRates, PageRun};
 use holm_protocol::vm_control::{
     ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES, Origin, SaveScope,
 };
@@ -164,6 +164,17 @@ impl VmmControl {
     pub fn origin(&self) -> Result<Origin, ControlError> {
         match self.ask(&ControlRequest::Origin, &[])? {
             ControlReply::Origin(origin) => Ok(origin),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What the guest of a VM that went on from a template has written to until now.
+    ///
+    /// # Errors
+    /// The VMM does not say.
+    pub fn written(&self) -> Result<Vec<PageRun>, ControlError> {
+        match self.ask(&ControlRequest::Written, &[])? {
+            ControlReply::Written(written) => Ok(written),
             other => Err(unexpected(&other)),
         }
     }

@@ -169,6 +169,7 @@ impl Supervisor {
             self.input.open(guest);
         }
         self.started(agent)?;
+        self.learn_for_templates();
         self.await_end()
     }
 

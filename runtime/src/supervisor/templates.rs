@@ -2,7 +2,7 @@
 
 use super::run::Supervisor;
 use crate::sandbox::{AgentClient, Told};
-use crate::template::{TemplateStore, settle};
+use crate::template::{TemplateStore, learn, settle};
 
 impl Supervisor {
     /// What the guest has to be told of.
@@ -14,6 +14,13 @@ impl Supervisor {
     pub(super) fn settle_template(&self, agent: &AgentClient) {
         if let Some(sandbox) = &self.vm.sandbox {
             settle(TemplateStore::new(self.store.directories()), sandbox, agent);
+        }
+    }
+
+    /// As [`learn`].
+    pub(super) fn learn_for_templates(&self) {
+        if let Some(sandbox) = &self.vm.sandbox {
+            learn(&TemplateStore::new(self.store.directories()), sandbox);
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! - `key`: what a template depends on. Anything else is another template.
 //! - `store`: where they are kept, and the draft of one.
-//! - `settle`: what a start does about them when its VM's agent has called.
+//! - `settle`: what a start does about them when its VM's agent has called, and when its workload runs.
 //! - `build`: one without a container.
 //!
 //! ```text
@@ -23,5 +23,5 @@ mod store;
 pub use build::{BuildError, build};
 pub use key::{Platform, TemplateKey};
 pub use settle::MakeError;
-pub(crate) use settle::settle;
+pub(crate) use settle::{learn, settle};
 pub use store::{Draft, Listed, Template, TemplateError, TemplateStore};

@@ -53,6 +53,23 @@ pub(super) fn make(draft: Draft, agent: &AgentClient, control: &VmmControl) -> R
     Ok(draft.finish()?)
 }
 
+/// The workload of a VM that went on from a template runs: what its guest has written to until now, those after it will as well.
+pub(crate) fn learn(store: &TemplateStore, sandbox: &Sandbox) {
+    let Start::From(template) = &sandbox.start else { return };
+    if !template.config.written.is_empty() {
+        return;
+    }
+    let written = sandbox.vmm.control.written().map_err(MakeError::from);
+    let noted = written.and_then(|written| match written.as_slice() {
+        // It booted, because the template was of no use.
+        [] => Ok(()),
+        written => Ok(store.note_written(template, written)?),
+    });
+    if let Err(error) = noted {
+        tracing::warn!(error = &error as &dyn std::error::Error, "what guests write to is not noted");
+    }
+}
+
 /// Draws the conclusions from what the VMM found of a template.
 fn judge(store: &TemplateStore, template: &Template, origin: Result<Origin, ControlError>) {
     let done = match origin {

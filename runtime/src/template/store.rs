@@ -4,14 +4,15 @@
 //! <templates>/<name>/about.json    the key, for lists and for whoever looks for templates that are of no use any more
 //!                   /state, memory what the VMM wrote
 //!                   /checked       which file of memory was verified, and in which life of the host
+//!                   /written.json  what its guests write to soon, when one of them has
 //! <templates>/.refused-<name>      why this host's KVM cannot go on from templates of this key: nobody makes one again
 //! <templates>/.draft/              one that is being made, by whoever has the lock
 //!                   /vm/           sockets of the VM, when it runs for nothing else
 //! <templates>/.lock
 //! ```
 //!
-//! Nothing is synced: what a power cut leaves of a template is refused by its checksums, and made anew. A template is never
-//! changed; one that is removed stays for the VMs that have it mapped.
+//! Nothing is synced: what a power cut leaves of a template is refused by its checksums, and made anew. State and memory of a template
+//! never change; one that is removed stays for the VMs that have it mapped.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -19,7 +20,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use holm_protocol::vm_config::TemplateConfig;
+use holm_protocol::vm_config::{PageRun, TemplateConfig};
 
 use super::TemplateKey;
 use crate::durable;
@@ -29,6 +30,7 @@ use crate::host::{Directories, DirectoriesError, create_private_directory};
 const MAX_TEMPLATES: usize = 16;
 const ABOUT: &str = "about.json";
 const CHECKED: &str = "checked";
+const WRITTEN: &str = "written.json";
 const REFUSED: &str = ".refused-";
 const DRAFT: &str = ".draft";
 const VM: &str = "vm";
@@ -112,7 +114,15 @@ impl TemplateStore {
         let (state, memory) = (directory.join("state"), directory.join("memory"));
         let stamp = stamp(&memory).ok()?;
         let was_checked = fs::read_to_string(directory.join(CHECKED)).is_ok_and(|checked| checked == stamp);
-        let config = TemplateConfig { state, memory, check_memory: !was_checked, is_checkpoint: false };
+        let written = Vec::new();
+        let mut config =
+            TemplateConfig { state, memory, check_memory: !was_checked, is_checkpoint: false, written };
+        // Without them, or with others, a start is only slower.
+        let written = fs::read(directory.join(WRITTEN)).ok();
+        config.written = written.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+        if config.check().is_err() {
+            config.written.clear();
+        }
         Some(Template { name, config })
     }
 
@@ -126,6 +136,17 @@ impl TemplateStore {
             .and_then(|()| stamp(&template.config.memory))
             .and_then(|stamp| durable::write(&note, stamp.as_bytes()));
         written.map_err(failed("write", &note))
+    }
+
+    /// Notes what the template's guests write to soon.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub fn note_written(&self, template: &Template, written: &[PageRun]) -> Result<(), TemplateError> {
+        let note = self.directory.join(&template.name).join(WRITTEN);
+        let json = serde_json::to_vec(written).map_err(io::Error::from);
+        let json = json.and_then(|json| holm_faults::fault!("template.written.write").map(|()| json));
+        json.and_then(|json| durable::write(&note, &json)).map_err(failed("write", &note))
     }
 
     /// Removes a template and notes that there is to be none of its key, because the host cannot use it.
@@ -375,6 +396,17 @@ mod tests {
         assert!(!find().config.check_memory);
         fs::write(&template.config.memory, b"mEmory").unwrap();
         assert!(find().config.check_memory);
+    }
+
+    #[test]
+    fn what_guests_write_to_is_known_once_it_was_noted_and_only_if_it_is_little() {
+        let fixture = Fixture::new();
+        let template = fixture.make(64);
+        assert_eq!(template.config.written, []);
+        for (noted, known) in [(PageRun(7, 2), &[PageRun(7, 2)][..]), (PageRun(7, 1 << 20), &[])] {
+            fixture.store.note_written(&template, &[noted]).unwrap();
+            assert_eq!(fixture.store.find(&fixture.key(64)).unwrap().config.written, known);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use vmm_sys_util::epoll::EventSet;
 use super::{Machine, MachineError};
 use crate::descriptors;
 use crate::devices::virtio::net::{Net, NetError, Tap};
+use crate::template;
 
 /// The host's end of a conversation, and what it is about.
 pub(super) struct Control {
@@ -104,6 +105,10 @@ impl Control {
                 Ok(ControlReply::Done)
             }
             ControlRequest::Origin => Ok(ControlReply::Origin(machine.origin.clone())),
+            ControlRequest::Written => {
+                let written = template::written(&machine.memory, &machine.page_map, &machine.mapped);
+                written.map(ControlReply::Written).map_err(|error| with_causes(&error))
+            }
         }
     }
 }

@@ -31,7 +31,12 @@ pub(super) fn restore(kvm: &Kvm, config: &VmConfig, files: &TemplateConfig) -> R
         .map_err(|source| MachineError::TemplateFile { action: "map the saved memory", source })?;
     let ram = memory::allocate(config.memory_mib)?;
     template::map(&ram, &file, &saved.memory)?;
-    let mut parts = Parts::new(kvm, config, ram)?;
+    // Beside the making of the VM, and over before the jail, which only processes of one thread can enter.
+    let copying = template::copy_ahead(&ram, &files.written).map_err(MachineError::Event)?;
+    let made = Parts::new(kvm, config, ram);
+    // It does not panic.
+    let _ = copying.join();
+    let mut parts = made?;
     // In this order: the VM's interrupt controllers deliver to vCPUs, and devices raise what they had raised.
     for (id, state) in (0..).zip(&saved.vcpus) {
         parts.vcpus.push(Vcpu::restored(&parts.vm, id, state)?);

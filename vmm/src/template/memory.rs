@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::FileExt;
 
 use sha2::{Digest, Sha256};
 
+use super::page_map::{PageMap, PageState};
 use super::{MemoryFile, Run};
 use crate::memory::{self, Address, Bytes, GuestMemory, GuestMemoryRegion, GuestRam, PAGE_BYTES};
 
@@ -17,11 +17,7 @@ const MAX_GAP_BYTES: u64 = 64 << 20;
 const MAX_RUNS: usize = 16 << 10;
 const PAGE: u64 = PAGE_BYTES as u64;
 /// Read or written at a time.
-const CHUNK_BYTES: usize = 1 << 20;
-/// What the kernel tells of each page (Linux Documentation/admin-guide/mm/pagemap.rst).
-const PAGEMAP_ENTRY_BYTES: usize = 8;
-/// The page is in memory, or in swap.
-const PAGEMAP_HELD: u64 = 3 << 62;
+pub(super) const CHUNK_BYTES: usize = 1 << 20;
 
 /// Why memory cannot be saved or had back.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +39,7 @@ pub enum MemoryFileError {
     Checksum,
 }
 
-fn failed(action: &'static str) -> impl Fn(io::Error) -> MemoryFileError {
+pub(super) fn failed(action: &'static str) -> impl Fn(io::Error) -> MemoryFileError {
     move |source| MemoryFileError::Io { action, source }
 }
 
@@ -86,7 +82,7 @@ fn runs(memory: &GuestRam, map: &PageMap, mapped: &[Run]) -> Result<Vec<Run>, Me
         let first = region.as_ptr().addr() / PAGE_BYTES;
         let mut page = vec![0; PAGE_BYTES];
         let pages = usize::try_from(region.len() / PAGE).unwrap_or(0);
-        for (index, held) in map.held(first, pages)?.into_iter().enumerate() {
+        for (index, held) in map.read(first, pages, PageState::is_held)?.into_iter().enumerate() {
             let start = guest + index as u64 * PAGE;
             while mapped.next_if(|run| run.start + run.length_bytes <= start).is_some() {}
             if !held && mapped.peek().is_none_or(|run| start < run.start) {
@@ -126,35 +122,6 @@ fn fewer(mut runs: Vec<Run>, most: usize) -> Vec<Run> {
         }
     }
     runs
-}
-
-/// What the kernel knows of this process's pages. Opened before the process confines itself.
-#[derive(Debug)]
-pub struct PageMap(File);
-
-impl PageMap {
-    /// Opens the map.
-    ///
-    /// # Errors
-    /// There is no /proc, or no such map in it.
-    pub fn open() -> Result<Self, MemoryFileError> {
-        File::open("/proc/self/pagemap").map(Self).map_err(failed("open the map of pages"))
-    }
-
-    /// Which pages hold anything, from the page of the number `first` on: asking for the others would fill them.
-    fn held(&self, first: usize, pages: usize) -> Result<Vec<bool>, MemoryFileError> {
-        let mut held = Vec::with_capacity(pages);
-        let mut bytes = vec![0; CHUNK_BYTES];
-        while held.len() < pages {
-            let count = (pages - held.len()).min(CHUNK_BYTES / PAGEMAP_ENTRY_BYTES) * PAGEMAP_ENTRY_BYTES;
-            let Some(chunk) = bytes.get_mut(..count) else { break };
-            let offset = (first + held.len()) * PAGEMAP_ENTRY_BYTES;
-            self.0.read_exact_at(chunk, offset as u64).map_err(failed("read the map of pages"))?;
-            let entries = chunk.as_chunks::<PAGEMAP_ENTRY_BYTES>().0.iter();
-            held.extend(entries.map(|entry| u64::from_le_bytes(*entry) & PAGEMAP_HELD != 0));
-        }
-        Ok(held)
-    }
 }
 
 /// Puts the file under memory that nobody has touched yet, copy-on-write.
@@ -197,6 +164,8 @@ pub fn verify(mut file: &File, described: &MemoryFile) -> Result<(), MemoryFileE
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
     use super::*;
     use crate::memory::GuestAddress;
 

@@ -3,6 +3,8 @@
 //!
 //! - `document`: the state as bytes and back, checked.
 //! - `memory`: guest memory into a file, and a file into guest memory.
+//! - `written`: what guests write to soon, so that it is copied ahead.
+//! - `page_map`: what the kernel knows of this process's pages.
 //!
 //! Two files. The state: everything but memory, as plain data. Memory: the pages that are not zero, one run after the other;
 //! the state tells where each run belongs. Others map it copy-on-write, so they share its pages in the host's cache.
@@ -12,6 +14,8 @@
 
 mod document;
 mod memory;
+mod page_map;
+mod written;
 
 use kvm_bindings::{kvm_clock_data, kvm_irqchip};
 use serde::{Deserialize, Serialize};
@@ -20,7 +24,9 @@ use crate::devices::virtio::saved_device::SavedDevice;
 use crate::vcpu::VcpuState;
 
 pub use document::{DocumentError, decode, encode, read};
-pub use memory::{MemoryFileError, PageMap, map, save, verify};
+pub use memory::{MemoryFileError, map, save, verify};
+pub use page_map::PageMap;
+pub use written::{copy_ahead, written};
 
 /// Everything of a VM but its memory.
 #[derive(Serialize, Deserialize)]

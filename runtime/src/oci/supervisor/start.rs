@@ -10,11 +10,13 @@ use nix::libc::SIGKILL;
 
 use super::answer::report;
 use super::{Event, KILL_TIMEOUT, Made, Supervisor};
+use crate::host::Directories;
 use crate::oci::error::OciError;
 use crate::oci::hooks;
 use crate::oci::protocol::Report;
 use crate::oci::record::Status;
 use crate::sandbox::{AgentError, Exit};
+use crate::template::{self, TemplateStore};
 
 /// How far a container is that somebody starts.
 #[derive(Debug, Default)]
@@ -65,6 +67,9 @@ impl Supervisor {
             thread::spawn(move || agent.signal_process("", SIGKILL));
         }
         report(client, started.map(|()| Report::Done));
+        if let Some(sandbox) = &self.sandbox {
+            template::learn(&TemplateStore::new(&Directories::from_environment()), sandbox);
+        }
         if let Start::Going(Some(end)) = std::mem::replace(&mut self.start, Start::Done) {
             self.waiting.push_front(Event::WorkloadEnded(end));
         }
