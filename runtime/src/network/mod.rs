@@ -34,6 +34,7 @@ mod port_socket;
 mod prepared;
 mod proxy;
 mod record;
+mod routes;
 mod ruleset;
 mod store;
 mod subnet;

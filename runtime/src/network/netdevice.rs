@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -14,8 +14,6 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use super::error::NetworkError;
 use super::mac_address::MacAddress;
 use super::record::{Network, NetworkIpv6};
-use super::subnet::Subnet;
-use super::subnet6::Subnet6;
 
 fn failed(action: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
     let action = action.into();
@@ -281,72 +279,9 @@ pub(super) fn join_bridge(bridge: &str, interface: &str) -> Result<(), NetworkEr
     join().map_err(failed(format!("put {interface} on the bridge {bridge}")))
 }
 
-/// The subnets that the host has routes to, other than the default route.
-pub(super) fn routes() -> Vec<Subnet> {
-    routes_of(&fs::read_to_string("/proc/net/route").unwrap_or_default())
-}
-
-/// Columns of /proc/net/route: interface, destination, gateway, flags, ..., mask (the eighth), in the host's byte order.
-fn routes_of(table: &str) -> Vec<Subnet> {
-    let of_line = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let number = |at: usize| u32::from_str_radix(words.get(at)?, 16).ok().map(u32::from_be);
-        let (destination, mask) = (number(1)?, number(7)?);
-        let length = u8::try_from(mask.leading_ones()).ok()?;
-        (length > 0).then(|| Subnet::around(Ipv4Addr::from_bits(destination), length))
-    };
-    table.lines().skip(1).filter_map(of_line).collect()
-}
-
-/// The same for IPv6.
-pub(super) fn routes6() -> Vec<Subnet6> {
-    routes6_of(&fs::read_to_string("/proc/net/ipv6_route").unwrap_or_default())
-}
-
-/// Columns of /proc/net/ipv6_route: destination and its length, both in hexadecimal, ..., interface (the last). What every interface
-/// has of its own (link-local, multicast, the loopback's) is no route to anywhere.
-fn routes6_of(table: &str) -> Vec<Subnet6> {
-    let of_line = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let destination = Ipv6Addr::from_bits(u128::from_str_radix(words.first()?, 16).ok()?);
-        let length = u8::from_str_radix(words.get(1)?, 16).ok()?;
-        let is_own = destination.is_unicast_link_local() || destination.is_multicast();
-        let is_route = (1..=128).contains(&length) && !is_own && words.last() != Some(&"lo");
-        is_route.then(|| Subnet6::around(destination, length))
-    };
-    table.lines().filter_map(of_line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn routes_are_read() {
-        let table = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
-                     eth0 00000000 0202000A 0003 0 0 0 00000000 0 0 0\n\
-                     eth0 0002000A 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
-        assert_eq!(routes_of(table), ["10.0.2.0/24".parse().unwrap()]);
-    }
-
-    #[test]
-    fn routes_of_ipv6_are_read() {
-        let zero = "0".repeat(32);
-        let line = |destination: &str, length: &str, interface: &str| {
-            format!(
-                "{destination} {length} {zero} 00 {zero} 00000400 00000001 00000000 00000001 {interface}\n"
-            )
-        };
-        let table = [
-            line("fd000001000200030000000000000000", "40", "eth0"),
-            line("fe800000000000000000000000000000", "40", "eth0"),
-            line("ff000000000000000000000000000000", "08", "eth0"),
-            line("00000000000000000000000000000001", "80", "lo"),
-            line(&zero, "00", "eth0"),
-        ]
-        .concat();
-        assert_eq!(routes6_of(&table), ["fd00:1:2:3::/64".parse().unwrap()]);
-    }
 
     #[test]
     fn names_that_are_too_long_are_refused() {

@@ -20,7 +20,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
 use super::error::NetworkError;
-use super::netdevice;
+use super::{netdevice, routes};
 use crate::sandbox::{GuestInterface, VmLink, VmNetwork};
 
 /// Beginning of the names of TAPs in such a namespace.
@@ -60,7 +60,7 @@ pub(crate) fn carry_prepared(
     queues: usize,
 ) -> Result<Vec<(VmNetwork, GuestInterface)>, NetworkError> {
     let failed = |source| NetworkError::Device { action: "list the interfaces".to_owned(), source };
-    let gateways = gateways_of(&fs::read_to_string("/proc/thread-self/net/route").unwrap_or_default());
+    let gateways = routes::default_gateways();
     let begun = Instant::now();
     let found = loop {
         let found = interfaces().map_err(failed)?;
@@ -119,18 +119,6 @@ fn interfaces() -> io::Result<BTreeMap<String, Found>> {
         }
     }
     Ok(all)
-}
-
-/// Default gateways by interface, of /proc/net/route: interface, destination, gateway, flags, ..., mask (the eighth), in the
-/// host's byte order.
-fn gateways_of(table: &str) -> BTreeMap<String, Ipv4Addr> {
-    let of_line = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let number = |at: usize| u32::from_str_radix(words.get(at)?, 16).ok().map(u32::from_be);
-        let is_default = number(1)? == 0 && number(7)? == 0 && number(2)? != 0;
-        is_default.then(|| Some(((*words.first()?).to_owned(), Ipv4Addr::from_bits(number(2)?)))).flatten()
-    };
-    table.lines().skip(1).filter_map(of_line).collect()
 }
 
 /// Has what comes in on each of two interfaces go out on the other.
@@ -193,15 +181,6 @@ fn run_tc(commands: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn default_gateways_are_read_by_interface() {
-        let table = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
-                     eth0 00000000 0100580A 0003 0 0 0 00000000 0 0 0\n\
-                     eth0 0000580A 00000000 0001 0 0 0 0000FFFF 0 0 0\n\
-                     eth1 00000000 00000000 0001 0 0 0 00000000 0 0 0\n";
-        assert_eq!(gateways_of(table), [("eth0".to_owned(), Ipv4Addr::new(10, 88, 0, 1))].into());
-    }
 
     #[test]
     fn packets_go_both_ways() {

@@ -16,7 +16,7 @@ use super::name::NetworkName;
 use super::record::{Network, NetworkIpv6};
 use super::subnet::Subnet;
 use super::subnet6::Subnet6;
-use super::{DEFAULT_NETWORK, netdevice};
+use super::{DEFAULT_NETWORK, netdevice, routes};
 use crate::container::settings::Labels;
 use crate::durable;
 use crate::host::{Directories, create_private_directory, is_rootless};
@@ -212,7 +212,7 @@ impl NetworkStore {
         }
         let _host = lock_file(Path::new(HOST_LOCK))?;
         let mut network = network;
-        if netdevice::routes().iter().any(|route| route.overlaps(network.subnet)) {
+        if routes::subnets().iter().any(|route| route.overlaps(network.subnet)) {
             if !network.is_default() {
                 return Err(NetworkError::SubnetTaken(network.subnet.to_string()));
             }
@@ -220,7 +220,7 @@ impl NetworkStore {
             self.write(&network)?;
         }
         if let Some(NetworkIpv6 { subnet, .. }) = network.ipv6
-            && netdevice::routes6().iter().any(|route| route.overlaps(subnet))
+            && routes::subnets6().iter().any(|route| route.overlaps(subnet))
         {
             return Err(NetworkError::SubnetTaken(subnet.to_string()));
         }
@@ -261,7 +261,7 @@ impl NetworkStore {
 
     fn taken_subnets(&self, networks: &[Network], but: Option<&Network>) -> Vec<Subnet> {
         let others = networks.iter().filter(|network| but.is_none_or(|but| but.id != network.id));
-        others.map(|network| network.subnet).chain(netdevice::routes()).collect()
+        others.map(|network| network.subnet).chain(routes::subnets()).collect()
     }
 
     /// The IPv6 addresses of a network that is to be.
@@ -272,7 +272,7 @@ impl NetworkStore {
         others: &[Network],
     ) -> Result<Subnet6, NetworkError> {
         let of_others = others.iter().filter_map(|other| Some(other.ipv6?.subnet));
-        let taken: Vec<Subnet6> = of_others.chain(netdevice::routes6()).collect();
+        let taken: Vec<Subnet6> = of_others.chain(routes::subnets6()).collect();
         match wanted {
             Some(subnet) if taken.iter().any(|other| other.overlaps(subnet)) => {
                 Err(NetworkError::SubnetTaken(subnet.to_string()))

@@ -35,6 +35,11 @@ fn the_first_start_makes_a_template_and_a_damaged_one_is_made_anew() {
     // Long enough for the supervisor's note.
     assert_eq!(holm.run(["--network", "none", "busybox", "sleep", "1"]).ok(), "");
     assert!(template.join("checked").exists(), "the VM went on from it");
+    let written = template.join("written.json");
+    assert!(fs::read_to_string(&written).unwrap().starts_with("[["), "and told what it wrote to");
+    // One that is wrong costs time, and nothing else.
+    fs::write(written, "[[0,4000],[4503599627370495,96]]").unwrap();
+    hello(&holm);
 
     let state = template.join("state");
     let mut bytes = fs::read(&state).unwrap();
