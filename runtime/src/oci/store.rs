@@ -314,6 +314,7 @@ mod tests {
             created: OffsetDateTime::UNIX_EPOCH,
             annotations: [("k".to_owned(), "v".to_owned())].into(),
             oom_killed: false,
+            role: crate::oci::role::Role::Alone,
             cgroup: None,
             poststop: Vec::new(),
         }

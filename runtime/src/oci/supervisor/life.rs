@@ -10,8 +10,8 @@ use super::start::Start;
 use super::{Event, KILL_TIMEOUT, KILLED, Made, Supervisor};
 use crate::oci::error::OciError;
 use crate::oci::out_of_memory;
-use crate::oci::pod::Role;
 use crate::oci::protocol::{Report, Request};
+use crate::oci::role::Role;
 use crate::oci::stdio::Carriers;
 
 impl Supervisor {
@@ -31,7 +31,7 @@ impl Supervisor {
         }
         self.end_vm();
         // The cgroup of a pod is that of all.
-        let place = self.record.cgroup.as_ref().filter(|_| made.bundle.role() == Role::Alone);
+        let place = self.record.cgroup.as_ref().filter(|_| self.record.role == Role::Alone);
         if let Some(Err(error)) = place.filter(|_| self.record.oom_killed).map(|at| out_of_memory::tell(at)) {
             tracing::warn!(%error, "engines cannot be told that memory ran out");
         }
