@@ -20,6 +20,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sha2::{Digest, Sha256};
 
 use super::cgroup;
@@ -200,6 +201,17 @@ impl OciContainer {
         holm_faults::fault!("oci.record.write")
             .and_then(|()| durable::write(&path, &json))
             .map_err(write_error(&path))
+    }
+
+    /// Kills its supervisor, whose pid was this: the kernel then ends its VMM.
+    pub(super) fn kill_supervisor(&self, pid: u32) {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pidfd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        // Looked at in this order: of one that does not live the number could be another's.
+        if let Some(pidfd) = pidfd.filter(|_| self.is_alive()) {
+            // One that ended meanwhile is what was wanted.
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        }
     }
 
     /// Whether its supervisor, or the `create` before it, lives.

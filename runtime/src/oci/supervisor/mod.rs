@@ -59,6 +59,8 @@ enum Event {
     Started(Result<(), OciError>, UnixStream),
     /// All of its output was written.
     Delivered,
+    /// All else that the guest has was written.
+    ShutDown,
     Asked(Box<Request>, UnixStream),
     Signal(i32),
     /// A container of this name is gone from the VM.
