@@ -64,7 +64,7 @@ pub(crate) fn copy_up(mounts: &mut [MountPlan], root: &Path, directory: &Path) -
         let what = format!("filling {}", mount.destination.display());
         let place = directory.join(format!("tmpfs-{number}"));
         fs::create_dir(&place).at(&what)?;
-        mount.make_at(place.clone(), &rootdir::status(&covered).at(&what)?)?;
+        mount.make_at(place.clone(), Some(&rootdir::status(&covered).at(&what)?))?;
         copy(covered, &place).at(&what)?;
     }
     Ok(())

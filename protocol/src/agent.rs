@@ -41,12 +41,9 @@ pub const VOLUMES_DIRECTORY: &str = "/run/volumes";
 /// The directory of a block volume's file system that containers see.
 pub const VOLUME_DATA: &str = "data";
 
-/// Where the guest has the shared memory of a pod, a tmpfs of [`POD_SHARED_MEMORY_BYTES`]: what all containers of the pod bind on
-/// /dev/shm.
-pub const POD_SHARED_MEMORY: &str = "/run/shm";
-
-/// As much as containerd's CRI and Docker give.
-pub const POD_SHARED_MEMORY_BYTES: u64 = 64 << 20;
+/// Where the guest has shared memory that containers have in common: a tmpfs of the spec whose source is `<SHARED_MEMORY>/<id>` is the
+/// one of the container of this id, made by the first that has it.
+pub const SHARED_MEMORY: &str = "/run/shm";
 
 /// Annotation of the spec with the container's state (runtime-spec, runtime.md) for its `startContainer` hooks, as JSON; its pid is
 /// the guest's to say.

@@ -31,12 +31,10 @@ pub(crate) fn root_of(bundle: &Path) -> PathBuf {
     bundle.join("holm")
 }
 
-/// Where the sandbox is of the pod that a bundle's container belongs to; its own place for one that belongs to none.
-fn sandbox_root(bundle: &Path) -> Result<PathBuf, ShimError> {
-    Ok(match oci::sandbox_of(bundle)? {
-        Some(sandbox) => root_of(&bundle.with_file_name(sandbox.as_str())),
-        None => root_of(bundle),
-    })
+/// Of all containers in the namespace of a bundle's: their bundles lie beside each other.
+fn roots_beside(bundle: &Path) -> Vec<PathBuf> {
+    let bundles = bundle.parent().and_then(|parent| std::fs::read_dir(parent).ok());
+    bundles.into_iter().flatten().flatten().map(|bundle| root_of(&bundle.path())).collect()
 }
 
 impl Task {
@@ -54,8 +52,7 @@ impl Task {
         let rootfs = Rootfs::mount(bundle, mounts)?;
         let request = CreateRequest {
             root: root_of(bundle),
-            // The bundles of one namespace lie beside each other.
-            sandbox_root: sandbox_root(bundle)?,
+            sandbox_roots: roots_beside(bundle),
             id: id.parse()?,
             bundle: bundle.to_owned(),
             pid_file: None,

@@ -13,7 +13,7 @@ use super::channel::ChildEnd;
 use super::terminal::Terminal;
 use super::{ChildStdio, finish};
 use crate::container::rootdir::RootDir;
-use crate::container::{ContainerPlan, devices, masks, sysctl};
+use crate::container::{ContainerPlan, devices, masks, namespaces, sysctl};
 use crate::fault::{At, Fault};
 use crate::oci::NamespaceKind;
 use crate::sys::mount_api::{FsContext, attr, set_attributes};
@@ -38,7 +38,7 @@ fn become_container(
         .into_iter()
         .chain(plan.interfaces.descriptor())
         .chain(network)
-        .chain(plan.pod.as_ref().map(AsFd::as_fd))
+        .chain(plan.joined.iter().map(|(_, process)| process.as_fd()))
         .collect();
     descriptors::close_all_except(&kept).at("closing descriptors")?;
     setsid().at("starting a session")?;
@@ -53,9 +53,9 @@ fn become_container(
 }
 
 fn set_up_namespaces(plan: &ContainerPlan) -> Result<(), Fault> {
-    if let Some(pod) = &plan.pod {
-        let flags = CloneFlags::from_bits_retain(plan.namespaces.of_pod());
-        setns(pod, flags).at("joining the pod's namespaces")?;
+    // It was born in the pid namespace.
+    for (kind, process) in plan.joined.iter().filter(|(kind, _)| *kind != NamespaceKind::Pid) {
+        setns(process, namespaces::flags_of(*kind)).at("joining another container's namespace")?;
     }
     if plan.namespaces.has(NamespaceKind::Cgroup) {
         unshare(CloneFlags::CLONE_NEWCGROUP).at("making a cgroup namespace")?;

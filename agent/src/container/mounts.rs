@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use holm_protocol::agent::{SHARES_DIRECTORY, VOLUMES_DIRECTORY};
+use holm_protocol::agent::{SHARED_MEMORY, SHARES_DIRECTORY, VOLUMES_DIRECTORY};
 use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, Mode};
 
@@ -91,11 +91,27 @@ impl MountPlan {
         self.options.copy_up
     }
 
+    /// Whether it is shared memory that other containers may have, too; its source is the place.
+    pub(crate) fn is_shared_memory(&self) -> bool {
+        !self.options.bind && !self.options.copy_up && self.source.starts_with(SHARED_MEMORY)
+    }
+
+    /// Binds shared memory from its place, after it was made there if nobody did.
+    pub(crate) fn share_at(&mut self, place: PathBuf, is_made: bool) -> Result<(), Fault> {
+        self.source = "shm".into();
+        if !is_made {
+            return self.make_at(place, None);
+        }
+        self.source = place;
+        self.options.bind = true;
+        Ok(())
+    }
+
     /// Makes the file system on a directory of the guest's, writable, and binds that from now on. `covered` is what it covers in the
     /// container.
-    pub(crate) fn make_at(&mut self, place: PathBuf, covered: &FileStat) -> Result<(), Fault> {
+    pub(crate) fn make_at(&mut self, place: PathBuf, covered: Option<&FileStat>) -> Result<(), Fault> {
         let what = format!("mounting {} on {}", self.source.display(), self.destination.display());
-        let mount = self.file_system(&what, 0, Some(covered))?;
+        let mount = self.file_system(&what, 0, covered)?;
         let target = nix::fcntl::open(&place, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).at(&what)?;
         mount_api::attach(mount.as_fd(), target.as_fd()).at(&what)?;
         self.source = place;

@@ -1,5 +1,7 @@
 //! Which namespaces a container gets (config-linux.md "Namespaces").
 
+use nix::sched::CloneFlags;
+
 use crate::fault::Fault;
 use crate::oci::{Linux, NamespaceKind};
 
@@ -12,8 +14,9 @@ pub(crate) struct Namespaces {
     joined: u64,
 }
 
-/// What the containers of a pod have in common, whatever their specs say.
-const OF_POD: u64 = bits(libc::CLONE_NEWNET) | bits(libc::CLONE_NEWIPC) | bits(libc::CLONE_NEWUTS);
+/// What containers of a guest may have in common.
+const JOINABLE: u64 =
+    bits(libc::CLONE_NEWNET) | bits(libc::CLONE_NEWIPC) | bits(libc::CLONE_NEWUTS) | bits(libc::CLONE_NEWPID);
 
 /// Set at the clone; the rest is unshared by the child itself.
 const AT_CLONE: u64 = bits(libc::CLONE_NEWPID)
@@ -39,19 +42,23 @@ const fn flag(kind: NamespaceKind) -> u64 {
     }
 }
 
+/// For setns(2).
+pub(crate) fn flags_of(kind: NamespaceKind) -> CloneFlags {
+    CloneFlags::from_bits_retain(libc::c_int::try_from(flag(kind)).unwrap_or_default())
+}
+
 impl Namespaces {
-    /// Checks what is asked for, by a container of a pod (`in_pod`) or one that is alone.
+    /// Checks what is asked for.
     ///
     /// # Errors
-    /// A path (there is nothing to join in the guest but a pod's namespaces), a kind twice, no mount namespace (the root would be the
-    /// guest's), and a user namespace (the VM is the stronger boundary).
-    pub(crate) fn new(linux: &Linux, in_pod: bool) -> Result<Self, Fault> {
+    /// A namespace of others that they keep for themselves, a kind twice, no mount namespace (the root would be the guest's), and a user
+    /// namespace (the VM is the stronger boundary).
+    pub(crate) fn new(linux: &Linux) -> Result<Self, Fault> {
         let (mut all, mut joined) = (0, 0);
         for namespace in &linux.namespaces {
             let kind = namespace.kind;
             let has_path = !namespace.path.as_os_str().is_empty();
-            let may_join = OF_POD | flag(NamespaceKind::Pid);
-            if in_pod && flag(kind) & (if has_path { may_join } else { OF_POD }) != 0 {
+            if has_path && flag(kind) & JOINABLE != 0 {
                 joined |= flag(kind);
             } else if has_path {
                 let path = namespace.path.display();
@@ -85,14 +92,9 @@ impl Namespaces {
         self.has(kind) && !self.joins(kind)
     }
 
-    /// Whether it is that of the pod.
+    /// Whether it is another container's.
     pub(crate) fn joins(self, kind: NamespaceKind) -> bool {
         self.joined & flag(kind) != 0
-    }
-
-    /// The pod's, but for the pid namespace, which only children enter: joined by setns(2) for the container's first process.
-    pub(crate) fn of_pod(self) -> libc::c_int {
-        libc::c_int::try_from(self.joined & !flag(NamespaceKind::Pid)).unwrap_or_default()
     }
 
     /// Made by the clone; a network namespace only if there is none yet.
@@ -112,23 +114,21 @@ mod tests {
     use super::*;
 
     fn namespaces(json: &str) -> Result<Namespaces, Fault> {
-        Namespaces::new(&serde_json::from_str(json).unwrap(), false)
+        Namespaces::new(&serde_json::from_str(json).unwrap())
     }
 
     #[test]
-    fn a_pods_namespaces_are_joined() {
-        let json = r#"{"namespaces": [{"type": "mount"}, {"type": "network", "path": "/proc/7/ns/net"}, {"type": "uts"},
+    fn namespaces_of_others_are_joined_as_asked() {
+        let json = r#"{"namespaces": [{"type": "mount"}, {"type": "network", "path": "other"}, {"type": "uts"},
             {"type": "pid"}, {"type": "ipc"}]}"#;
-        let own_pids = Namespaces::new(&serde_json::from_str(json).unwrap(), true).unwrap();
-        assert_eq!(own_pids.at_clone(false), bits(libc::CLONE_NEWNS) | bits(libc::CLONE_NEWPID));
-        assert_eq!(own_pids.of_pod(), libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS);
+        let own_pids = namespaces(json).unwrap();
+        let made = [libc::CLONE_NEWNS, libc::CLONE_NEWUTS, libc::CLONE_NEWPID, libc::CLONE_NEWIPC];
+        assert_eq!(own_pids.at_clone(false), made.into_iter().map(bits).sum::<u64>());
         assert!(own_pids.makes(NamespaceKind::Pid) && !own_pids.makes(NamespaceKind::Network));
-        let json = json.replace(r#""pid""#, r#""pid", "path": "/proc/7/ns/pid""#);
-        let shared = Namespaces::new(&serde_json::from_str(&json).unwrap(), true).unwrap();
+        let shared = namespaces(&json.replace(r#""pid""#, r#""pid", "path": "other""#)).unwrap();
         assert!(shared.joins(NamespaceKind::Pid) && shared.has(NamespaceKind::Pid));
-        assert_eq!(shared.of_pod() & libc::CLONE_NEWPID, 0, "only children enter it");
-        let mounts = r#"{"namespaces": [{"type": "mount", "path": "/proc/7/ns/mnt"}]}"#;
-        assert!(Namespaces::new(&serde_json::from_str(mounts).unwrap(), true).is_err());
+        let mounts = r#"{"namespaces": [{"type": "mount", "path": "other"}]}"#;
+        assert!(namespaces(mounts).is_err());
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
         for json in [
             "{}",
             r#"{"namespaces": [{"type": "mount"}, {"type": "mount"}]}"#,
-            r#"{"namespaces": [{"type": "mount"}, {"type": "network", "path": "/proc/1/ns/net"}]}"#,
+            r#"{"namespaces": [{"type": "mount"}, {"type": "cgroup", "path": "other"}]}"#,
             r#"{"namespaces": [{"type": "mount"}, {"type": "user"}]}"#,
             r#"{"namespaces": [{"type": "mount"}], "timeOffsets": {"monotonic": {"secs": 1}}}"#,
         ] {

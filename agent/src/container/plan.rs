@@ -14,7 +14,7 @@ use super::start_hooks::StartHooks;
 use super::sysctl::{self, Parameter};
 use super::{ProcessPlan, TerminalSize, mount_options, time};
 use crate::fault::{At, Fault};
-use crate::oci::{self, Resources};
+use crate::oci::{self, NamespaceKind, Resources};
 
 /// Annotation that asks for an init of the agent's own as PID 1 (`--init`).
 const INIT_ANNOTATION: &str = "holm.init";
@@ -46,17 +46,24 @@ pub(crate) struct ContainerPlan {
     pub(crate) interfaces: Interfaces,
     /// A network namespace that there is already, instead of one that the clone makes.
     pub(crate) network: Option<OwnedFd>,
-    /// A pidfd of the process in whose namespaces it is, too: the first one of the container that stands for its pod.
-    pub(crate) pod: Option<OwnedFd>,
+    /// Namespaces of others, each by a pidfd of a process that is in it: the first one of the container whose it is.
+    pub(crate) joined: Vec<(NamespaceKind, OwnedFd)>,
 }
 
 impl ContainerPlan {
-    /// Reads and checks config.json, of a container of the `pod` if there is one.
-    pub(crate) fn parse(spec_json: &[u8], size: TerminalSize, pod: Option<OwnedFd>) -> Result<Self, Fault> {
+    /// Reads and checks config.json. `first_of` finds the first process of another container by that one's id, as a pidfd.
+    pub(crate) fn parse(
+        spec_json: &[u8],
+        size: TerminalSize,
+        first_of: impl Fn(&str) -> Result<OwnedFd, Fault>,
+    ) -> Result<Self, Fault> {
         let spec: oci::Spec = serde_json::from_slice(spec_json).refuse("reading the OCI spec")?;
         let linux = spec.linux;
         let process = spec.process.ok_or_else(|| Fault::invalid("the OCI spec has no process"))?;
-        let namespaces = Namespaces::new(&linux, pod.is_some())?;
+        let namespaces = Namespaces::new(&linux)?;
+        let joined = linux.namespaces.iter().filter(|namespace| namespaces.joins(namespace.kind));
+        let joined = joined.map(|theirs| Ok((theirs.kind, first_of(&theirs.path.to_string_lossy())?)));
+        let joined = joined.collect::<Result<_, Fault>>()?;
         let seccomp = linux.seccomp.as_ref().map(Filter::compile).transpose()?;
         let personality = linux.personality.as_ref().map(personality).transpose()?;
         let mut process = ProcessPlan::new(&process, size, seccomp, personality)?;
@@ -93,7 +100,7 @@ impl ContainerPlan {
             resources: linux.resources,
             interfaces: Interfaces::default(),
             network: None,
-            pod,
+            joined,
         })
     }
 }
@@ -111,7 +118,9 @@ mod tests {
     use super::*;
 
     fn parse(json: &str) -> Result<ContainerPlan, Fault> {
-        ContainerPlan::parse(json.as_bytes(), TerminalSize::default(), None)
+        ContainerPlan::parse(json.as_bytes(), TerminalSize::default(), |id| {
+            Err(Fault::not_found(id.to_owned()))
+        })
     }
 
     #[test]

@@ -41,11 +41,8 @@ pub(super) async fn create_container(
     }
     awaken(&request.awakening)?;
     let size = TerminalSize::new(request.stdio.columns, request.stdio.rows)?;
-    let pod = match request.sandbox_id.as_str() {
-        "" => None,
-        id => Some(registry.container(id)?.first().pidfd().try_clone().at("finding the pod")?),
-    };
-    let mut plan = ContainerPlan::parse(&request.oci_spec_json, size, pod)?;
+    let first_of = |id: &str| registry.container(id)?.first().pidfd().try_clone().at("finding a container");
+    let mut plan = ContainerPlan::parse(&request.oci_spec_json, size, first_of)?;
     plan.interfaces = Interfaces::find(&request.interfaces)?;
     plan.network = plan.namespaces.makes(NamespaceKind::Network).then(|| spare_network.take()).flatten();
     let sandbox = Arc::new(make_sandbox(&request, &mut plan)?);
@@ -65,6 +62,7 @@ pub(super) async fn create_container(
         }
         Err(fault) => {
             sandbox.tear_down();
+            shared_memory::remove_of(&request.container_id);
             Err(fault)
         }
     }
@@ -75,7 +73,7 @@ fn make_sandbox(request: &CreateContainerRequest, plan: &mut ContainerPlan) -> R
     shares::mount_for(Path::new(&rootfs.directory), &plan.mounts)?;
     volumes::mount_for(&plan.mounts)?;
     sockets::listen_for(&plan.mounts)?;
-    shared_memory::mount_for(&plan.mounts)?;
+    shared_memory::mount_for(&request.container_id, &mut plan.mounts)?;
     let points: Vec<_> =
         plan.mounts.iter().map(MountPlan::point).chain(injected_files::points(&request.files)).collect();
     let mut rootfs = Rootfs::mount(&request.container_id, rootfs, &points)?;
@@ -110,11 +108,10 @@ async fn create_process(
     let (agent_end, child_end) = channel::pair()?;
     let namespaces = plan.namespaces.at_clone(plan.network.is_some());
     let clone = || clone_process(namespaces, Some(sandbox.cgroup.directory()));
-    let cloned = match &plan.pod {
-        Some(pod) if plan.namespaces.joins(NamespaceKind::Pid) => {
-            pid_namespace::with_children_in(pod.as_fd(), clone)
-        }
-        _ => clone(),
+    let theirs = plan.joined.iter().find(|(kind, _)| *kind == NamespaceKind::Pid);
+    let cloned = match theirs {
+        Some((_, process)) => pid_namespace::with_children_in(process.as_fd(), clone),
+        None => clone(),
     };
     let (pid, pidfd) = match cloned.at("making the container's process")? {
         Cloned::Child => child::container::run(plan, Path::new(&rootfs), &child_stdio, child_end),

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use crate::fault::Fault;
 use crate::registry::{Container, Registry};
+use crate::shared_memory;
 
 /// How long killed processes may take to end. One that takes longer keeps its mounts, but not its unwritten data.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,6 +18,7 @@ pub(super) async fn remove_container(
     request: &RemoveContainerRequest,
 ) -> Result<Empty, Fault> {
     end(&*registry.take(&request.container_id)?).await;
+    shared_memory::remove_of(&request.container_id);
     Ok(Empty::default())
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use holm_protocol::agent::SHARED_MEMORY;
 use oci_spec::runtime::{
     Hook, Linux, LinuxDevice, LinuxDeviceType, LinuxNamespaceType, LinuxResources, Mount, Process, Spec,
 };
@@ -14,8 +15,8 @@ use super::hooks;
 use super::id::OciId;
 use super::mounts;
 use super::namespaces::NetworkNamespace;
-use super::pod::Role;
 use super::process::{without_impossible_ambient, without_unknown_capabilities};
+use super::role::{GuestNamespace, HostNamespace, Role, pid_in, sandbox_id};
 use crate::sandbox::VmShape;
 use crate::volume::Shares;
 
@@ -110,14 +111,9 @@ impl Bundle {
         self.spec.hooks().as_ref().and_then(|hooks| kind(hooks).as_deref()).unwrap_or_default()
     }
 
-    /// What it has to do with a pod.
-    pub(super) fn role(&self) -> Role {
-        Role::of(&self.spec)
-    }
-
     /// The size of its VM; of a container in another's, that which it would have alone.
-    pub(super) fn shape(&self) -> VmShape {
-        match self.role() {
+    pub(super) fn shape(&self, role: &Role) -> VmShape {
+        match role {
             Role::Sandbox => VmShape::for_pod(),
             Role::Alone | Role::Member(_) => VmShape::for_resources(self.resources()),
         }
@@ -125,8 +121,8 @@ impl Bundle {
 
     /// The limits of its cgroup on the host. A pod has none of its own there: its VM is all of its containers', whose limits hold in the
     /// guest, and what is in the cgroups of the others only carries their streams.
-    pub(super) fn hosts_resources(&self) -> Option<&LinuxResources> {
-        self.resources().filter(|_| self.role() == Role::Alone)
+    pub(super) fn hosts_resources(&self, role: &Role) -> Option<&LinuxResources> {
+        self.resources().filter(|_| *role == Role::Alone)
     }
 
     /// Where its cgroup is on the host.
@@ -157,23 +153,34 @@ impl Bundle {
         Some(found.path().clone().filter(|path| !path.as_os_str().is_empty()))
     }
 
-    /// Whether it may be in its sandbox's namespace of this kind.
-    fn joins(&self, kind: LinuxNamespaceType) -> bool {
-        use LinuxNamespaceType::{Ipc, Pid, Uts};
-        matches!(self.role(), Role::Member(_)) && matches!(kind, Ipc | Pid | Uts)
+    /// Refuses namespaces of others, but for the network's, which is where its interfaces are found.
+    pub(super) fn check_namespaces_are_its_own(&self) -> Result<(), OciError> {
+        let kinds = NEEDED.iter().map(|(kind, _)| *kind).filter(|kind| *kind != LinuxNamespaceType::Network);
+        let mut theirs = kinds.filter_map(|kind| Some((kind, self.namespace(kind).flatten()?)));
+        theirs.next().map_or(Ok(()), |(kind, path)| Err(not_shared(kind, &path)))
     }
 
-    /// Whether it asks for the processes of others: of its sandbox, whose pid on the host this is.
+    /// What it has with others in the VM of the container whose network it has, and whose pid on the host this is.
     ///
     /// # Errors
-    /// They are others'.
-    pub(super) fn check_pids(&self, sandbox: u32) -> Result<(), OciError> {
-        match self.namespace(LinuxNamespaceType::Pid).flatten() {
-            Some(path) if path != Path::new(&format!("/proc/{sandbox}/ns/pid")) => {
-                Err(OciError::Impossible(format!("the processes of another container ({})", path.display())))
+    /// It is not said with whom.
+    pub(super) fn shared_namespaces(&self, sandbox: u32) -> Result<Vec<HostNamespace>, OciError> {
+        use LinuxNamespaceType::{Ipc, Network, Pid, Uts};
+        let of_pod = sandbox_id(&self.spec).is_some();
+        let mut shared = Vec::new();
+        for kind in [Network, Ipc, Uts, Pid] {
+            match self.namespace(kind).flatten() {
+                Some(path) => {
+                    let named = pid_in(&path).or((kind == Network).then_some(sandbox));
+                    let pid = named.ok_or_else(|| not_shared(kind, &path))?;
+                    shared.push(HostNamespace { kind, pid });
+                }
+                // The containers of Kubernetes' pods have these three in common.
+                None if of_pod && kind != Pid => shared.push(HostNamespace { kind, pid: sandbox }),
+                None => {}
             }
-            _ => Ok(()),
         }
+        Ok(shared)
     }
 
     /// Refuses what cannot be.
@@ -187,10 +194,7 @@ impl Bundle {
         for (kind, what) in NEEDED {
             match self.namespace(kind) {
                 None => return impossible(what.to_owned()),
-                // The network's is where its interfaces are found, and a pod's are its sandbox's.
-                Some(Some(path)) if kind != LinuxNamespaceType::Network && !self.joins(kind) => {
-                    return impossible(format!("the {kind} namespace of others ({})", path.display()));
-                }
+                Some(Some(path)) if kind == LinuxNamespaceType::Mount => return Err(not_shared(kind, &path)),
                 Some(_) => {}
             }
         }
@@ -235,26 +239,32 @@ impl Bundle {
         asked.into_iter().find_map(|(is_asked, what)| is_asked.then_some(what))
     }
 
-    /// What the guest is told, with the host's files that it is given as they are now, of which the first has this number.
+    /// What the guest is told, which calls it `name`, with the host's files that it is given as they are now, of which the first has this
+    /// number, and what it has with others.
     ///
     /// # Errors
     /// A source is not there, or nothing that can be shared.
-    pub(super) fn for_guest(&self, first_share: u32) -> Result<GuestBundle, OciError> {
+    pub(super) fn for_guest(
+        &self,
+        name: &str,
+        first_share: u32,
+        theirs: &[GuestNamespace],
+    ) -> Result<GuestBundle, OciError> {
         let mut shares = Shares::numbered_from(first_share);
-        let role = self.role();
+        let of = |kind| theirs.iter().find(|theirs| theirs.kind == kind).map(|theirs| theirs.of.as_str());
+        // Shared memory goes with the rest of what processes have to talk to each other.
+        let memory = Path::new(SHARED_MEMORY).join(of(LinuxNamespaceType::Ipc).unwrap_or(name));
         let root = shares.add_bind(&self.rootfs, false, &mut Vec::new())?;
         let root = root.to_string_lossy().into_owned();
         let mut spec = self.spec.clone();
         let mounts: &[Mount] = self.spec.mounts().as_deref().unwrap_or_default();
-        spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares, role != Role::Alone)?))
+        spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares, &memory)?))
             .set_hooks(hooks::of_guest(self.hooks(|hooks| hooks.start_container())));
         spec.set_process(self.spec.process().clone().map(without_impossible_ambient));
         if let Some(linux) = spec.linux_mut() {
             let mut namespaces = linux.namespaces().clone().unwrap_or_default();
-            // That it shares processes is for the guest to know.
-            let is_kept = |kind| kind == LinuxNamespaceType::Pid && role != Role::Alone;
-            for namespace in namespaces.iter_mut().filter(|namespace| !is_kept(namespace.typ())) {
-                namespace.set_path(None);
+            for namespace in &mut namespaces {
+                namespace.set_path(of(namespace.typ()).map(PathBuf::from));
             }
             linux.set_namespaces(Some(namespaces));
             if let Some(resources) = linux.resources_mut() {
@@ -280,6 +290,13 @@ pub(super) fn read_spec(path: &Path) -> Result<(PathBuf, Spec), OciError> {
         .or_else(|error| without_unknown_capabilities(&json).ok_or(error))
         .map_err(|source| OciError::Document { path: config, source })?;
     Ok((path, spec))
+}
+
+fn not_shared(kind: LinuxNamespaceType, path: &Path) -> OciError {
+    OciError::Impossible(format!(
+        "the {kind} namespace of others ({}), unless it has the network of a container of Holm's, too",
+        path.display()
+    ))
 }
 
 fn is_guests(device: &LinuxDevice) -> bool {
@@ -334,7 +351,7 @@ mod tests {
         fs::create_dir(dir.path().join("rootfs")).unwrap();
         fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
         let bundle = Bundle::load(dir.path())?;
-        bundle.for_guest(0)?;
+        bundle.for_guest("box", 0, &[])?;
         Ok(bundle)
     }
 
@@ -345,8 +362,8 @@ mod tests {
         fs::write(dir.path().join("config.json"), config().to_string()).unwrap();
         let bundle = Bundle::load(dir.path()).unwrap();
         assert_eq!(bundle.network(), NetworkNamespace::Join("/run/netns/a".into()));
-        assert_eq!((bundle.console_size(), bundle.shape().vcpus), (Some((80, 24)), 2));
-        let guest = bundle.for_guest(0).unwrap();
+        assert_eq!((bundle.console_size(), bundle.shape(&Role::Alone).vcpus), (Some((80, 24)), 2));
+        let guest = bundle.for_guest("box", 0, &[]).unwrap();
         assert_eq!(guest.root, "/run/shares/0");
         assert_eq!(guest.shares.configs[0].directory, fs::canonicalize(dir.path()).unwrap().join("rootfs"));
         let linux = serde_json::to_value(guest.spec.linux()).unwrap();
@@ -364,25 +381,41 @@ mod tests {
         let (start, stop) = (json!([{"path": "/bin/a"}]), json!([{"path": "/bin/b"}]));
         config["hooks"] = json!({"startContainer": start, "poststop": stop});
         fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
-        let guest = Bundle::load(dir.path()).unwrap().for_guest(0).unwrap();
+        let guest = Bundle::load(dir.path()).unwrap().for_guest("box", 0, &[]).unwrap();
         assert_eq!(serde_json::to_value(guest.spec.hooks()).unwrap(), json!({"startContainer": start}));
     }
 
     #[test]
-    fn a_container_of_a_pod_may_be_in_its_sandboxs_namespaces() {
-        let annotations = json!({"io.kubernetes.cri.container-type": "container",
-                                 "io.kubernetes.cri.sandbox-id": "pod"});
-        let of_pod = |config: &mut Value| {
-            config["annotations"] = annotations;
-            for (index, kind) in [(0, "pid"), (2, "ipc"), (3, "uts")] {
-                config["linux"]["namespaces"][index]["path"] = format!("/proc/7/ns/{kind}").into();
-            }
+    fn a_container_is_in_others_namespaces_by_their_pids() {
+        use LinuxNamespaceType::{Ipc, Network, Pid, Uts};
+        let shared = |change: fn(&mut Value)| {
+            let all = bundle(change).unwrap().shared_namespaces(7).unwrap();
+            all.into_iter().map(|shared| (shared.kind, shared.pid)).collect::<Vec<_>>()
         };
-        let bundle = bundle(of_pod).unwrap();
-        assert_eq!(bundle.role(), Role::Member("pod".to_owned()));
-        assert!(bundle.hosts_resources().is_none());
-        bundle.check_pids(7).unwrap();
-        assert!(bundle.check_pids(8).unwrap_err().to_string().contains("/proc/7/ns/pid"));
+        assert_eq!(shared(|_| ()), [(Network, 7)]);
+        let of_pod = |config: &mut Value| {
+            config["annotations"] = json!({"io.kubernetes.cri.container-type": "container",
+                                           "io.kubernetes.cri.sandbox-id": "pod"});
+            config["linux"]["namespaces"][0]["path"] = "/proc/8/ns/pid".into();
+        };
+        assert_eq!(shared(of_pod), [(Network, 7), (Ipc, 7), (Uts, 7), (Pid, 8)]);
+        let pinned = bundle(|c| c["linux"]["namespaces"][2]["path"] = "/run/ipcns/a".into()).unwrap();
+        assert!(pinned.shared_namespaces(7).unwrap_err().to_string().contains("/run/ipcns/a"));
+        assert!(pinned.check_namespaces_are_its_own().unwrap_err().to_string().contains("/run/ipcns/a"));
+        bundle(|_| ()).unwrap().check_namespaces_are_its_own().unwrap();
+    }
+
+    #[test]
+    fn the_guest_knows_others_by_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("rootfs")).unwrap();
+        fs::write(dir.path().join("config.json"), config().to_string()).unwrap();
+        let theirs = GuestNamespace { kind: LinuxNamespaceType::Network, of: "other".to_owned() };
+        let guest = Bundle::load(dir.path()).unwrap().for_guest("box", 3, &[theirs]).unwrap();
+        let linux = serde_json::to_value(guest.spec.linux()).unwrap();
+        let paths =
+            linux["namespaces"].as_array().unwrap().iter().map(|namespace| namespace["path"].as_str());
+        assert_eq!(paths.flatten().collect::<Vec<_>>(), ["other"]);
     }
 
     #[test]
@@ -399,7 +432,7 @@ mod tests {
         assert!(without("pid").contains("the host's processes"));
         assert!(without("network").contains("the host's network"));
         assert!(without("ipc").contains("IPC") && without("uts").contains("the host's name"));
-        assert!(refused(|c| c["linux"]["namespaces"][2]["path"] = "/proc/1/ns/ipc".into()).contains("ipc"));
+        assert!(refused(|c| c["linux"]["namespaces"][4]["path"] = "/proc/1/ns/mnt".into()).contains("mnt"));
         assert!(refused(|c| c["linux"]["devices"][0]["major"] = 8.into()).contains("/dev/fuse"));
         assert!(refused(|c| c["linux"]["devices"][0]["type"] = "b".into()).contains("/dev/fuse"));
         let hooks =

@@ -123,6 +123,24 @@ pub(super) fn set_limits(place: &Path, resources: &LinuxResources, shape: VmShap
     Ok(())
 }
 
+/// Makes the limits of a container's cgroup those of a VM that has others, too, and this much memory: what each may use of it holds in the
+/// guest only.
+pub(super) fn share(place: &Path, memory_mib: u32) -> Result<(), OciError> {
+    let (memory, processors) = (place.join("memory.max"), place.join("cpu.max"));
+    if fs::read_to_string(&memory).is_ok_and(|limit| limit.trim_end() != "max") {
+        fs::write(&memory, whole_bytes(memory_mib).to_string()).map_err(failed(&memory))?;
+    }
+    if processors.exists() {
+        fs::write(&processors, "max").map_err(failed(&processors))?;
+    }
+    Ok(())
+}
+
+/// What a VM with so much memory needs on the host.
+fn whole_bytes(memory_mib: u32) -> u64 {
+    (u64::from(memory_mib) << 20) + OVERHEAD_BYTES
+}
+
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> OciError {
     let path = path.to_owned();
     move |source| OciError::Write { path, source }
@@ -165,8 +183,7 @@ fn limits(resources: &LinuxResources, shape: VmShape) -> Vec<(String, String)> {
     let mut limit = |name: &str, value: String| limits.push((name.to_owned(), value));
     let memory = resources.memory().as_ref().and_then(|memory| memory.limit()).filter(|limit| *limit > 0);
     if memory.is_some() {
-        let whole = (u64::from(shape.memory_mib) << 20) + OVERHEAD_BYTES;
-        limit("memory.max", whole.to_string());
+        limit("memory.max", whole_bytes(shape.memory_mib).to_string());
     }
     if let Some(cpu) = resources.cpu() {
         if cpu.quota().is_some() || cpu.period().is_some() {
@@ -261,6 +278,20 @@ mod tests {
         fs::write(place.path().join("below").join(PROCESSES), "9\n").unwrap();
         assert_eq!(processes(place.path()), [7, 8, 9]);
         assert!(processes(&place.path().join("gone")).is_empty());
+    }
+
+    #[test]
+    fn a_vm_of_several_has_room_for_all() {
+        let place = tempfile::tempdir().unwrap();
+        let (memory, processors) = (place.path().join("memory.max"), place.path().join("cpu.max"));
+        let shared = |limit: &str| {
+            fs::write(&memory, limit).unwrap();
+            fs::write(&processors, "50000 100000\n").unwrap();
+            share(place.path(), 1024).unwrap();
+            [&memory, &processors].map(|path| fs::read_to_string(path).unwrap())
+        };
+        assert_eq!(shared("201326592\n"), [(1088_u64 << 20).to_string(), "max".to_owned()]);
+        assert_eq!(shared("max\n"), ["max\n", "max"]);
     }
 
     #[test]

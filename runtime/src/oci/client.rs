@@ -2,7 +2,9 @@
 
 use std::io::{self, BufReader};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
+use nix::libc::SIGKILL;
 use oci_spec::runtime::LinuxResources;
 
 use super::error::OciError;
@@ -11,6 +13,9 @@ use super::record::Status;
 use super::store::OciContainer;
 use crate::sandbox::{ProcessUsage, Usage};
 use crate::supervisor::protocol::{receive, send};
+
+/// How long a supervisor may take to answer to SIGKILL: it gives its guest less, and then ends the VM.
+const KILL_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Asks the supervisor of one container.
 #[derive(Clone, Debug)]
@@ -36,12 +41,25 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Sends a signal to the container's process, or to all of its processes.
+    /// Sends a signal to the container's process, or to all of its processes. SIGKILL ends a supervisor that does not answer, and its VM
+    /// with it.
     ///
     /// # Errors
     /// It does not run.
     pub fn kill(&self, signal: i32, all: bool) -> Result<(), OciError> {
-        self.do_(&Request::Signal { process: String::new(), signal, all })
+        let request = Request::Signal { process: String::new(), signal, all };
+        if signal != SIGKILL {
+            return self.do_(&request);
+        }
+        match self.ask_within(&request, Some(KILL_TIMEOUT))? {
+            Some(Report::Done) => Ok(()),
+            Some(other) => Err(unexpected(other)),
+            None => {
+                tracing::warn!("the container's supervisor does not answer: it is killed");
+                self.container.kill_supervisor(self.container.record()?.pid);
+                Ok(())
+            }
+        }
     }
 
     /// Sends a signal to a process that was executed beside the container's own, by its name.
@@ -122,10 +140,20 @@ impl<'a> Client<'a> {
 
     /// Waits for the answer as long as it takes.
     pub(super) fn ask(&self, request: &Request) -> Result<Report, OciError> {
+        self.ask_within(request, None)?.ok_or(OciError::Died)
+    }
+
+    /// Waits for the answer so long at most; `None` when none came by then.
+    fn ask_within(&self, request: &Request, patience: Option<Duration>) -> Result<Option<Report>, OciError> {
         let connection =
             UnixStream::connect(self.container.control()).map_err(|error| self.unreached(error))?;
+        connection.set_read_timeout(patience).map_err(|error| self.unreached(error))?;
         send(&connection, request).map_err(|error| self.unreached(error))?;
-        receive(&mut BufReader::new(connection)).ok().flatten().ok_or(OciError::Died)
+        match receive(&mut BufReader::new(connection)) {
+            Ok(Some(report)) => Ok(Some(report)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Ok(None) | Err(_) => Err(OciError::Died),
+        }
     }
 
     /// Without a supervisor there is no container that runs.

@@ -16,9 +16,9 @@ use super::error::OciError;
 use super::handover::{Handover, hand_over};
 use super::hooks;
 use super::id::OciId;
-use super::pod::{Role, SandboxWords};
 use super::protocol::Report;
 use super::record::{Record, Status};
+use super::role::Role;
 use super::stdio::Streams;
 use super::store::{OciContainer, Store};
 use crate::durable;
@@ -47,8 +47,8 @@ pub struct CreateRequest {
     pub preserve_fds: u32,
     /// How the bundle's cgroup path is meant.
     pub cgroup_form: CgroupForm,
-    /// Where the sandbox of the pod is that the container belongs to, if to one; absolute.
-    pub sandbox_root: PathBuf,
+    /// Roots of the containers in whose VM it may be, absolute.
+    pub sandbox_roots: Vec<PathBuf>,
     /// Words that go before the supervisor's: where it logs.
     pub global_words: Vec<String>,
 }
@@ -74,8 +74,6 @@ pub(super) struct SuperviseWords {
     pub(super) lock: Handover,
     /// Where it tells whether the container was made.
     pub(super) report: Handover,
-    /// Whose VM the container is to be in, instead of one of its own.
-    pub(super) sandbox: Option<SandboxWords>,
     /// Where the terminal's master is sent.
     pub(super) console_socket: Option<PathBuf>,
 }
@@ -92,10 +90,6 @@ pub fn create(request: &CreateRequest, streams: Streams) -> Result<Created, OciE
     check_terminal(request, bundle.has_terminal())?;
     let installation = Installation::find()?;
     installation.check()?;
-    let sandbox = match bundle.role() {
-        Role::Member(id) => Some(SandboxWords { root: request.sandbox_root.clone(), id }),
-        Role::Alone | Role::Sandbox => None,
-    };
     let record = Record {
         oci_version: bundle.spec.version().clone(),
         id: request.id.to_string(),
@@ -103,6 +97,7 @@ pub fn create(request: &CreateRequest, streams: Streams) -> Result<Created, OciE
         status: Status::Creating,
         annotations: bundle.spec.annotations().clone().unwrap_or_default().into_iter().collect(),
         oom_killed: false,
+        role: Role::of(&bundle, &request.sandbox_roots)?,
         cgroup: bundle.cgroup(&request.id, request.cgroup_form)?,
         poststop: bundle.hooks(|hooks| hooks.poststop()).to_vec(),
         bundle: bundle.path,
@@ -110,16 +105,15 @@ pub fn create(request: &CreateRequest, streams: Streams) -> Result<Created, OciE
         created: OffsetDateTime::now_utc(),
     };
     let (container, lock) = Store::at(request.root.clone()).add(request.id.clone(), &record)?;
-    let made =
-        spawn(request, streams, sandbox, &installation, &container, lock.into()).and_then(|supervisor| {
-            let mut created = Created { container: container.clone(), supervisor };
-            let written = write_pid(request, &created);
-            if written.is_err() {
-                // One that ended by itself is what is wanted, too.
-                let _ = created.supervisor.kill().and_then(|()| created.supervisor.wait());
-            }
-            written.map(|()| created)
-        });
+    let made = spawn(request, streams, &installation, &container, lock.into()).and_then(|supervisor| {
+        let mut created = Created { container: container.clone(), supervisor };
+        let written = write_pid(request, &created);
+        if written.is_err() {
+            // One that ended by itself is what is wanted, too.
+            let _ = created.supervisor.kill().and_then(|()| created.supervisor.wait());
+        }
+        written.map(|()| created)
+    });
     if made.is_err() {
         // The first failure is the one to tell. A supervisor that lives ends when it finds nobody to report to.
         let _ = container.remove();
@@ -146,7 +140,6 @@ fn check_terminal(request: &CreateRequest, has_terminal: bool) -> Result<(), Oci
 fn spawn(
     request: &CreateRequest,
     streams: Streams,
-    sandbox: Option<SandboxWords>,
     installation: &Installation,
     container: &OciContainer,
     lock: OwnedFd,
@@ -180,7 +173,6 @@ fn spawn(
         listener,
         lock,
         report,
-        sandbox,
         console_socket: console_socket.map_err(OciError::system("cannot find the console socket"))?,
     };
     let words = serde_json::to_string(&words)

@@ -4,7 +4,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::libc::SIGKILL;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::client::Client;
 use super::error::OciError;
@@ -40,23 +39,15 @@ pub fn delete(container: &OciContainer, force: bool) -> Result<(), OciError> {
 
 /// Ends the VM, and the supervisor itself when it does not do that in time: the kernel then ends its VMM.
 fn end(container: &OciContainer, pid: u32) -> Result<(), OciError> {
-    // Before it is looked whether it lives: afterwards the number could be another's.
-    let pidfd = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     if !container.is_alive() {
         return Ok(());
     }
     let deadline = Instant::now() + END_TIMEOUT;
-    // One that cannot be asked is killed.
+    // One that cannot be asked, or takes too long, is killed itself.
     if Client::of(container).kill(SIGKILL, false).is_ok() && is_gone(container, deadline) {
         return Ok(());
     }
-    if let Some(pidfd) = pidfd {
-        // One that ended meanwhile is what was wanted.
-        let _ = pidfd_send_signal(pidfd, Signal::KILL);
-    }
+    container.kill_supervisor(pid);
     if is_gone(container, Instant::now() + KILL_TIMEOUT) {
         return Ok(());
     }

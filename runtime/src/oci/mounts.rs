@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use holm_protocol::agent::POD_SHARED_MEMORY;
 use oci_spec::runtime::Mount;
 
 use super::error::OciError;
@@ -33,24 +32,13 @@ pub(super) fn check(mounts: &[Mount]) -> Result<(), OciError> {
     Ok(())
 }
 
-/// The mounts with the guest's places for what the host shares.
-pub(super) fn for_guest(mounts: &[Mount], shares: &mut Shares, in_pod: bool) -> Result<Vec<Mount>, OciError> {
-    let of_pod = |mount: &Mount| in_pod && mount.destination() == Path::new(SHARED_MEMORY);
-    mounts
-        .iter()
-        .map(|mount| if of_pod(mount) { Ok(pods_memory(mount)) } else { one(mount, shares) })
-        .collect()
-}
-
-/// What all containers of a pod have in common.
-fn pods_memory(mount: &Mount) -> Mount {
-    let mut guests = mount.clone();
-    let options = ["bind", "nosuid", "nodev", "noexec"].map(str::to_owned).to_vec();
-    guests
-        .set_typ(Some("bind".to_owned()))
-        .set_source(Some(POD_SHARED_MEMORY.into()))
-        .set_options(Some(options));
-    guests
+/// The mounts with the guest's places for what the host shares, and for its shared memory.
+pub(super) fn for_guest(
+    mounts: &[Mount],
+    shares: &mut Shares,
+    memory: &Path,
+) -> Result<Vec<Mount>, OciError> {
+    mounts.iter().map(|mount| one(mount, shares, memory)).collect()
 }
 
 /// A bind mount of the host's.
@@ -71,16 +59,23 @@ pub(super) fn binds(mounts: &[Mount]) -> impl Iterator<Item = Bind<'_>> {
     )
 }
 
-fn one(mount: &Mount, shares: &mut Shares) -> Result<Mount, OciError> {
+fn one(mount: &Mount, shares: &mut Shares, memory: &Path) -> Result<Mount, OciError> {
     let mut guests = mount.clone();
+    let is_memory = mount.destination() == Path::new(SHARED_MEMORY);
     if !is_bind(mount) {
+        if is_memory && mount.typ().as_deref() == Some("tmpfs") {
+            guests.set_source(Some(memory.to_owned()));
+        }
         return Ok(guests);
     }
     let source = mount.source().as_deref().unwrap_or(Path::new(""));
-    if mount.destination() == Path::new(SHARED_MEMORY) && source.is_dir() {
+    if is_memory && source.is_dir() {
         let mut options: Vec<String> = ["nosuid", "nodev", "noexec", "mode=1777"].map(str::to_owned).to_vec();
         options.extend(size_of(source).map(|bytes| format!("size={bytes}")));
-        guests.set_typ(Some("tmpfs".to_owned())).set_source(Some("shm".into())).set_options(Some(options));
+        guests
+            .set_typ(Some("tmpfs".to_owned()))
+            .set_source(Some(memory.to_owned()))
+            .set_options(Some(options));
         return Ok(guests);
     }
     let is_read_only = options(mount).any(|option| matches!(option, "ro" | "rro"));
@@ -126,24 +121,28 @@ mod tests {
         };
         let mut shares = Shares::default();
         let mounts = [bind("hosts", &["bind", "rprivate"]), bind(".", &["rbind", "ro"])];
-        let guests = for_guest(&mounts, &mut shares, false).unwrap();
+        let guests = for_guest(&mounts, &mut shares, Path::new("/m")).unwrap();
         assert_eq!(guests[0].source().as_deref(), Some(Path::new("/run/shares/0/hosts")));
         assert_eq!(guests[1].source().as_deref(), Some(Path::new("/run/shares/1")));
         assert_eq!(guests[1].options(), mounts[1].options());
         let access: Vec<_> = shares.configs.iter().map(|share| share.read_only).collect();
         assert_eq!(access, [false, true]);
-        assert!(for_guest(&[bind("gone", &["bind"])], &mut shares, false).is_err());
+        assert!(for_guest(&[bind("gone", &["bind"])], &mut shares, Path::new("/m")).is_err());
     }
 
     #[test]
     fn shared_memory_is_the_guests() {
         let shm = mount(serde_json::json!({"destination": "/dev/shm", "type": "bind", "source": "/dev",
                                            "options": ["bind"]}));
+        let tmpfs = mount(serde_json::json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm"}));
         let mut shares = Shares::default();
-        let guests = for_guest(std::slice::from_ref(&shm), &mut shares, false).unwrap();
-        assert_eq!((guests[0].typ().as_deref(), shares.configs.len()), (Some("tmpfs"), 0));
-        let pods = for_guest(&[shm], &mut shares, true).unwrap();
-        assert_eq!(pods[0].source().as_deref(), Some(Path::new("/run/shm")));
+        let guests = for_guest(&[shm, tmpfs], &mut shares, Path::new("/m")).unwrap();
+        for memory in &guests {
+            assert_eq!(
+                (memory.typ().as_deref(), memory.source().as_deref()),
+                (Some("tmpfs"), Some(Path::new("/m")))
+            );
+        }
         assert!(shares.configs.is_empty());
     }
 

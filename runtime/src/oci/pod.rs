@@ -1,5 +1,4 @@
-//! Containers that share a VM (Kubernetes' pods, by the annotations of containerd's CRI): the first one, the sandbox, has the VM, and
-//! its supervisor adds the others to it.
+//! Containers that share a VM ([`Role`]): the first one, the sandbox, has the VM, and its supervisor adds the others to it.
 //!
 //! ```text
 //!   supervisor of another container ──Join: shares, limit──> sandbox's supervisor: shares to the VMM, memory to spare
@@ -14,86 +13,22 @@ use std::collections::HashMap;
 use std::io::{BufReader, Read};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use holm_protocol::vm_config::ShareConfig;
 use holm_protocol::vm_memory;
-use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
-use super::bundle::read_spec;
 use super::error::OciError;
-use super::id::OciId;
 use super::protocol::{Report, Request};
-use super::record::Record;
-use super::store::{OciContainer, Store};
+use super::role::{GuestNamespace, HostNamespace, Role};
+use super::store::OciContainer;
 use crate::sandbox::{AgentClient, Growth, LateShares, Sandbox, VmShape};
 use crate::supervisor::protocol::{receive, send};
 
-/// What a container of a pod is: `sandbox`, or `container` for all others.
-const TYPE: &str = "io.kubernetes.cri.container-type";
-/// Which container is its sandbox.
-const SANDBOX: &str = "io.kubernetes.cri.sandbox-id";
 /// How long the sandbox's supervisor may take to add a container, and to remove it.
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What a container has to do with a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Nothing.
-    Alone,
-    /// It has the VM, in which others will be.
-    Sandbox,
-    /// It is in the VM of this container.
-    Member(String),
-}
-
-impl Role {
-    /// As the annotations say. A member that does not say of what is alone.
-    pub(super) fn of(spec: &Spec) -> Self {
-        Self::by(|key| spec.annotations().as_ref().and_then(|all| all.get(key)).map(String::as_str))
-    }
-
-    /// The same of a container that was made.
-    pub(super) fn of_record(record: &Record) -> Self {
-        Self::by(|key| record.annotations.get(key).map(String::as_str))
-    }
-
-    fn by<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Self {
-        match (annotation(TYPE), annotation(SANDBOX)) {
-            (Some("sandbox"), _) => Self::Sandbox,
-            (Some("container"), Some(sandbox)) if !sandbox.is_empty() => Self::Member(sandbox.to_owned()),
-            _ => Self::Alone,
-        }
-    }
-}
-
-/// The id of the container in whose VM a bundle's container is to be, if it is not to have its own.
-///
-/// # Errors
-/// There is no such bundle, or the id is none.
-pub fn sandbox_of(bundle: &Path) -> Result<Option<OciId>, OciError> {
-    match Role::of(&read_spec(bundle)?.1) {
-        Role::Member(sandbox) => sandbox.parse().map(Some),
-        Role::Alone | Role::Sandbox => Ok(None),
-    }
-}
-
-/// Where the container is that has a pod's VM.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) struct SandboxWords {
-    pub(super) root: PathBuf,
-    pub(super) id: String,
-}
-
-impl SandboxWords {
-    pub(super) fn find(&self) -> Result<OciContainer, OciError> {
-        Store::at(self.root.clone()).find(self.id.parse()?)
-    }
-}
 
 /// What a container needs of the VM that it is added to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +36,10 @@ impl SandboxWords {
 pub(super) struct JoinRequest {
     /// What the guest will call it.
     pub(super) name: String,
+    /// What the host calls it.
+    pub(super) pid: u32,
+    /// What it has with others.
+    pub(super) namespaces: Vec<HostNamespace>,
     /// The host's files for it.
     pub(super) shares: Vec<ShareConfig>,
     /// Its memory limit in bytes, if it has one.
@@ -111,17 +50,25 @@ pub(super) struct JoinRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) struct Joined {
+    /// What it has with others.
+    pub(super) namespaces: Vec<GuestNamespace>,
     /// The number of its first share; the others follow.
     pub(super) first_share: u32,
     /// Memory of which the guest has to be told, by the addresses of its blocks.
     pub(super) memory_blocks: Vec<u64>,
 }
 
-/// A pod, as the supervisor of its sandbox has it.
+/// The containers of a VM, as the supervisor of the first has them.
 #[derive(Debug)]
 pub(super) struct Pod {
+    /// The first one's.
+    name: String,
+    /// Its memory limit; `None` for one that is there for the others only, which are all that needs memory.
+    own: Option<Option<u64>>,
     shares: Arc<Mutex<LateShares>>,
     members: HashMap<String, Member>,
+    /// Whether others have ever been in it.
+    is_shared: bool,
     /// Of which the guest knows, and which there is, in MiB.
     told_mib: u32,
     most_mib: u32,
@@ -129,16 +76,63 @@ pub(super) struct Pod {
 
 #[derive(Debug)]
 struct Member {
+    pid: u32,
     shares: Vec<u32>,
     memory_limit: Option<u64>,
 }
 
 impl Pod {
-    /// Without other containers yet.
-    pub(super) fn of(sandbox: &Sandbox, shares: usize, growth: Growth) -> Self {
-        let shares = LateShares::of(&sandbox.vmm, shares);
-        let (told_mib, most_mib) = (sandbox.shape.memory_mib, growth.memory_mib);
-        Self { shares: Arc::new(Mutex::new(shares)), members: HashMap::new(), told_mib, most_mib }
+    /// Without other containers yet; `memory_limit` is the first one's.
+    pub(super) fn of(
+        sandbox: &Sandbox,
+        name: String,
+        role: &Role,
+        memory_limit: Option<u64>,
+        shares: usize,
+        growth: Growth,
+    ) -> Self {
+        let shares = Arc::new(Mutex::new(LateShares::of(&sandbox.vmm, shares)));
+        let own = (*role != Role::Sandbox).then_some(memory_limit);
+        // A guest takes more memory from a whole block on.
+        let told_mib = sandbox.shape.memory_mib.next_multiple_of(vm_memory::MEMORY_BLOCK_MIB);
+        Self {
+            name,
+            own,
+            shares,
+            members: HashMap::new(),
+            is_shared: false,
+            told_mib,
+            most_mib: growth.memory_mib,
+        }
+    }
+
+    /// What the guest calls a container of this VM.
+    fn name_of(&self, pid: u32) -> Option<&str> {
+        if pid == std::process::id() {
+            return Some(&self.name);
+        }
+        self.members.iter().find(|(_, member)| member.pid == pid).map(|(name, _)| name.as_str())
+    }
+
+    /// Finds the containers with which one wants to have namespaces.
+    fn find(&self, namespaces: &[HostNamespace]) -> Result<Vec<GuestNamespace>, OciError> {
+        let find = |HostNamespace { kind, pid }: &HostNamespace| match self.name_of(*pid) {
+            Some(name) => Ok(GuestNamespace { kind: *kind, of: name.to_owned() }),
+            None => Err(OciError::Impossible(format!(
+                "the {kind} namespace of process {pid}, which is no container in the VM of its network"
+            ))),
+        };
+        namespaces.iter().map(find).collect()
+    }
+
+    /// Whether the VM is, or was, others', too.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// How much memory the guest knows of, in MiB.
+    pub(super) fn memory_mib(&self) -> u32 {
+        self.told_mib
     }
 
     /// Whether one of this name is in it, or is still being removed.
@@ -148,6 +142,7 @@ impl Pod {
 
     /// Makes room for one more container.
     pub(super) fn join(&mut self, request: &JoinRequest) -> Result<Joined, OciError> {
+        let namespaces = self.find(&request.namespaces)?;
         let mut late = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let first_share = late.next();
         let mut shares = Vec::new();
@@ -161,13 +156,15 @@ impl Pod {
             }
         }
         drop(late);
-        let member = Member { shares, memory_limit: request.memory_limit };
+        let member = Member { pid: request.pid, shares, memory_limit: request.memory_limit };
+        self.is_shared = true;
         self.members.insert(request.name.clone(), member);
         // What an earlier one had is free by now, and the guest still knows of it.
-        let needed = VmShape::pod_memory_mib(self.members.values().map(|member| member.memory_limit));
+        let limits = self.members.values().map(|member| member.memory_limit).chain(self.own);
+        let needed = VmShape::pod_memory_mib(limits);
         let from_mib = self.told_mib;
         self.told_mib = needed.min(self.most_mib).max(from_mib);
-        Ok(Joined { first_share, memory_blocks: vm_memory::blocks(from_mib, self.told_mib) })
+        Ok(Joined { namespaces, first_share, memory_blocks: vm_memory::blocks(from_mib, self.told_mib) })
     }
 
     /// Waits for the end of the connection by which a container was added, and removes it then; `done` is called afterwards.
@@ -225,26 +222,6 @@ impl Lease {
         let answer = told.and_then(|()| receive::<Report>(&mut BufReader::new(&self.0)));
         if let Err(error) = answer {
             tracing::warn!(%error, "the pod's sandbox does not say that the container is gone from its VM");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn annotations_say_what_a_container_is() {
-        let role = |annotations: serde_json::Value| {
-            let spec = serde_json::json!({"ociVersion": "1.0.2", "annotations": annotations});
-            Role::of(&serde_json::from_value(spec).unwrap())
-        };
-        assert_eq!(role(serde_json::json!({TYPE: "sandbox", SANDBOX: "a"})), Role::Sandbox);
-        assert_eq!(role(serde_json::json!({TYPE: "container", SANDBOX: "a"})), Role::Member("a".to_owned()));
-        for alone in
-            [serde_json::json!({}), serde_json::json!({TYPE: "container"}), serde_json::json!({SANDBOX: "a"})]
-        {
-            assert_eq!(role(alone), Role::Alone);
         }
     }
 }

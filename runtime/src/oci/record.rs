@@ -8,7 +8,7 @@ use oci_spec::runtime::Hook;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::pod::Role;
+use super::role::Role;
 
 /// Where a container is in its life (runtime.md, "State").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,9 @@ pub struct Record {
     /// When it has stopped: something in it was killed for memory.
     #[serde(default)]
     pub oom_killed: bool,
+    /// What it has to do with others.
+    #[serde(default)]
+    pub(super) role: Role,
     /// Its cgroup on the host; removed with it.
     pub cgroup: Option<PathBuf>,
     /// What runs when it is deleted: the bundle may be gone by then.
@@ -98,7 +101,7 @@ impl Record {
     /// Whether it is in the VM of another container: what its cgroup on the host counts is not its workload then.
     #[must_use]
     pub fn is_in_anothers_vm(&self) -> bool {
-        matches!(Role::of_record(self), Role::Member(_))
+        matches!(self.role, Role::Member(_))
     }
 
     /// The state, with the status that it really has.

@@ -20,6 +20,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sha2::{Digest, Sha256};
 
 use super::cgroup;
@@ -202,6 +203,17 @@ impl OciContainer {
             .map_err(write_error(&path))
     }
 
+    /// Kills its supervisor, whose pid was this: the kernel then ends its VMM.
+    pub(super) fn kill_supervisor(&self, pid: u32) {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pidfd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        // Looked at in this order: of one that does not live the number could be another's.
+        if let Some(pidfd) = pidfd.filter(|_| self.is_alive()) {
+            // One that ended meanwhile is what was wanted.
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        }
+    }
+
     /// Whether its supervisor, or the `create` before it, lives.
     #[must_use]
     pub(super) fn is_alive(&self) -> bool {
@@ -314,6 +326,7 @@ mod tests {
             created: OffsetDateTime::UNIX_EPOCH,
             annotations: [("k".to_owned(), "v".to_owned())].into(),
             oom_killed: false,
+            role: crate::oci::role::Role::Alone,
             cgroup: None,
             poststop: Vec::new(),
         }

@@ -60,8 +60,6 @@ pub struct ContainerRequest<'a> {
     pub tty: bool,
     /// What the guest has to be told of.
     pub told: &'a Told,
-    /// The container of the same guest in whose network, ipc and uts namespaces it is.
-    pub sandbox: Option<&'a str>,
     /// Whether the process goes at once; otherwise [`AgentClient::start_process`] lets it go.
     pub start: bool,
 }
@@ -296,7 +294,6 @@ impl AgentClient {
             serve_names: request.serve_names,
             start: request.start,
             awakening: awakening(request.told)?,
-            sandbox_id: request.sandbox.unwrap_or_default().to_owned(),
             ..CreateContainerRequest::default()
         };
         // A new volume is filled meanwhile, which takes as long as there is to copy.

@@ -132,7 +132,6 @@ impl Supervisor {
         match resume {
             Some(resume) => self.resume(resume, &agent, &hostname, &networks)?,
             None => agent.create_container(&ContainerRequest {
-                sandbox: None,
                 spec: &bundle.spec,
                 files: &networks.files,
                 interfaces: &networks.interfaces,

@@ -26,6 +26,7 @@ static NEXT_NAME: AtomicU32 = AtomicU32::new(0);
 pub struct Podman {
     runtime: String,
     names: Mutex<Vec<String>>,
+    pods: Mutex<Vec<String>>,
 }
 
 impl Podman {
@@ -47,7 +48,7 @@ impl Podman {
     #[track_caller]
     #[must_use]
     pub fn over(runtime: &str) -> Self {
-        let podman = Self { runtime: runtime.to_owned(), names: Mutex::default() };
+        let podman = Self { runtime: runtime.to_owned(), names: Mutex::default(), pods: Mutex::default() };
         podman.load_once();
         podman
     }
@@ -144,6 +145,16 @@ impl Podman {
         name
     }
 
+    /// A name for a pod, and for a network.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn pod_name(&self) -> String {
+        let name = format!("pod{}-{}", std::process::id(), NEXT_NAME.fetch_add(1, Ordering::Relaxed));
+        self.pods.lock().expect("pods").push(name.clone());
+        name
+    }
+
     /// A field of `podman inspect`, as a Go template.
     #[track_caller]
     pub fn inspect(&self, name: &str, field: &str) -> String {
@@ -176,6 +187,10 @@ impl Drop for Podman {
         for name in self.names.lock().expect("names").iter() {
             // A test that went well has removed its containers.
             let _ = self.podman(["rm", "-f", "-t", "0", name]);
+        }
+        for name in self.pods.lock().expect("pods").iter() {
+            let _ = self.podman(["pod", "rm", "-f", "-t", "0", name]);
+            let _ = self.podman(["network", "rm", "-f", name]);
         }
     }
 }

@@ -38,7 +38,7 @@ impl BundleOptions {
     pub(super) fn request(&self, global: &Global, foreground: bool) -> Result<CreateRequest> {
         Ok(CreateRequest {
             root: global.root()?,
-            sandbox_root: global.root()?,
+            sandbox_roots: vec![global.root()?],
             id: self.id.parse()?,
             bundle: self.bundle.clone(),
             pid_file: self.pid_file.clone(),

@@ -12,9 +12,10 @@ use super::{Event, KILL_TIMEOUT, Made, Supervisor};
 use crate::oci::bundle::leave_to_the_host;
 use crate::oci::cgroup;
 use crate::oci::error::OciError;
-use crate::oci::pod::{JoinRequest, Role};
+use crate::oci::pod::{JoinRequest, Pod};
 use crate::oci::protocol::{Report, Request};
 use crate::oci::record::Status;
+use crate::oci::role::Role;
 use crate::oci::update::check_room;
 use crate::sandbox::{AgentClient, AgentError, ProcessRequest};
 use crate::supervisor::protocol::{receive, send};
@@ -71,20 +72,22 @@ impl Supervisor {
 
     /// Limits the workload in the guest, and the VM on the host.
     fn update(&self, made: &Made, mut change: LinuxResources) -> Result<(), OciError> {
-        let shape = made.bundle.shape();
+        let shape = made.bundle.shape(&self.record.role);
         check_room(&change, shape)?;
         let hosts = change.clone();
         leave_to_the_host(&mut change);
         made.agent.update_container(&change)?;
-        let place = self.record.cgroup.as_ref().filter(|_| made.bundle.role() == Role::Alone);
+        // With others in the VM, these limits are not the VM's.
+        let is_shared = self.pod.as_ref().is_some_and(Pod::is_shared);
+        let is_alone = self.record.role == Role::Alone && !is_shared;
+        let place = self.record.cgroup.as_ref().filter(|_| is_alone);
         place.map_or(Ok(()), |place| cgroup::set_limits(place, &hosts, shape))
     }
 
     /// Adds another container to the VM, for as long as the client stays.
     pub(super) fn admit(&mut self, made: &Made, request: Box<JoinRequest>, client: UnixStream) {
         let Some(pod) = &mut self.pod else {
-            let error =
-                OciError::Impossible("another container's VM: that one is no pod's sandbox".to_owned());
+            let error = OciError::Impossible("the VM of a container that is itself in another's".to_owned());
             return report(&client, Err(error));
         };
         if pod.has(&request.name) {
@@ -93,6 +96,12 @@ impl Supervisor {
         match pod.join(&request) {
             Err(error) => report(&client, Err(error)),
             Ok(joined) => {
+                // The VM is no longer this container's alone.
+                let place = self.record.cgroup.as_ref().filter(|_| self.record.role == Role::Alone);
+                let shared = place.map(|place| cgroup::share(place, pod.memory_mib()));
+                if let Some(Err(error)) = shared {
+                    tracing::warn!(%error, "the limits of the first container hold for all of its VM");
+                }
                 report(&client, Ok(Report::Joined(joined)));
                 let (sender, name) = (self.sender.clone(), request.name.clone());
                 let done = move || drop(sender.send(Event::Left(name)));

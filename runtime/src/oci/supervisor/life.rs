@@ -1,5 +1,6 @@
 //! From a container that was made to its end, and what happens between.
 
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Instant;
 
@@ -10,9 +11,10 @@ use super::start::Start;
 use super::{Event, KILL_TIMEOUT, KILLED, Made, Supervisor};
 use crate::oci::error::OciError;
 use crate::oci::out_of_memory;
-use crate::oci::pod::Role;
 use crate::oci::protocol::{Report, Request};
+use crate::oci::role::Role;
 use crate::oci::stdio::Carriers;
+use crate::sandbox::AgentClient;
 
 impl Supervisor {
     /// From a container that was made to the end of its VM.
@@ -24,14 +26,11 @@ impl Supervisor {
         }
         self.await_delivery(made.carriers);
         if ended.is_some() && self.vmm_end.is_none() && self.sandbox.is_some() {
-            // What the guest has yet to write to the root file system and its other mounts.
-            if let Err(error) = made.agent.shutdown() {
-                tracing::warn!(%error, "the guest did not shut down in order");
-            }
+            self.await_shutdown(made.agent);
         }
         self.end_vm();
         // The cgroup of a pod is that of all.
-        let place = self.record.cgroup.as_ref().filter(|_| made.bundle.role() == Role::Alone);
+        let place = self.record.cgroup.as_ref().filter(|_| self.record.role == Role::Alone);
         if let Some(Err(error)) = place.filter(|_| self.record.oom_killed).map(|at| out_of_memory::tell(at)) {
             tracing::warn!(%error, "engines cannot be told that memory ran out");
         }
@@ -61,17 +60,32 @@ impl Supervisor {
                 Event::Delivered => return,
                 Event::VmmEnded(end) => self.vmm_end = Some(end),
                 Event::Asked(request, client) => {
-                    if matches!(*request, Request::Signal { signal: SIGKILL, .. }) {
-                        self.kill_at.get_or_insert_with(soon);
-                        report(&client, Ok(Report::Done));
-                    } else {
-                        report(&client, Err::<Report, _>(OciError::NotRunning));
-                    }
+                    let is_killed = turn_away(&request, &client);
+                    self.kill_at = self.kill_at.or_else(|| is_killed.then(soon));
                 }
                 _ => {}
             }
         }
         tracing::warn!("nobody reads what the container wrote: the rest of it is lost");
+    }
+
+    /// Waits until the guest has written what it has yet to write, to the root file system and its other mounts.
+    fn await_shutdown(&mut self, agent: AgentClient) {
+        let sender = self.sender.clone();
+        thread::spawn(move || {
+            if let Err(error) = agent.shutdown() {
+                tracing::warn!(%error, "the guest did not shut down in order");
+            }
+            sender.send(Event::ShutDown)
+        });
+        while let Ok(event) = self.events.recv() {
+            match event {
+                Event::ShutDown => return,
+                Event::VmmEnded(end) => self.vmm_end = Some(end),
+                Event::Asked(request, client) => _ = turn_away(&request, &client),
+                _ => {}
+            }
+        }
     }
 
     /// The workload's exit code; `None` when it was lost, or had to be, with its VM.
@@ -101,7 +115,7 @@ impl Supervisor {
                 }
                 Event::Executed(executed, client) => self.executed(made, executed, client),
                 Event::Started(started, client) => self.started(made, started, &client),
-                Event::AgentConnected(_) | Event::Delivered => {}
+                Event::AgentConnected(_) | Event::Delivered | Event::ShutDown => {}
                 Event::Left(name) => {
                     if let Some(pod) = &mut self.pod {
                         pod.left(&name);
@@ -133,4 +147,11 @@ impl Supervisor {
             tracing::warn!(%error, "cannot say that memory ran out");
         }
     }
+}
+
+/// Answers for a container that has ended; says whether it was to be killed, which is what becomes of it.
+fn turn_away(request: &Request, client: &UnixStream) -> bool {
+    let is_killed = matches!(request, Request::Signal { signal: SIGKILL, .. });
+    report(client, if is_killed { Ok(Report::Done) } else { Err(OciError::NotRunning) });
+    is_killed
 }

@@ -17,8 +17,9 @@ use crate::oci::bundle::Bundle;
 use crate::oci::console::open_console;
 use crate::oci::create::SuperviseWords;
 use crate::oci::error::OciError;
-use crate::oci::pod::{JoinRequest, Lease, Pod, Role, SandboxWords};
+use crate::oci::pod::{JoinRequest, Lease, Pod};
 use crate::oci::record::Status;
+use crate::oci::role::Role;
 use crate::oci::stdio::{Ends, leave_inherited};
 use crate::oci::store::OciContainer;
 use crate::oci::{hooks, resolver, signals};
@@ -51,7 +52,7 @@ impl Supervisor {
             None if bundle.has_terminal() => Ends::inherited_terminal()?,
             None => Ends::inherited()?,
         };
-        let made = self.make_in_vm(words.sandbox.as_ref(), bundle, ends);
+        let made = self.make_in_vm(bundle, ends);
         // Losing the agent is a symptom: the VMM knows why.
         if let Err(OciError::Agent(AgentError::Lost { .. }) | OciError::Stream(_)) = &made {
             self.await_vmm_end(KILL_TIMEOUT);
@@ -87,17 +88,12 @@ impl Supervisor {
         signals::listen(move |signal| sender.send(Event::Signal(signal)).is_ok());
     }
 
-    fn make_in_vm(
-        &mut self,
-        sandbox: Option<&SandboxWords>,
-        bundle: Bundle,
-        ends: Ends,
-    ) -> Result<Made, OciError> {
-        let vm = match sandbox {
-            None => self.boot(&bundle)?,
-            Some(sandbox) => self.join(&bundle, &sandbox.find()?)?,
+    fn make_in_vm(&mut self, bundle: Bundle, ends: Ends) -> Result<Made, OciError> {
+        let vm = match &self.record.role {
+            Role::Alone | Role::Sandbox => self.boot(&bundle)?,
+            Role::Member(sandbox) => self.join(&bundle, &sandbox.find()?)?,
         };
-        let Vm { mut guest, agent, vsock, told, interfaces, serve_names, sandbox } = vm;
+        let Vm { mut guest, agent, vsock, told, interfaces, serve_names } = vm;
         hooks::tell_state(&mut guest.spec, &self.record.state(Status::Created))?;
         let asked = ends.ask(&vsock, &self.container.name(), "")?;
         agent.create_container(&ContainerRequest {
@@ -109,7 +105,6 @@ impl Supervisor {
             stdin: ends.has_stdin(),
             tty: bundle.has_terminal(),
             told: &told,
-            sandbox: sandbox.as_deref(),
             start: false,
         })?;
         let carriers = asked.carry(&ends)?;
@@ -122,25 +117,25 @@ impl Supervisor {
         Ok(Made { bundle, agent, ends, carriers })
     }
 
-    /// A VM of its own, which may be its pod's.
+    /// A VM of its own, into which others may come.
     fn boot(&mut self, bundle: &Bundle) -> Result<Vm, OciError> {
         let installation = Installation::find()?;
         installation.check()?;
-        let guest = bundle.for_guest(0)?;
-        let growth =
-            (bundle.role() == Role::Sandbox).then(|| Growth { memory_mib: VmShape::largest_pod_mib() });
+        let name = self.container.name();
+        let guest = bundle.for_guest(&name, 0, &[])?;
+        let growth = Growth { memory_mib: VmShape::largest_pod_mib() };
         let shares = guest.shares.configs.len();
         let directories = Directories::from_environment();
         let templates = TemplateStore::new(&directories);
         let resolver = resolver::of(bundle.spec.mounts().as_deref().unwrap_or_default());
-        let shape = bundle.shape();
+        let shape = bundle.shape(&self.record.role);
         let carried = carry_prepared(resolver, shape.network_queues())?;
         let (networks, interfaces): (Vec<_>, Vec<_>) = carried.into_iter().unzip();
         let mut host = HostAccess {
             networks,
             shares: guest.shares.configs.clone(),
             sockets: guest.shares.sockets.clone(),
-            growth,
+            growth: Some(growth),
             locks: vec![self.container.lock_vm()?],
             ..HostAccess::default()
         };
@@ -161,26 +156,31 @@ impl Supervisor {
             EventSender(self.sender.clone()),
         )?);
         let (vsock, told) = (sandbox.vsock_socket.clone(), sandbox.told.clone());
-        self.pod = growth.map(|growth| Pod::of(sandbox, shares, growth));
-        let name = self.container.name();
+        let memory_limit = VmShape::memory_limit(bundle.resources());
+        self.pod = Some(Pod::of(sandbox, name.clone(), &self.record.role, memory_limit, shares, growth));
         let agent = AgentClient::new(self.await_agent()?, &name)?;
         if let Some(sandbox) = &self.sandbox {
             template::settle(templates, sandbox, &agent);
         }
-        Ok(Vm { guest, agent, vsock, told, interfaces, serve_names, sandbox: None })
+        Ok(Vm { guest, agent, vsock, told, interfaces, serve_names })
     }
 
-    /// A place in the VM of the pod's sandbox.
+    /// A place in the VM of another container.
     fn join(&mut self, bundle: &Bundle, sandbox: &OciContainer) -> Result<Vm, OciError> {
-        let shares = bundle.for_guest(0)?.shares;
+        let name = self.container.name();
+        let shares = bundle.for_guest(&name, 0, &[])?.shares;
         if !shares.sockets.is_empty() {
             return Err(OciError::Impossible(
                 "a socket of the host, unless it is its pod's first".to_owned(),
             ));
         }
-        let name = self.container.name();
-        let memory_limit = VmShape::memory_limit(bundle.resources());
-        let request = JoinRequest { name: name.clone(), shares: shares.configs, memory_limit };
+        let request = JoinRequest {
+            name: name.clone(),
+            pid: self.record.pid,
+            namespaces: bundle.shared_namespaces(sandbox.record()?.pid)?,
+            shares: shares.configs,
+            memory_limit: VmShape::memory_limit(bundle.resources()),
+        };
         let (lease, joined) = Lease::take(sandbox, request)?;
         self.lease = Some(lease);
         let (theirs, vsock) = (sandbox.sockets().join("vsock"), self.container.sockets().join("vsock"));
@@ -188,13 +188,12 @@ impl Supervisor {
         symlink(&theirs, &vsock).map_err(|source| OciError::Write { path: vsock.clone(), source })?;
         let agent = connect_agent(&vsock).map_err(OciError::system("cannot reach the agent of the pod"))?;
         Ok(Vm {
-            guest: bundle.for_guest(joined.first_share)?,
+            guest: bundle.for_guest(&name, joined.first_share, &joined.namespaces)?,
             agent: AgentClient::new(agent, &name)?,
             vsock,
             told: Told { memory_blocks: joined.memory_blocks, ..Told::default() },
             interfaces: Vec::new(),
             serve_names: false,
-            sandbox: Some(sandbox.name()),
         })
     }
 

@@ -30,9 +30,10 @@ use crate::oci::create::SuperviseWords;
 use crate::oci::error::OciError;
 use crate::oci::handover::take_over;
 use crate::oci::namespaces::{NetworkNamespace, show_root};
-use crate::oci::pod::{JoinRequest, Lease, Pod, SandboxWords};
+use crate::oci::pod::{JoinRequest, Lease, Pod};
 use crate::oci::protocol::{Report, Request};
 use crate::oci::record::{Record, Status};
+use crate::oci::role::Role;
 use crate::oci::stdio::{Carriers, Ends};
 use crate::oci::store::{OciContainer, Store};
 use crate::oci::{cgroup, signals};
@@ -58,6 +59,8 @@ enum Event {
     Started(Result<(), OciError>, UnixStream),
     /// All of its output was written.
     Delivered,
+    /// All else that the guest has was written.
+    ShutDown,
     Asked(Box<Request>, UnixStream),
     Signal(i32),
     /// A container of this name is gone from the VM.
@@ -109,8 +112,6 @@ struct Vm {
     told: Told,
     interfaces: Vec<GuestInterface>,
     serve_names: bool,
-    /// What the guest calls the sandbox of its pod.
-    sandbox: Option<String>,
 }
 
 /// A container that was made.
@@ -152,7 +153,7 @@ pub fn supervise(words: &str) -> Result<u8, OciError> {
         joining: Vec::new(),
         kill_at: None,
     };
-    let bundle = match supervisor.enter(words.sandbox.as_ref()) {
+    let bundle = match supervisor.enter() {
         Ok(bundle) => bundle,
         Err(error) => {
             // One whose `create` was killed ends, too.
@@ -210,7 +211,7 @@ impl Supervisor {
 
     /// Makes this process what engines take for the container's: in its session, cgroup and network namespace. Threads that are made
     /// from now on are in them, too.
-    fn enter(&mut self, sandbox: Option<&SandboxWords>) -> Result<Bundle, OciError> {
+    fn enter(&mut self) -> Result<Bundle, OciError> {
         // A session of its own, for a terminal of its own. One who leads a group already has been given one.
         let _ = nix::unistd::setsid();
         signals::block().map_err(OciError::system("cannot block signals"))?;
@@ -220,13 +221,13 @@ impl Supervisor {
         self.record.pid = std::process::id();
         self.write(Status::Creating)?;
         if let Some(place) = &self.record.cgroup {
-            cgroup::enter(place, bundle.hosts_resources(), bundle.shape())?;
+            let role = &self.record.role;
+            cgroup::enter(place, bundle.hosts_resources(role), bundle.shape(role))?;
         }
-        match sandbox {
-            None => bundle.network().enter()?,
-            Some(sandbox) => {
+        match &self.record.role {
+            Role::Alone | Role::Sandbox => bundle.network().enter()?,
+            Role::Member(sandbox) => {
                 let pid = sandbox.find()?.record()?.pid;
-                bundle.check_pids(pid)?;
                 NetworkNamespace::Join(format!("/proc/{pid}/ns/net").into()).enter()?;
             }
         }

@@ -123,12 +123,15 @@ fn what_dies_under_containerd_leaves_nothing_on_the_host() {
         nothing_is_left(&containerd, &name, &address);
     }
     // One that hangs, and nobody reads what it has written.
-    let name = containerd.background("exec yes");
-    let address = socket_of(&containerd, &name);
-    let (supervisor, _) = containerd.task(&name).unwrap();
-    assert!(Command::new("kill").args(["-STOP", &vmm(supervisor).to_string()]).status().unwrap().success());
-    containerd.ctr(["tasks", "delete", "--force", &name]).ok();
-    nothing_is_left(&containerd, &name, &address);
+    for pid_of in [std::convert::identity, vmm] {
+        let name = containerd.background("exec yes");
+        let address = socket_of(&containerd, &name);
+        let (supervisor, _) = containerd.task(&name).unwrap();
+        let pid = pid_of(supervisor).to_string();
+        assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+        containerd.ctr(["tasks", "delete", "--force", &name]).ok();
+        nothing_is_left(&containerd, &name, &address);
+    }
 }
 
 fn socket_of(containerd: &Containerd, name: &str) -> PathBuf {

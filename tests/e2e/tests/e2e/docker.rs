@@ -19,6 +19,7 @@ fn docker_runs_containers_over_holm() {
     life(&docker);
     out_of_memory(&docker);
     two_on_a_network(&docker);
+    one_in_the_network_of_another(&docker);
 }
 
 fn output_and_exit_codes(docker: &Docker) {
@@ -150,6 +151,17 @@ fn two_on_a_network(docker: &Docker) {
     std::thread::spawn(move || answer_with(&nameserver, [10, 9, 8, 7]));
     let found = inside("nslookup -type=a elsewhere.test").out();
     assert!(found.contains("Address: 10.9.8.7"), "{found}");
+}
+
+/// It is in the VM of that one, and asks Docker for names by its address.
+fn one_in_the_network_of_another(docker: &Docker) {
+    let script =
+        "nc -w 5 127.0.0.1 5432; cat /proc/sys/kernel/random/boot_id; nslookup -type=a web | grep -c 10.215";
+    let ask = || docker.run("holm", &["--network=container:db"], script).out();
+    until("it answers over localhost", || ask().starts_with("from db\n"));
+    let boot = docker.docker(["exec", "db", "cat", "/proc/sys/kernel/random/boot_id"]).ok();
+    let asked = ask();
+    assert!(asked.contains(&boot) && asked.ends_with("\n1"), "{asked}");
 }
 
 /// A nameserver that has one address for every name (RFC 1035, 4.1).

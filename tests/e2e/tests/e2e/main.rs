@@ -27,6 +27,7 @@ mod oci;
 mod podman;
 mod podman_files;
 mod podman_network;
+mod podman_pods;
 mod pods;
 mod process;
 mod registry;
