@@ -18,7 +18,7 @@ LINTED := RUSTC_WORKSPACE_WRAPPER=clippy-driver CLIPPY_ARGS=-D__CLIPPY_HACKERY__
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench performance lab install stage packages programs guest images host lint unit fuzz e2e faults soak clones deny clean
+.PHONY: help run test bench performance lab install stage packages programs guest images host lint unit fuzz e2e faults soak clones syscalls deny clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -123,6 +123,10 @@ soak: host ## Random lives of containers with random kills; SOAK_LIVES=2000 SOAK
 	@$(HOST) tools
 	HOLM_SOAK_LIVES=$(SOAK_LIVES) HOLM_SOAK_SECONDS=$(SOAK_SECONDS) HOLM_SOAK_SEED=$(SOAK_SEED) \
 		$(LONG_TEST) -E 'test(random_lives)'
+
+syscalls: host ## Run the end-to-end tests under a trace, and compare it with the table of system calls
+	@$(HOST) tools
+	HOLM_SYSCALLS_ONLY=$(SYSCALLS_ONLY) $(LONG_TEST) -E 'test(system_calls_are_those)'
 
 clones: host ## Start 200 guests from one template and look for anything that two have in common
 	@$(HOST) tools

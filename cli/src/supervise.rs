@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use holm_runtime::checkpoint::{CheckpointName, CheckpointPlace};
 use holm_runtime::container::ContainerId;
+use holm_runtime::host;
 use holm_runtime::supervisor::{self, CHECKPOINT_FLAG, FILES_FLAG, SUPERVISE_VERB};
 
 /// The words behind `supervise`, if this process is to be a supervisor.
@@ -32,6 +33,7 @@ pub(crate) fn run(words: &[OsString]) -> Result<ExitCode> {
         _ => bail!("a supervisor is started by the other verbs only"),
     };
     let id: ContainerId = id.to_string_lossy().parse().context("the container to supervise")?;
+    host::hide().and_then(|()| host::renounce()).context("the supervisor's own confinement")?;
     // Wherever it was started, it keeps no file system from being unmounted.
     std::env::set_current_dir("/").context("the supervisor's working directory")?;
     let socket = std::io::stdin().as_fd().try_clone_to_owned().context("the supervisor's socket")?;

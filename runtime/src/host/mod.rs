@@ -1,5 +1,6 @@
 //! What Holm needs of the host: its own installed files and the directories it keeps state in.
 
+mod confinement;
 mod directories;
 mod disk_usage;
 mod installation;
@@ -8,6 +9,7 @@ mod stacks;
 mod user;
 mod watch;
 
+pub use confinement::{ConfinementError, hide, renounce};
 pub(crate) use directories::create_private as create_private_directory;
 pub use directories::{Directories, DirectoriesError};
 pub use disk_usage::disk_usage_bytes;

@@ -5,16 +5,12 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::process::Command;
 
-use nix::libc;
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
-use crate::sandbox::inherit;
+use crate::sandbox::{inherit, keep_others};
 
 /// The number of a descriptor that another process is given.
 pub(super) type Handover = RawFd;
-
-/// The first descriptor after the standard streams.
-const FIRST_OTHER: libc::c_uint = 3;
 
 /// Lets the child of `command` have `descriptors`, under their numbers, and no others but the standard streams. They must stay open until it
 /// was made.
@@ -22,18 +18,6 @@ pub(super) fn hand_over(command: &mut Command, descriptors: &[OwnedFd]) -> Vec<H
     keep_others();
     inherit(command, descriptors);
     descriptors.iter().map(AsRawFd::as_raw_fd).collect()
-}
-
-/// What this process was started with and does not know is not its children's: buildah leaves both ends of a container's pipes open, and
-/// whoever holds the writing end of its own input never sees its end.
-fn keep_others() {
-    // SAFETY: it changes flags of descriptors, and fails without effect.
-    let done = unsafe {
-        libc::syscall(libc::SYS_close_range, FIRST_OTHER, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
-    if done != 0 {
-        tracing::warn!(error = %io::Error::last_os_error(), "the supervisor gets descriptors that are not its own");
-    }
 }
 
 /// Takes a descriptor that this process was started with; its children do not get it.

@@ -37,7 +37,7 @@ pub use boot::{
 pub use confinement::Confinement;
 pub use footprint::Footprint;
 pub use host_threads::{HostThreadsError, confine_process, confine_this_thread};
-pub(crate) use inherit::inherit;
+pub(crate) use inherit::{inherit, keep_others};
 pub use late_shares::{LateShareError, LateShares};
 pub use shape::VmShape;
 pub use stream::{PendingStream, StreamError, connect as connect_stream, connect_agent};

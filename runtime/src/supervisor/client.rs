@@ -22,6 +22,7 @@ use crate::container::settings::NetworkConnection;
 use crate::container::{Container, ContainerLock};
 use crate::durable;
 use crate::host::{Directories, DirectoriesError, Installation, create_private_directory, small_stacks};
+use crate::sandbox::keep_others;
 
 /// A control connection to a supervisor.
 #[derive(Debug)]
@@ -147,6 +148,8 @@ impl Client {
         holm_faults::crash!("client.connected");
         holm_faults::fault!("client.supervisor.spawn")
             .map_err(|source| ClientError::Start { path: installation.holm.clone(), source })?;
+        // A supervisor lives longer than whoever waits for the end of a pipe that this process was started with.
+        keep_others();
         let child = small_stacks(&mut Command::new(&installation.holm))
             .args([SUPERVISE_VERB, container.id.as_str()])
             .args(flags)

@@ -1,27 +1,35 @@
 //! The host's files, by Landlock (Linux `Documentation/userspace-api/landlock.rst`): what is open stays usable, and nothing else
-//! can be opened, made, renamed or removed but below shared directories.
+//! can be opened, made, renamed or removed but below shared directories. Where the kernel has rules for them (6.7 and 6.12), TCP
+//! ports, abstract sockets and the signals of other processes are out of reach, too.
 
 use std::path::Path;
 
 use holm_protocol::vm_config::ShareConfig;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, RulesetStatus,
+    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated,
+    RulesetCreatedAttr, RulesetStatus, Scope,
 };
 
 use super::JailError;
 
 /// The newest rules that are asked for; an older kernel keeps those that it knows.
-const NEWEST: ABI = ABI::V5;
+const NEWEST: ABI = ABI::V6;
+
+/// All but making devices: whoever makes one of a disk of the host, and opens it, has the host.
+fn but_devices() -> BitFlags<AccessFs> {
+    AccessFs::from_all(NEWEST) & !(AccessFs::MakeBlock | AccessFs::MakeChar)
+}
 
 /// The rules for a process that may open what is below its shares, found by their names.
 pub(super) fn only_below(shares: &[ShareConfig]) -> Result<RulesetCreated, JailError> {
     let everything = AccessFs::from_all(NEWEST);
     let ruleset = Ruleset::default().handle_access(everything).map_err(JailError::Files)?;
     let ruleset = ruleset.handle_access(AccessNet::from_all(NEWEST)).map_err(JailError::Files)?;
+    // Of an ordinary user's VMM, which sees his other processes.
+    let ruleset = ruleset.scope(Scope::from_all(NEWEST)).map_err(JailError::Files)?;
     let mut ruleset = ruleset.create().map_err(JailError::Files)?;
     for share in shares {
-        let access = if share.read_only { AccessFs::from_read(NEWEST) } else { everything };
+        let access = if share.read_only { AccessFs::from_read(NEWEST) } else { but_devices() };
         let directory = PathFd::new(&share.directory).map_err(JailError::Share)?;
         ruleset = ruleset.add_rule(PathBeneath::new(directory, access)).map_err(JailError::Files)?;
     }
@@ -31,7 +39,7 @@ pub(super) fn only_below(shares: &[ShareConfig]) -> Result<RulesetCreated, JailE
 /// Those rules, and one for a directory in which the host mounts what is shared later.
 pub(super) fn and_below(rules: RulesetCreated, directory: &Path) -> Result<RulesetCreated, JailError> {
     let directory = PathFd::new(directory).map_err(JailError::Share)?;
-    rules.add_rule(PathBeneath::new(directory, AccessFs::from_all(NEWEST))).map_err(JailError::Files)
+    rules.add_rule(PathBeneath::new(directory, but_devices())).map_err(JailError::Files)
 }
 
 /// Confines this process, which then cannot mount anything either.
@@ -48,6 +56,10 @@ mod tests {
     use std::fs::{self, File};
     use std::io::ErrorKind::PermissionDenied;
     use std::thread;
+
+    use landlock::{CompatLevel, Compatible};
+    use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+    use rustix::process::{getpid, getppid, test_kill_process};
 
     use super::*;
 
@@ -76,6 +88,26 @@ mod tests {
             refused(File::options().write(true).open(theirs.join("file")).unwrap_err());
             refused(File::open(outside.join("file")).unwrap_err());
             refused(fs::read_dir("/").unwrap_err());
+            // No devices, not even where files may be made.
+            let made =
+                |kind| mknodat(CWD, ours.join("device"), kind, Mode::RUSR, makedev(1, 3)).map_err(Into::into);
+            refused(made(FileType::CharacterDevice).unwrap_err());
+            refused(made(FileType::BlockDevice).unwrap_err());
+        };
+        thread::spawn(confined).join().unwrap();
+    }
+
+    /// What a kernel before 6.12 does not promise, nobody can hold it to.
+    #[test]
+    fn other_processes_cannot_be_signalled_where_the_kernel_knows_how() {
+        let needed = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        if needed.scope(Scope::Signal).is_err() {
+            return;
+        }
+        let confined = || {
+            confine(only_below(&[]).unwrap()).unwrap();
+            assert_eq!(test_kill_process(getppid().unwrap()), Err(rustix::io::Errno::PERM));
+            assert_eq!(test_kill_process(getpid()), Ok(()));
         };
         thread::spawn(confined).join().unwrap();
     }

@@ -3,15 +3,15 @@
 
 use nix::errno::Errno;
 
+use super::allowed::calls_of;
 use super::program::Program;
-use super::syscalls::{DISK, MAIN, NETWORK, SHARES, VCPU};
 use super::{JailError, Role};
 
-static OF_MAIN: Program = Program::allowing(MAIN);
-static OF_VCPUS: Program = Program::allowing(VCPU);
-static OF_DISKS: Program = Program::allowing(DISK);
-static OF_NETWORKS: Program = Program::allowing(NETWORK);
-static OF_SHARES: Program = Program::allowing(SHARES);
+static OF_MAIN: Program = Program::allowing(calls_of(Role::Main));
+static OF_VCPUS: Program = Program::allowing(calls_of(Role::Vcpu));
+static OF_DISKS: Program = Program::allowing(calls_of(Role::Disk));
+static OF_NETWORKS: Program = Program::allowing(calls_of(Role::Network));
+static OF_SHARES: Program = Program::allowing(calls_of(Role::Shares));
 
 /// Installs the filter of a role for the calling thread, which has given up to gain privileges by a program.
 pub(super) fn install(role: Role) -> Result<(), JailError> {
@@ -56,18 +56,23 @@ mod tests {
         let role = Role::ALL.into_iter().find(|known| format!("{known:?}") == role).unwrap();
         let mut file = tempfile::tempfile().unwrap();
         let parent = nix::unistd::getppid().as_raw();
-        nix::sys::prctl::set_no_new_privs().unwrap();
-        install(role).unwrap();
-        match what {
-            "what it may" => file.write_all(b"a line").unwrap(),
-            "a socket" => drop(TcpListener::bind("127.0.0.1:0")),
-            "a file" => drop(std::fs::File::open("/etc/passwd")),
-            "its parent" => drop(nix::unistd::getppid()),
-            // SAFETY: looks whether there is such a thread, and sends it nothing.
-            "a signal" => drop(unsafe { libc::syscall(libc::SYS_tgkill, parent, parent, 0) }),
-            "a program" => drop(Command::new("/bin/true").spawn()),
-            other => panic!("{other}"),
-        }
+        // A thread, as few roles end the process.
+        let what = what.to_owned();
+        let confined = move || {
+            nix::sys::prctl::set_no_new_privs().unwrap();
+            install(role).unwrap();
+            match what.as_str() {
+                "what it may" => file.write_all(b"a line").unwrap(),
+                "a socket" => drop(TcpListener::bind("127.0.0.1:0")),
+                "a file" => drop(std::fs::File::open("/etc/passwd")),
+                "its parent" => drop(nix::unistd::getppid()),
+                // SAFETY: looks whether there is such a thread, and sends it nothing.
+                "a signal" => drop(unsafe { libc::syscall(libc::SYS_tgkill, parent, parent, 0) }),
+                "a program" => drop(Command::new("/bin/true").spawn()),
+                other => panic!("{other}"),
+            }
+        };
+        std::thread::spawn(confined).join().unwrap();
         io::stdout().flush().unwrap();
         std::process::exit(0);
     }

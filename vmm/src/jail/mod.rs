@@ -12,6 +12,7 @@
 //! Trust: none in what runs afterwards. What the host's kernel does not offer is told and passed over, but for seccomp, without
 //! which no VM starts.
 
+mod allowed;
 mod files;
 mod filter;
 mod namespaces;
@@ -26,6 +27,7 @@ use holm_protocol::vm_config::VmConfig;
 use holm_protocol::vm_control::LATE_SHARES;
 use namespaces::Root;
 
+pub use allowed::Allowed;
 pub use role::Role;
 
 /// Why this process cannot be confined.

@@ -8,13 +8,12 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use super::JailError;
 
 /// What making files for the guest's users takes (`devices::virtio::fs::thread`). Nothing of it reaches beyond the directories
-/// that Landlock leaves.
-const FOR_SHARES: [Capability; 9] = [
+/// that Landlock leaves: `CAP_MKNOD` would, which is for devices alone.
+const FOR_SHARES: [Capability; 8] = [
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
     Capability::CAP_FOWNER,
     Capability::CAP_FSETID,
-    Capability::CAP_MKNOD,
     Capability::CAP_SETFCAP,
     Capability::CAP_SETGID,
     // Its own thread's securebits.

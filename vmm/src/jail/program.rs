@@ -147,8 +147,8 @@ const fn lower_half(index: usize) -> usize {
 }
 
 /// By their numbers, and how many.
-const fn sorted(groups: &[&[Call]]) -> ([Call; MOST_CALLS], usize) {
-    let mut calls = [Call { number: 0, arguments: Arguments::Any }; MOST_CALLS];
+pub(super) const fn sorted(groups: &[&[Call]]) -> ([Call; MOST_CALLS], usize) {
+    let mut calls = [Call::NONE; MOST_CALLS];
     let mut count = 0;
     let mut group = 0;
     while group < groups.len() {
@@ -179,18 +179,18 @@ const fn sorted(groups: &[&[Call]]) -> ([Call; MOST_CALLS], usize) {
 mod tests {
     use super::*;
 
+    const fn call(number: u32, arguments: Arguments) -> Call {
+        Call { number, arguments, ..Call::NONE }
+    }
+
     const CALLS: &[&[Call]] = &[
+        &[call(60, Arguments::Any), call(1, Arguments::Any), call(16, Arguments::Any)],
         &[
-            Call { number: 60, arguments: Arguments::Any },
-            Call { number: 1, arguments: Arguments::Any },
-            Call { number: 16, arguments: Arguments::Any },
-        ],
-        &[
-            Call { number: 16, arguments: Arguments::OneOf(1, &[7, 0xae80]) },
-            Call { number: 9, arguments: Arguments::Without(2, 4) },
-            Call { number: 56, arguments: Arguments::With(0, 0x1_0000) },
-            Call { number: 435, arguments: Arguments::Missing },
-            Call { number: 234, arguments: Arguments::ThisProcess(0) },
+            call(16, Arguments::OneOf(1, &[7, 0xae80])),
+            call(9, Arguments::Without(2, 4)),
+            call(56, Arguments::With(0, 0x1_0000)),
+            call(435, Arguments::Missing),
+            call(234, Arguments::ThisProcess(0)),
         ],
     ];
 

@@ -1,7 +1,7 @@
 //! What a thread is for.
 
 /// The roles of threads; each has its own filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// The main thread: the event loop of vsock, entropy and the balloon, the control channel, and the VM's end.
     Main,
@@ -17,6 +17,5 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    #[cfg(test)]
     pub const ALL: [Self; 5] = [Self::Main, Self::Vcpu, Self::Disk, Self::Network, Self::Shares];
 }

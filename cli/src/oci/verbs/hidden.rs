@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use holm_runtime::oci;
+use holm_runtime::{host, oci};
 
 /// Stand for a container (internal)
 #[derive(Debug, Args)]
@@ -32,7 +32,9 @@ impl Exhaust {
 }
 
 impl Supervise {
+    /// With all capabilities: hooks are run by it, which may need any.
     pub(super) fn run(&self) -> Result<ExitCode> {
+        host::hide()?;
         Ok(told(oci::supervise(&self.words)))
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use holm_e2e::{Holm, TestImage};
 
@@ -55,12 +57,12 @@ fn t6_every_thread_of_the_vmm_is_confined() {
     assert_eq!(with_shares.len(), 6);
     for thread in &with_shares {
         assert_eq!((thread["NoNewPrivs"].as_str(), thread["Seccomp"].as_str()), ("1", "2"), "{thread:?}");
-        // CHOWN DAC_OVERRIDE FOWNER FSETID SETGID SETUID SETPCAP MKNOD SETFCAP.
-        assert_eq!(thread["CapPrm"], "00000000880001db", "{thread:?}");
+        // CHOWN DAC_OVERRIDE FOWNER FSETID SETGID SETUID SETPCAP SETFCAP.
+        assert_eq!(thread["CapPrm"], "00000000800001db", "{thread:?}");
     }
     assert_eq!(shared_namespaces(&shares), ["cgroup", "user"]);
     let jail = told(&holm, &shares);
-    assert_eq!((&jail["User"], &jail["Capabilities"].as_array().unwrap().len()), (&0.into(), &9), "{jail}");
+    assert_eq!((&jail["User"], &jail["Capabilities"].as_array().unwrap().len()), (&0.into(), &8), "{jail}");
     // Nothing but what it has open, of which shares are a part.
     assert_eq!((names(&shares, ""), names(&shares, "proc/self")), (vec!["proc".into()], vec!["fd".into()]));
     // Without a share nothing is left, not even root's name.
@@ -81,6 +83,49 @@ fn t6_every_thread_of_the_vmm_is_confined() {
         assert_eq!(jail["Capabilities"], serde_json::json!([]));
         assert_eq!(jail["Namespaces"], serde_json::json!(["ipc", "mnt", "net", "pid", "uts"]));
     }
+}
+
+/// The process that started another.
+fn parent(pid: &str) -> String {
+    threads(pid)[0]["PPid"].clone()
+}
+
+#[test]
+fn the_supervisor_keeps_no_capability_that_no_vm_takes() {
+    let holm = Holm::with(TestImage::Busybox).networked();
+    let supervisor = parent(&vmm(&holm, &["-p", "80", "-v", "data:/data"]));
+    for thread in threads(&supervisor) {
+        assert_eq!(thread["NoNewPrivs"], "1", "{thread:?}");
+        for set in ["CapEff", "CapPrm"] {
+            let held = u64::from_str_radix(&thread[set], 16).unwrap();
+            assert_eq!(held.count_ones(), 18, "{thread:?}");
+            // SYS_MODULE SYS_RAWIO SYS_BOOT SYS_TIME MKNOD PERFMON BPF.
+            for gone in [16, 17, 22, 25, 27, 38, 39] {
+                assert_eq!(held >> gone & 1, 0, "{thread:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_supervisor_is_hidden_from_its_user_and_has_nothing_of_whoever_started_it() {
+    let holm = Holm::of_user(TestImage::Busybox);
+    let name = holm.name();
+    // What a shell leaves open: the supervisor would hold it for as long as the container runs.
+    let run = holm.holm(["run", "-d", "--name", &name, "busybox", "sleep", "1000"]).command();
+    let mut words =
+        vec!["-c".into(), "exec \"$@\" 7</etc/passwd".into(), "sh".into(), run.get_program().to_owned()];
+    words.extend(run.get_args().map(ToOwned::to_owned));
+    let variables = run.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let out = Command::new("sh").args(words).envs(variables).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let supervisor = parent(&holm.holm(["inspect", "-f", "{{.State.Pid}}", &name]).outcome().ok());
+    assert_ne!(threads(&supervisor)[0]["Uid"].split('\t').next(), Some("0"));
+    // To others it is root's.
+    assert_eq!(fs::metadata(format!("/proc/{supervisor}/environ")).unwrap().uid(), 0);
+    let open = fs::read_dir(format!("/proc/{supervisor}/fd")).unwrap();
+    let open = open.filter_map(|file| fs::read_link(file.unwrap().path()).ok());
+    assert!(open.into_iter().all(|file| file != *"/etc/passwd"));
 }
 
 #[test]

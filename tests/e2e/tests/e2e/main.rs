@@ -37,6 +37,7 @@ mod shared_files;
 mod soak;
 mod states;
 mod stdio;
+mod syscalls;
 mod templates;
 mod terminal;
 mod transfers;

@@ -1,0 +1,104 @@
+//! What a supervisor gives up for as long as it lives: it parses what a guest's agent says, and starts the VMM and some programs of
+//! the host.
+//!
+//! Capabilities are dropped by one call and for good: of a process that renounced new privileges, a program that it executes has
+//! no more than it has itself (capabilities(7)), whatever the bounding set says.
+
+use caps::errors::CapsError;
+use caps::{CapSet, Capability, CapsHashSet};
+use nix::errno::Errno;
+use nix::sys::prctl::{set_dumpable, set_no_new_privs};
+
+/// What setting up a VM takes, with its networks, its files and its jail. Not there is what would change the host's kernel or
+/// its clock, audit or log of it, or make devices.
+const FOR_VMS: [Capability; 18] = [
+    // Files of containers belong to their users.
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_FOWNER,
+    Capability::CAP_FSETID,
+    Capability::CAP_SETFCAP,
+    // VMMs and passt have users of their own.
+    Capability::CAP_KILL,
+    Capability::CAP_SETGID,
+    Capability::CAP_SETPCAP,
+    Capability::CAP_SETUID,
+    // Networks, and ports below 1024.
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_NET_BIND_SERVICE,
+    Capability::CAP_NET_RAW,
+    // Namespaces, mounts, cgroups.
+    Capability::CAP_SYS_ADMIN,
+    Capability::CAP_SYS_CHROOT,
+    // Into a VMM's mount namespace, which has another user.
+    Capability::CAP_SYS_PTRACE,
+    // Limits of open files, and scores for running out of memory.
+    Capability::CAP_SYS_RESOURCE,
+    // What the kernel says when it killed a VMM for memory.
+    Capability::CAP_SYSLOG,
+];
+
+/// Why a supervisor does not run: it keeps what it need not have.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfinementError {
+    /// prctl(2) failed.
+    #[error("cannot renounce new privileges")]
+    Privileges(#[source] Errno),
+    /// Its capabilities cannot be dropped.
+    #[error("cannot drop capabilities")]
+    Capabilities(#[source] CapsError),
+}
+
+/// Hides the process from others of its user: its memory, in which are the workload's variables and the agent's channel, and its
+/// descriptors. It leaves no core dump either.
+///
+/// # Errors
+/// The host refuses.
+pub fn hide() -> Result<(), ConfinementError> {
+    set_dumpable(false).map_err(ConfinementError::Privileges)
+}
+
+/// Gives up what no VM takes, for good. Call it before there are other threads: those that are keep what they have.
+///
+/// # Errors
+/// The host refuses.
+pub fn renounce() -> Result<(), ConfinementError> {
+    set_no_new_privs().map_err(ConfinementError::Privileges)?;
+    let has = caps::read(None, CapSet::Permitted).map_err(ConfinementError::Capabilities)?;
+    let kept: CapsHashSet = FOR_VMS.into_iter().filter(|capability| has.contains(capability)).collect();
+    if kept.len() == has.len() {
+        return Ok(());
+    }
+    for set in [CapSet::Effective, CapSet::Permitted] {
+        caps::set(None, set, &kept).map_err(ConfinementError::Capabilities)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// The line of proc_pid_status(5) that a program sees which this thread executes.
+    fn of_a_program(name: &str) -> String {
+        let out = Command::new("grep").args([name, "/proc/self/status"]).output().unwrap().stdout;
+        String::from_utf8(out).unwrap().trim().to_owned()
+    }
+
+    /// As root a program would get every capability back.
+    #[test]
+    fn what_was_renounced_comes_back_with_no_program() {
+        let renounced = || {
+            renounce().unwrap();
+            let left = caps::read(None, CapSet::Permitted).unwrap();
+            assert!(left.iter().all(|capability| FOR_VMS.contains(capability)));
+            let mask = left.iter().fold(0, |mask, capability| mask | capability.bitmask());
+            assert_eq!(of_a_program("CapPrm"), format!("CapPrm:\t{mask:016x}"));
+            assert_eq!(of_a_program("NoNewPrivs"), "NoNewPrivs:\t1");
+        };
+        std::thread::spawn(renounced).join().unwrap();
+    }
+}
