@@ -11,7 +11,7 @@ use nix::sys::prctl::{set_dumpable, set_no_new_privs};
 
 /// What setting up a VM takes, with its networks, its files and its jail. Not there is what would change the host's kernel or
 /// its clock, audit or log of it, or make devices.
-const FOR_VMS: [Capability; 18] = [
+const FOR_VMS: [Capability; 19] = [
     // Files of containers belong to their users.
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
@@ -33,6 +33,8 @@ const FOR_VMS: [Capability; 18] = [
     Capability::CAP_SYS_CHROOT,
     // Into a VMM's mount namespace, which has another user.
     Capability::CAP_SYS_PTRACE,
+    // On which processors a VMM runs, which has another user.
+    Capability::CAP_SYS_NICE,
     // Limits of open files, and scores for running out of memory.
     Capability::CAP_SYS_RESOURCE,
     // What the kernel says when it killed a VMM for memory.

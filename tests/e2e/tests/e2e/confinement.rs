@@ -98,7 +98,7 @@ fn the_supervisor_keeps_no_capability_that_no_vm_takes() {
         assert_eq!(thread["NoNewPrivs"], "1", "{thread:?}");
         for set in ["CapEff", "CapPrm"] {
             let held = u64::from_str_radix(&thread[set], 16).unwrap();
-            assert_eq!(held.count_ones(), 18, "{thread:?}");
+            assert_eq!(held.count_ones(), 19, "{thread:?}");
             // SYS_MODULE SYS_RAWIO SYS_BOOT SYS_TIME MKNOD PERFMON BPF.
             for gone in [16, 17, 22, 25, 27, 38, 39] {
                 assert_eq!(held >> gone & 1, 0, "{thread:?}");
