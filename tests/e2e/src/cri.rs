@@ -20,6 +20,29 @@ pub struct CriPod {
     config: Message,
 }
 
+/// Whose processes a container sees.
+#[derive(Clone, Copy, Debug)]
+pub enum Processes<'a> {
+    /// Its own.
+    Own,
+    /// The pod's.
+    Pod,
+    /// Those of another container.
+    Of(&'a str),
+}
+
+impl Processes<'_> {
+    /// As a NamespaceOption.
+    fn option(self) -> Message {
+        let modes = Message::new();
+        match self {
+            Self::Pod => modes.number(2, 0),
+            Self::Own => modes.number(2, 1),
+            Self::Of(container) => modes.number(2, 3).text(4, container),
+        }
+    }
+}
+
 /// How a command in a container ended, and what it printed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Executed {
@@ -60,18 +83,24 @@ impl Cri {
         status.message_of(5).text_of(1)
     }
 
-    /// Makes and starts a container that runs a script, and may have the pod's processes for its own.
+    /// Makes and starts a container that runs a script.
     ///
     /// # Panics
     /// When it does not start.
     #[track_caller]
     #[must_use]
-    pub fn start(&self, pod: &CriPod, image: &str, name: &str, script: &str, of_pod: bool) -> String {
+    pub fn start(
+        &self,
+        pod: &CriPod,
+        image: &str,
+        name: &str,
+        script: &str,
+        processes: Processes<'_>,
+    ) -> String {
         const LIMIT_BYTES: u64 = 64 << 20;
         let resources = Message::new().number(4, LIMIT_BYTES);
-        // NamespaceMode: 0 is the pod's, 1 the container's.
-        let namespaces = Message::new().number(2, u64::from(!of_pod));
-        let linux = Message::new().message(1, &resources).message(2, &Message::new().message(3, &namespaces));
+        let security = Message::new().message(3, &processes.option());
+        let linux = Message::new().message(1, &resources).message(2, &security);
         let mut config = Message::new()
             .message(1, &Message::new().text(1, name))
             .message(2, &Message::new().text(1, image));

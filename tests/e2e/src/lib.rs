@@ -21,7 +21,7 @@ mod until;
 mod user;
 
 pub use containerd::Containerd;
-pub use cri::{Cri, CriPod, Executed};
+pub use cri::{Cri, CriPod, Executed, Processes};
 pub use docker::Docker;
 pub use holm::Holm;
 pub use image::TestImage;

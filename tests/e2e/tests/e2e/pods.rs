@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use holm_e2e::{Containerd, Executed, Outcome, until};
+use holm_e2e::{Containerd, Executed, Outcome, Processes, until};
 
 use crate::containerd::{parent, vmm};
 
@@ -175,8 +175,8 @@ fn the_cri_runs_pods_over_holm() {
     let containerd = Containerd::start_with_cri();
     let cri = containerd.cri();
     let pod = cri.run_pod("pod-a");
-    let server = cri.start(&pod, IMAGE, "server", SERVER, false);
-    let client = cri.start(&pod, IMAGE, "client", "exec sleep 10000", false);
+    let server = cri.start(&pod, IMAGE, "server", SERVER, Processes::Own);
+    let client = cri.start(&pod, IMAGE, "client", "exec sleep 10000", Processes::Own);
     let get = |address: &str| {
         format!("printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} 8080 | tail -n 1")
     };
@@ -187,7 +187,7 @@ fn the_cri_runs_pods_over_holm() {
     let from_the_host = Command::new("curl").arg(format!("http://{address}:8080/index.html")).output();
     assert_eq!(Outcome::from(from_the_host.unwrap()).ok(), "pod-a sh");
     let other = cri.run_pod("pod-b");
-    let stranger = cri.start(&other, IMAGE, "stranger", "exec sleep 10000", false);
+    let stranger = cri.start(&other, IMAGE, "stranger", "exec sleep 10000", Processes::Own);
     assert_eq!(cri.exec(&stranger, &get(&address)), page());
     assert_ne!(cri.exec(&stranger, "nc -w 5 127.0.0.1 8080 </dev/null").code, 0);
     let boot = |container: &str| cri.exec(container, "cat /proc/sys/kernel/random/boot_id; hostname");
@@ -197,13 +197,15 @@ fn the_cri_runs_pods_over_holm() {
     assert!(cri.memory(&server) > 4096);
     let processes = |container: &str| cri.exec(container, "ps | grep -c [h]ttpd");
     assert_eq!(processes(&client).out, "0");
-    let watcher = cri.start(&pod, IMAGE, "watcher", "exec sleep 10000", true);
+    let watcher = cri.start(&pod, IMAGE, "watcher", "exec sleep 10000", Processes::Pod);
     assert_eq!(processes(&watcher).out, "0", "the server has processes of its own");
     assert_eq!(cri.exec(&watcher, "ps | grep -c '[s]leep 1000000'").out, "1", "the sandbox's are seen");
+    let debugger = cri.start(&pod, IMAGE, "debugger", "exec sleep 10000", Processes::Of(&server));
+    assert_eq!(processes(&debugger).out, "1", "the server's are seen");
 
     cri.remove(&server);
     assert_ne!(cri.exec(&client, "nc -w 5 127.0.0.1 8080 </dev/null").code, 0);
-    let server = cri.start(&pod, IMAGE, "server", SERVER, false);
+    let server = cri.start(&pod, IMAGE, "server", SERVER, Processes::Own);
     until("a new one answers", || cri.exec(&client, &get("127.0.0.1")) == page());
     assert_eq!((cri.exit_code(&server), cri.exit_code(&client)), (None, None));
 
