@@ -13,6 +13,7 @@
 //! which no VM starts.
 
 mod allowed;
+mod commands;
 mod files;
 mod filter;
 mod namespaces;

@@ -2,6 +2,8 @@
 //!
 //! docs/decisions/0028-jail.md tells how it was made, and what of it no trace has shown.
 
+use super::commands;
+
 /// What the arguments must be. Of those that are judged, the kernel looks at no more than the lower half.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Arguments {
@@ -121,14 +123,7 @@ const SOCKETS: &[Call] =
 const FRAMES: &[Call] = &[any!(SYS_sendto), any!(SYS_writev)];
 
 /// Of a network of several queues: which of them the host's kernel gives frames to.
-const QUEUES: &[Call] = &[one_of!(SYS_ioctl, 1, &[TUNSETQUEUE])];
-
-/// Linux `include/uapi/linux/kvm.h`.
-pub(super) const KVM_RUN: u32 = 0xae80;
-#[allow(clippy::cast_possible_truncation)] // numbers of requests have 32 bits
-const TUNSETOFFLOAD: u32 = libc::TUNSETOFFLOAD as u32;
-#[allow(clippy::cast_possible_truncation)] // as above
-const TUNSETQUEUE: u32 = libc::TUNSETQUEUE as u32;
+const QUEUES: &[Call] = &[one_of!(SYS_ioctl, 1, commands::OF_QUEUES)];
 
 /// Not F_SETOWN, by which a file signals any process.
 const ON_DESCRIPTORS: &[u32] = &[
@@ -161,11 +156,16 @@ const THREADS: &[Call] = &[
 ];
 
 /// Of whoever changes and saves the machine.
-const MACHINE: &[Call] = &[any!(SYS_exit_group), any!(SYS_getpid), any!(SYS_ioctl), any!(SYS_pread64)];
+const MACHINE: &[Call] = &[
+    any!(SYS_exit_group),
+    any!(SYS_getpid),
+    one_of!(SYS_ioctl, 1, commands::OF_THE_MACHINE),
+    any!(SYS_pread64),
+];
 
-/// Of a vCPU: the guest runs, and what its driver says of a network's frames is passed on to the host's kernel.
+/// Of a vCPU.
 const GUEST: &[Call] = &[
-    one_of!(SYS_ioctl, 1, &[KVM_RUN, TUNSETOFFLOAD, TUNSETQUEUE]),
+    one_of!(SYS_ioctl, 1, commands::OF_VCPUS),
     any!(SYS_rt_sigreturn),
     any!(SYS_shutdown).unseen("a driver resets its device while there are connections"),
 ];
