@@ -17,6 +17,7 @@ use anyhow::Result;
 use clap::Args;
 use holm_cli::raw_mode::RawMode;
 use holm_protocol::stream::StreamKind;
+use holm_runtime::host::{Directories, confine_to};
 use holm_runtime::supervisor::protocol::{Report, Request};
 use holm_runtime::supervisor::{Client, ClientError, Requests};
 
@@ -93,11 +94,17 @@ fn streams(client: &Client, session: Session<'_>) -> Result<Streams, ClientError
     ))
 }
 
-/// Connects the caller's stdio with the process and passes its exit code on.
+/// Connects the caller's stdio with the process and passes its exit code on. What comes from the guest finds a program that has
+/// nothing but Holm's own state to open.
 ///
 /// # Errors
 /// When it does not start or its VM ends early.
-pub(crate) fn attached(mut client: Client, session: Session<'_>) -> Result<ExitCode> {
+pub(crate) fn attached(
+    mut client: Client,
+    directories: &Directories,
+    session: Session<'_>,
+) -> Result<ExitCode> {
+    confine_to(&[directories.root(), directories.run()])?;
     // Before any thread: all of them inherit the mask.
     let signals = signals::block(session.tty, session.options.sig_proxy)?;
     let (stdout, stderr, stdin) = streams(&client, session)?;

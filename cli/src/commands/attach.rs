@@ -41,6 +41,6 @@ impl Attach {
         let session = Session { tty: settings.tty, stdin, start: false, options: &self.options };
         let client = Client::connect(store.directories(), &container)?;
         container.note("attach", &[]);
-        attach::attached(client, session)
+        attach::attached(client, store.directories(), session)
     }
 }

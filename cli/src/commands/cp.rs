@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 use holm_archive::Keep;
+use holm_runtime::events::Journal;
 
 use crate::copy::{self, Place};
 use crate::output;
@@ -59,11 +60,13 @@ impl Cp {
         let (from, to) = (shown(&self.source), shown(&self.destination));
         let keep = if self.archive { Keep::Owners } else { Keep::Contents };
         let follow = self.follow_link;
+        let journal = Journal::of(store.directories().root());
+        let journal = journal.directory();
         let bytes = match (self.source, &self.destination) {
             (Place::Container(_, path), Place::Host(to)) => {
-                copy::tree_out(&files, &name, (path, follow), to, keep)?
+                copy::tree_out(&files, &name, (path, follow), (to, keep), journal)?
             }
-            (Place::Container(_, path), _) => copy::stream_out(&files, &name, path, follow)?,
+            (Place::Container(_, path), _) => copy::stream_out(&files, &name, (path, follow), journal)?,
             (Place::Host(from), Place::Container(_, to)) => copy::tree_in(&files, &name, &from, follow, to)?,
             (_, Place::Container(_, to)) => copy::stream_in(&files, &name, to)?,
             // Refused above.

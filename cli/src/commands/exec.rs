@@ -75,7 +75,11 @@ impl Exec {
                 _ => Ok(ExitCode::SUCCESS),
             };
         }
-        let result = attach::attached(client, Session { tty, stdin, start: false, options: &options });
+        let result = attach::attached(
+            client,
+            store.directories(),
+            Session { tty, stdin, start: false, options: &options },
+        );
         let ended = !container.state().is_ok_and(|state| state.status.is_active());
         if result.is_err() && ended { Ok(ExitCode::from(KILLED)) } else { result }
     }

@@ -49,7 +49,7 @@ impl Run {
             } else {
                 let session = Session { tty, stdin: interactive, start: true, options: &self.attach };
                 container.note("attach", &[]);
-                attach::attached(client, session)
+                attach::attached(client, store.directories(), session)
             }
         });
         // What never ran, for no fault of the program's, leaves nothing behind.

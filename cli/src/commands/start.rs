@@ -75,7 +75,7 @@ impl Start {
         container.note("attach", &[]);
         let stdin = self.interactive && settings.open_stdin;
         let session = Session { tty: settings.tty, stdin, start: !running, options: &self.options };
-        attach::attached(client, session)
+        attach::attached(client, store.directories(), session)
     }
 }
 

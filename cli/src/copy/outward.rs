@@ -1,10 +1,13 @@
-//! From a container to the host.
+//! From a container to the host. By the time that the guest's stream comes, the program has nothing left to open but the directory
+//! that it is unpacked to, and the journal of events.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use holm_archive::{Destination, Keep, TarError, TarReader, UnpackError, Unpacker};
+use holm_runtime::host::confine_to;
 use holm_runtime::sandbox::{FileStatus, Transfer, TransferRequest};
 use holm_runtime::supervisor::{FilesClient, Moving};
 
@@ -42,28 +45,29 @@ impl Source {
     }
 }
 
-/// As a tar to standard output; gives the bytes.
+/// As a tar to standard output; gives the bytes. The journal of events is in `journal`.
 pub(crate) fn stream_out(
     files: &FilesClient,
     container: &str,
-    path: ContainerPath,
-    follow: bool,
+    (path, follow): (ContainerPath, bool),
+    journal: &Path,
 ) -> Result<u64> {
     let source = Source::find(files, container, path, follow)?;
     let name = if source.path.contents { "" } else { source.path.name() };
+    confine_to(&[journal])?;
     let mut tar = source.begin(files, name)?;
     let bytes = io::copy(&mut tar, &mut io::stdout().lock()).context("cannot write to standard output")?;
     tar.end()?;
     Ok(bytes)
 }
 
-/// To a path of the host; gives the bytes.
+/// To a path of the host; gives the bytes. The journal of events is in `journal`.
 pub(crate) fn tree_out(
     files: &FilesClient,
     container: &str,
     (path, follow): (ContainerPath, bool),
-    to: &EndedPath,
-    keep: Keep,
+    (to, keep): (&EndedPath, Keep),
+    journal: &Path,
 ) -> Result<u64> {
     let source = Source::find(files, container, path, follow)?;
     let (standing, resolved) = look(to)?;
@@ -77,6 +81,7 @@ pub(crate) fn tree_out(
     if !target.name.is_empty() {
         unpacker = unpacker.only(target.name.as_bytes());
     }
+    confine_to(&[Path::new(&target.directory), journal])?;
     unpack(source.begin(files, &target.name)?, unpacker)
 }
 

@@ -28,7 +28,9 @@ impl Journal {
         Self { directory: root.join("events") }
     }
 
-    pub(super) fn directory(&self) -> &Path {
+    /// Where it is kept.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 

@@ -1,11 +1,18 @@
 //! What a supervisor gives up for as long as it lives: it parses what a guest's agent says, and starts the VMM and some programs of
-//! the host.
+//! the host. And what a command gives up before it takes a guest's bytes, or an image's: it has nothing more to open then but below
+//! few directories.
 //!
 //! Capabilities are dropped by one call and for good: of a process that renounced new privileges, a program that it executes has
 //! no more than it has itself (capabilities(7)), whatever the bounding set says.
 
+use std::path::Path;
+
 use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
+    path_beneath_rules,
+};
 use nix::errno::Errno;
 use nix::sys::prctl::{set_dumpable, set_no_new_privs};
 
@@ -41,7 +48,20 @@ const FOR_VMS: [Capability; 19] = [
     Capability::CAP_SYSLOG,
 ];
 
-/// Why a supervisor does not run: it keeps what it need not have.
+/// What the files of others take.
+const FOR_FILES: [Capability; 6] = [
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_FOWNER,
+    Capability::CAP_FSETID,
+    Capability::CAP_SETFCAP,
+];
+
+/// The newest rules for files and TCP ports that are asked for; an older kernel keeps those that it knows, or none.
+const NEWEST_RULES: ABI = ABI::V5;
+
+/// Why a program does not run: it keeps what it need not have.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfinementError {
     /// prctl(2) failed.
@@ -50,6 +70,9 @@ pub enum ConfinementError {
     /// Its capabilities cannot be dropped.
     #[error("cannot drop capabilities")]
     Capabilities(#[source] CapsError),
+    /// Landlock is there and refuses.
+    #[error("cannot renounce the host's files")]
+    Files(#[source] RulesetError),
 }
 
 /// Hides the process from others of its user: its memory, in which are the workload's variables and the agent's channel, and its
@@ -66,9 +89,30 @@ pub fn hide() -> Result<(), ConfinementError> {
 /// # Errors
 /// The host refuses.
 pub fn renounce() -> Result<(), ConfinementError> {
+    keep(&FOR_VMS)
+}
+
+/// Gives up all that reading and writing below these directories does not take, and TCP. What is open stays so, and
+/// sockets in the file system can be connected to. Call it before there are other threads.
+///
+/// # Errors
+/// The host refuses. A kernel without Landlock does not: then it is the capabilities that are dropped.
+pub fn confine_to(directories: &[&Path]) -> Result<(), ConfinementError> {
+    keep(&FOR_FILES)?;
+    let all = AccessFs::from_all(NEWEST_RULES);
+    let rules = Ruleset::default().handle_access(all).and_then(|rules| {
+        let rules = rules.handle_access(AccessNet::from_all(NEWEST_RULES))?;
+        rules.create()?.add_rules(path_beneath_rules(directories, all))?.restrict_self()
+    });
+    rules.map(drop).map_err(ConfinementError::Files)
+}
+
+/// Drops all other capabilities, for good.
+fn keep(capabilities: &[Capability]) -> Result<(), ConfinementError> {
     set_no_new_privs().map_err(ConfinementError::Privileges)?;
     let has = caps::read(None, CapSet::Permitted).map_err(ConfinementError::Capabilities)?;
-    let kept: CapsHashSet = FOR_VMS.into_iter().filter(|capability| has.contains(capability)).collect();
+    let kept: CapsHashSet =
+        capabilities.iter().copied().filter(|capability| has.contains(capability)).collect();
     if kept.len() == has.len() {
         return Ok(());
     }
@@ -80,6 +124,8 @@ pub fn renounce() -> Result<(), ConfinementError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::io::ErrorKind::PermissionDenied;
     use std::process::Command;
 
     use super::*;
@@ -102,5 +148,29 @@ mod tests {
             assert_eq!(of_a_program("NoNewPrivs"), "NoNewPrivs:\t1");
         };
         std::thread::spawn(renounced).join().unwrap();
+    }
+
+    /// Fails on a kernel without Landlock.
+    #[test]
+    fn nothing_is_opened_but_below_what_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let [left, other] = ["left", "other"].map(|name| directory.path().join(name));
+        for path in [&left, &other] {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("file"), "text").unwrap();
+        }
+        let confined = move || {
+            confine_to(&[&left]).unwrap();
+            File::create(left.join("new")).unwrap();
+            fs::rename(left.join("new"), left.join("file")).unwrap();
+            let refused = |error: std::io::Error| assert_eq!(error.kind(), PermissionDenied);
+            refused(File::create(other.join("new")).unwrap_err());
+            refused(File::open(other.join("file")).unwrap_err());
+            refused(File::open("/etc/passwd").unwrap_err());
+            refused(Command::new("/bin/true").spawn().unwrap_err());
+            let kept = caps::read(None, CapSet::Permitted).unwrap();
+            assert!(kept.iter().all(|capability| FOR_FILES.contains(capability)));
+        };
+        std::thread::spawn(confined).join().unwrap();
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use holm_e2e::{Holm, TestImage};
 
@@ -83,6 +84,24 @@ fn t6_every_thread_of_the_vmm_is_confined() {
         assert_eq!(jail["Capabilities"], serde_json::json!([]));
         assert_eq!(jail["Namespaces"], serde_json::json!(["ipc", "mnt", "net", "pid", "uts"]));
     }
+}
+
+#[test]
+fn what_carries_a_guests_bytes_has_nothing_to_open() {
+    let holm = Holm::with(TestImage::Busybox);
+    let mut command = holm.holm(["run", "--rm", "-i", "busybox", "cat"]).command();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut to, mut from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    to.write_all(b"echo\n").unwrap();
+    let mut line = String::new();
+    from.read_line(&mut line).unwrap();
+    for thread in threads(&child.id().to_string()) {
+        assert_eq!((line.as_str(), thread["NoNewPrivs"].as_str()), ("echo\n", "1"), "{thread:?}");
+        // The six of chown(2) and access to files.
+        assert_eq!(u64::from_str_radix(&thread["CapPrm"], 16).unwrap() & !0x8000_001f, 0, "{thread:?}");
+    }
+    drop(to);
+    assert!(child.wait().unwrap().success());
 }
 
 /// The process that started another.
