@@ -1,6 +1,7 @@
 //! Files that survive a power cut whole: write beside, fsync, rename, fsync the directory.
 //!
-//! A reader sees the old content or the new one, never a part.
+//! A reader sees the old content or the new one, never a part. What is of one life of the host is written in the same way, and not
+//! synced.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,6 +12,32 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 /// How files begin that are to replace others.
 pub(crate) const TEMPORARY: &str = ".new-";
+
+/// What must be there after a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// All that was written.
+    Lasting,
+    /// Nothing: whoever wrote it has the rest removed then, in whatever state it is.
+    OneLife,
+}
+
+impl Durability {
+    /// [`sync_directory`], where it must be.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sync_directory(self, directory: &Path) -> io::Result<()> {
+        self.only_if_lasting(|| sync_directory(directory))
+    }
+
+    fn only_if_lasting(self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        match self {
+            Self::Lasting => sync(),
+            Self::OneLife => Ok(()),
+        }
+    }
+}
 
 /// Replaces `path` by `content`. The directory must exist.
 ///
@@ -52,14 +79,14 @@ pub fn leftovers(directory: &Path) -> io::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// Any failure of the file system; there is no file then.
-pub fn place(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn place(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
     let written = holm_faults::fault!("durable.place.create")
         .and_then(|()| File::options().write(true).create(true).truncate(true).mode(0o600).open(path));
     let written = written.and_then(|mut file| {
         holm_faults::fault!("durable.place.fill")?;
         file.write_all(content)?;
         holm_faults::fault!("durable.place.sync")?;
-        file.sync_all()
+        durability.only_if_lasting(|| file.sync_all())
     });
     if written.is_err() {
         // The first failure is the one to tell.
@@ -83,7 +110,7 @@ const SLOT_BYTES: usize = 4096;
 ///
 /// # Errors
 /// Any failure of the file system; `path` is then unchanged.
-pub fn rewrite(path: &Path, json: &[u8]) -> io::Result<()> {
+pub fn rewrite(path: &Path, json: &[u8], durability: Durability) -> io::Result<()> {
     let directory = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let spare = path.with_added_extension("spare");
     let mut padded = json.to_vec();
@@ -92,7 +119,7 @@ pub fn rewrite(path: &Path, json: &[u8]) -> io::Result<()> {
     holm_faults::fault!("durable.rewrite.fill")?;
     let filled = fill(&spare, &padded)?;
     holm_faults::fault!("durable.rewrite.sync")?;
-    filled.sync_data()?;
+    durability.only_if_lasting(|| filled.sync_data())?;
     holm_faults::fault!("durable.rewrite.exchange")?;
     if path.exists() {
         renameat_with(CWD, &spare, CWD, path, RenameFlags::EXCHANGE)?;
@@ -103,7 +130,7 @@ pub fn rewrite(path: &Path, json: &[u8]) -> io::Result<()> {
         fill(&spare, &padded)?;
     }
     holm_faults::fault!("durable.rewrite.sync-directory")?;
-    sync_directory(directory)
+    durability.sync_directory(directory)
 }
 
 /// Overwrites a file in the blocks that it has.
@@ -158,15 +185,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.json");
         let read = || fs::read_to_string(&path).unwrap().trim_end().to_owned();
-        rewrite(&path, b"\"first\"").unwrap();
+        rewrite(&path, b"\"first\"", Durability::Lasting).unwrap();
         let inodes = |name: &str| fs::metadata(dir.path().join(name)).unwrap().ino();
         let (one, two) = (inodes("state.json"), inodes("state.json.spare"));
-        rewrite(&path, b"2").unwrap();
+        rewrite(&path, b"2", Durability::Lasting).unwrap();
         assert_eq!((read().as_str(), inodes("state.json"), inodes("state.json.spare")), ("2", two, one));
         let long = format!("\"{}\"", "x".repeat(5000));
-        rewrite(&path, long.as_bytes()).unwrap();
+        rewrite(&path, long.as_bytes(), Durability::Lasting).unwrap();
         assert_eq!((read(), inodes("state.json")), (long, one));
-        rewrite(&path, b"3").unwrap();
+        rewrite(&path, b"3", Durability::Lasting).unwrap();
         assert_eq!((read().as_str(), fs::read_dir(dir.path()).unwrap().count()), ("3", 2));
     }
 
@@ -174,14 +201,14 @@ mod tests {
     fn a_file_is_placed_whole_or_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("record.json");
-        place(&path, b"longer").unwrap();
-        place(&path, b"two").unwrap();
+        place(&path, b"longer", Durability::Lasting).unwrap();
+        place(&path, b"two", Durability::Lasting).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         // A device that is always full.
         let full = dir.path().join("full");
         std::os::unix::fs::symlink("/dev/full", &full).unwrap();
-        assert_eq!(place(&full, b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(place(&full, b"x", Durability::Lasting).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(fs::symlink_metadata(&full).is_err());
     }
 

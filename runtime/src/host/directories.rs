@@ -12,12 +12,14 @@
 //! <root>/containers/<id>/layer.ext4         the writable layer
 //! <root>/containers/<id>/checkpoints/        what was saved of it (crate::checkpoint)
 //! <root>/containers/<id>/<id>-json.log      its output (crate::logs); older files end in .1, .2, ...
+//! <root>/containers/.once-<life>-<id>       the container of this id is of that life of the host, and not synced
 //! <root>/names/<name>                       holds the id that owns the name
 //! <root>/volumes/<name>/                     a volume (crate::volume)
 //! <root>/events/                            what happened (crate::events)
 //! <root>/networks/                          networks and their lock (crate::network)
 //! <root>/blank/<size>.ext4                  freshly made file systems, copied for each container
 //! <root>/templates/                         booted VMs (crate::template), or `HOLM_TEMPLATES` for several roots together
+//! <run>/life                                names this life of the host (super::life)
 //! <run>/<id>/                               sockets of the running container
 //! <run>/oci/<name>/                         sockets of a container of an OCI bundle (crate::oci)
 //! <run>/networks/                           addresses of running containers (crate::network)
@@ -30,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
+use super::life;
 use super::user::is_rootless;
 
 /// Where session managers make a directory for each user.
@@ -114,7 +117,16 @@ impl Directories {
         if is_rootless() && owner.is_ok_and(|owner| owner != geteuid().as_raw()) {
             return Err(DirectoriesError::Foreign { path: self.run.clone() });
         }
-        Ok(())
+        life::begin(&self.run)
+            .map_err(|source| DirectoriesError::Create { path: self.run.join("life"), source })
+    }
+
+    /// What this life of the host is called.
+    ///
+    /// # Errors
+    /// [`Directories::create`] was not called in this life.
+    pub(crate) fn life(&self) -> io::Result<String> {
+        life::current(&self.run)
     }
 
     /// The durable root.

@@ -29,7 +29,7 @@ use super::store::{NetworkStore, lock_file};
 use super::{netdevice, nft, ruleset};
 use crate::container::Container;
 use crate::container::settings::NetworkConnection;
-use crate::host::is_rootless;
+use crate::host::{boot_id, is_rootless};
 use crate::sandbox::VmLink;
 
 /// Networks of one container.
@@ -400,8 +400,8 @@ pub(super) fn apply_rules(store: &NetworkStore, leaving: &[Endpoint]) -> Result<
     networks.retain(|network| netdevice::exists(&network.bridge));
     let script = ruleset::script(&store.table(), &networks, &endpoints);
     // The kernel forgets its rules when it starts.
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let applied = format!("# {boot}{script}");
+    let boot = boot_id().unwrap_or_default();
+    let applied = format!("# {boot}\n{script}");
     let note = directory.join(".rules");
     let before = fs::read_to_string(&note).unwrap_or_default();
     // Who never had a network needs no nft to have none.

@@ -27,7 +27,7 @@ use super::cgroup;
 use super::error::OciError;
 use super::id::OciId;
 use super::record::{OciState, Record, Status};
-use crate::durable;
+use crate::durable::{self, Durability};
 use crate::host::Directories;
 
 /// Characters of a name of a directory for sockets.
@@ -89,7 +89,7 @@ impl Store {
         lock.try_lock().map_err(|error| failed()(error.into()))?;
         let json = serde_json::to_vec_pretty(record).map_err(|error| failed()(error.into()))?;
         holm_faults::fault!("oci.add.record")
-            .and_then(|()| durable::place(&draft.path().join("state.json"), &json))
+            .and_then(|()| durable::place(&draft.path().join("state.json"), &json, Durability::Lasting))
             .map_err(failed())?;
         holm_faults::fault!("oci.add.rename").map_err(failed())?;
         match renameat_with(CWD, draft.path(), CWD, container.directory(), RenameFlags::NOREPLACE) {

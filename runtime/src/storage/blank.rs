@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::durable;
+use crate::durable::{self, Durability};
 
 /// Why a blank file system could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -34,23 +34,15 @@ pub enum BlankError {
 /// Bytes of the journal: enough for a container's layer, small beside it.
 const JOURNAL_MIB: u32 = 16;
 
-/// Whether what was written must be sound after the VM's sudden end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// It is: ext4 keeps a journal.
-    Journal,
-    /// Nobody mounts the layer again: it goes with its VM.
-    OneLife,
-}
-
-/// The blank file system of `size_bytes` in `directory`, made if it is not there, by one at a time.
+/// The blank file system of `size_bytes` in `directory`, made if it is not there, by one at a time. One that goes with its VM, and
+/// that nobody mounts again, has no journal.
 pub(super) fn ensure(
     directory: &Path,
     size_bytes: u64,
     durability: Durability,
 ) -> Result<PathBuf, BlankError> {
     let path = directory.join(match durability {
-        Durability::Journal => format!("{size_bytes}.ext4"),
+        Durability::Lasting => format!("{size_bytes}.ext4"),
         Durability::OneLife => format!("{size_bytes}-one-life.ext4"),
     });
     if path.is_file() {
@@ -98,7 +90,7 @@ pub(crate) fn leftovers(directory: &Path) -> io::Result<Vec<PathBuf>> {
 fn make(path: &Path, durability: Durability) -> Result<(), BlankError> {
     let journal_mib = format!("size={JOURNAL_MIB}");
     let (features, journal): (_, &[&str]) = match durability {
-        Durability::Journal => ("^resize_inode", &["-J", &journal_mib]),
+        Durability::Lasting => ("^resize_inode", &["-J", &journal_mib]),
         Durability::OneLife => ("^resize_inode,^has_journal", &[]),
     };
     let output = Command::new("mke2fs")

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::blank::{self, BlankError, Durability};
+use super::blank::{self, BlankError};
 use super::sparse_copy::sparse_copy;
+use crate::durable::Durability;
 
 /// Why a layer could not be made.
 #[derive(Debug, thiserror::Error)]

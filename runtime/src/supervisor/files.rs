@@ -13,10 +13,9 @@ use super::error::SupervisorError;
 use super::protocol::Report;
 use super::run::Supervisor;
 use crate::container::{ContainerError, ContainerId};
-use crate::durable;
+use crate::durable::{self, Durability};
 use crate::image::ImageStore;
 use crate::sandbox::{AgentClient, HostAccess, IMAGE_DISK, WRITABLE_DISK};
-use crate::storage::Durability;
 
 /// Serves a container's files until nobody wants them any more. `listener` and the lock are as for [`super::run()`].
 ///
@@ -33,7 +32,7 @@ impl Supervisor {
         let image =
             ImageStore::open(self.store.directories().root())?.resolve(&self.container.record.image_id)?;
         let settings = self.container.settings()?;
-        self.make_layer(Durability::Journal)?;
+        self.make_layer(Durability::Lasting)?;
         self.boot(&settings, image.rootfs()?.segments, HostAccess::default())?;
         let connection = self.await_agent()?;
         let agent = AgentClient::new(connection, self.container.id.as_str())?;

@@ -22,6 +22,7 @@ use super::stop::Escalation;
 use crate::bundle;
 use crate::container::settings::{Settings, SignalName};
 use crate::container::{State, Status};
+use crate::durable::Durability;
 use crate::host::Installation;
 use crate::image::ImageStore;
 use crate::logs::Log;
@@ -29,7 +30,7 @@ use crate::sandbox::{
     AgentClient, AgentError, BOOT_TIMEOUT, ContainerRequest, Exit, GuestRoot, HostAccess, IMAGE_DISK,
     PendingStream, Sandbox, StartFrom, VmShape, VmmEnd, WRITABLE_DISK, confine_this_thread, file_disk,
 };
-use crate::storage::{self, Durability};
+use crate::storage;
 use crate::template::TemplateStore;
 use crate::volume::{self, VolumeStore};
 
@@ -107,7 +108,7 @@ impl Supervisor {
                 self.make_layer(if settings.auto_remove {
                     Durability::OneLife
                 } else {
-                    Durability::Journal
+                    Durability::Lasting
                 })?;
                 self.boot(settings, segments, host)?;
             }

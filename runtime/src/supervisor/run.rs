@@ -35,7 +35,7 @@ use super::restart::Restarts;
 use super::stop::Stop;
 use crate::checkpoint::CheckpointPlace;
 use crate::container::{Container, ContainerError, ContainerId, ContainerStore, State, Status};
-use crate::durable;
+use crate::durable::{self, Durability};
 use crate::host::Directories;
 use crate::image::ImageStore;
 use crate::sandbox::Exit;
@@ -210,8 +210,7 @@ impl Supervisor {
 
     /// Whether anything that the VMM writes to is there after the container's end.
     fn leaves_files(&self) -> bool {
-        let settings = &self.container.record.settings;
-        !settings.auto_remove || !settings.mounts.is_empty()
+        self.container.record.settings.durability() == Durability::Lasting
     }
 
     /// Lets the guest write what it has to, as fast as it can: nobody limited how long an end may take.

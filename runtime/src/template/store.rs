@@ -24,7 +24,7 @@ use holm_protocol::vm_config::{PageRun, TemplateConfig};
 
 use super::TemplateKey;
 use crate::durable;
-use crate::host::{Directories, DirectoriesError, create_private_directory};
+use crate::host::{Directories, DirectoriesError, boot_id, create_private_directory};
 
 /// Most templates; the oldest goes first. Each is of one number of vCPUs and one size to boot with, and some 50 MiB.
 const MAX_TEMPLATES: usize = 16;
@@ -316,7 +316,7 @@ impl Drop for Draft {
 /// Which file this is, that nobody wrote to it, and which life of the host this is: a file that was not synced may be another
 /// after the next boot.
 fn stamp(path: &Path) -> io::Result<String> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let boot = boot_id()?;
     let m = fs::metadata(path)?;
     let times = (m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
     Ok(format!("{} {} {times:?} {boot}", m.ino(), m.len()))

@@ -14,9 +14,9 @@ use super::error::VolumeError;
 use super::name::VolumeName;
 use super::record::VolumeRecord;
 use crate::container::{Container, ContainerStore};
-use crate::durable;
+use crate::durable::{self, Durability};
 use crate::host::{Directories, create_private_directory};
-use crate::storage::{self, Durability};
+use crate::storage;
 
 /// Directories of volumes that are being made, and of those that are being removed, begin so.
 pub(super) const NEW: &str = ".new-";
@@ -138,7 +138,7 @@ impl VolumeStore {
                     &self.directories.blank(),
                     &disk,
                     size.bytes(),
-                    Durability::Journal,
+                    Durability::Lasting,
                 )?;
                 File::open(&disk).and_then(|disk| disk.sync_all()).map_err(failed)?;
                 // Nobody can look into it: the guest fills it when it is first used.

@@ -68,6 +68,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::durable::Durability;
+
 use crate::network::MacAddress;
 
 /// Everything that `holm create` and `holm run` take beside the image; what is `None` or empty comes from the image or
@@ -192,6 +194,13 @@ impl Settings {
             limits,
             ..self.clone()
         }
+    }
+
+    /// What of the container's record must be there after a power cut: with --rm nothing, as in Docker, whose daemon removes such
+    /// containers when it starts. But who has volumes may have some that must go with it, and is asked for them.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        if self.auto_remove && self.mounts.is_empty() { Durability::OneLife } else { Durability::Lasting }
     }
 
     /// All networks that were asked for, in order; the first one's name is the network mode.

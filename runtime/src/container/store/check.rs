@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::marks::Mark;
 use super::names::write_error;
 use super::{Container, ContainerError, ContainerStore, NEW, OLD};
 use crate::check::Finding;
@@ -20,13 +21,24 @@ impl ContainerStore {
     pub(crate) fn check(&self, found: &mut dyn FnMut(Finding)) -> Result<(), ContainerError> {
         // Nobody makes or removes containers meanwhile: a lock that is looked at is one that its owner cannot take.
         let _names = self.lock_names()?;
-        for entry in entries(&self.directories().containers())? {
+        let containers = self.directories().containers();
+        let run = self.directories().run();
+        let life = self.directories().life();
+        let life = life.map_err(|source| ContainerError::Read { path: run.to_owned(), source })?;
+        for entry in entries(&containers)? {
             let name = file_name(&entry);
             if let Ok(id) = name.parse() {
                 self.check_container(id, &entry, found);
             } else if name.starts_with(NEW) || name.starts_with(OLD) {
                 if is_free(&entry) {
                     found(Finding::leftover(entry, "the command that made or removed it was killed"));
+                }
+            } else if let Some(mark) = Mark::parse(&containers, &name) {
+                if mark.is_left(&containers, &life) {
+                    found(Finding::leftover(
+                        entry,
+                        "its container is not there, or was of an earlier life of the host",
+                    ));
                 }
             } else {
                 found(Finding::unsound(entry, "it is no container"));

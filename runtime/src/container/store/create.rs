@@ -1,7 +1,7 @@
 //! Making a container: all of it or nothing, whenever the maker is killed.
 //!
 //! ```text
-//!   .new-<id>/ (locked by its maker) ──record, state, name──> renamed to <id>/
+//!   (mark) ──> .new-<id>/ (locked by its maker) ──record, state, name──> renamed to <id>/
 //! ```
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::fs;
 use super::names::write_error;
 use super::{Container, ContainerStore, NAME_ATTEMPTS, NEW};
 use crate::container::{ContainerError, ContainerName, Record, State};
-use crate::durable;
+use crate::durable::{self, Durability};
 use crate::host::create_private_directory;
 
 impl ContainerStore {
@@ -47,16 +47,21 @@ impl ContainerStore {
         let made = self.make(&container, &bytes);
         if made.is_err() {
             // The first failure is the one to tell.
-            let _ = durable::remove(&container.directory);
+            let _ = durable::remove(&container.directory).map(|()| self.unmark_if_marked(&container));
         }
         container.directory = made?;
         Ok(container)
     }
 
     fn make(&self, container: &Container, record: &[u8]) -> Result<std::path::PathBuf, ContainerError> {
+        let durability = container.record.settings.durability();
         let _lock = {
             // Nobody sweeps while this is held, so nobody sees the directory without its lock.
             let _names = self.lock_names()?;
+            if durability == Durability::OneLife {
+                self.mark(&container.id)?;
+            }
+            holm_faults::crash!("container.create.marked");
             holm_faults::fault!("container.create.directory")
                 .map_err(|source| write_error(&container.directory, source))?;
             create_private_directory(&container.directory)?;
@@ -65,7 +70,7 @@ impl ContainerStore {
         };
         let path = container.directory.join("record.json");
         holm_faults::fault!("container.create.record")
-            .and_then(|()| durable::place(&path, record))
+            .and_then(|()| durable::place(&path, record, durability))
             .map_err(|source| write_error(&path, source))?;
         // Syncs the directory as well.
         holm_faults::crash!("container.create.recorded");
@@ -79,7 +84,7 @@ impl ContainerStore {
             .and_then(|()| fs::rename(&container.directory, &made))
             .map_err(|source| write_error(&made, source))?;
         holm_faults::fault!("container.create.sync")
-            .and_then(|()| durable::sync_directory(&containers))
+            .and_then(|()| durability.sync_directory(&containers))
             .map_err(|source| write_error(&containers, source))?;
         holm_faults::crash!("container.create.made");
         Ok(made)

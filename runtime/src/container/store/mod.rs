@@ -6,6 +6,7 @@
 mod changed;
 mod check;
 mod create;
+mod marks;
 mod names;
 mod remove;
 
@@ -271,7 +272,7 @@ impl Container {
         let bytes = serde_json::to_vec(state)
             .map_err(|source| ContainerError::Damaged { path: path.clone(), source })?;
         holm_faults::fault!("container.state.write")
-            .and_then(|()| durable::rewrite(&path, &bytes))
+            .and_then(|()| durable::rewrite(&path, &bytes, self.record.settings.durability()))
             .map_err(|source| ContainerError::Write { path, source })
     }
 }
@@ -345,6 +346,41 @@ mod tests {
         drop(lock);
         store.list().unwrap();
         assert!(!busy.exists());
+    }
+
+    #[test]
+    fn what_is_of_one_life_is_not_there_in_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let names = || -> Vec<String> {
+            let containers = fs::read_dir(store.directories().containers()).unwrap().flatten();
+            containers.map(|entry| entry.file_name().into_string().unwrap()).collect()
+        };
+        let settings = Settings { auto_remove: true, ..Settings::default() };
+        let brief = |nonce: &str| {
+            let record = Record { settings: settings.clone(), ..record(nonce) };
+            store.create(record, Some(format!("web{nonce}").parse().unwrap())).unwrap()
+        };
+        let removed = brief("a");
+        assert_eq!((names().len(), store.list().unwrap().len()), (2, 1), "there is a mark beside");
+        store.remove(&removed).unwrap();
+        assert_eq!(names(), [] as [String; 0]);
+
+        let lasting = store.create(record("b"), None).unwrap();
+        let (half, running) = (brief("c"), brief("d"));
+        for file in ["record.json", "state.json", "name"] {
+            fs::write(half.directory().join(file), "").unwrap();
+        }
+        let lock = running.try_lock().unwrap().unwrap();
+        fs::remove_dir_all(store.directories().run()).unwrap();
+        store.directories().create().unwrap();
+        let ids = || -> Vec<_> { store.list().unwrap().into_iter().map(|container| container.id).collect() };
+        let left = ids();
+        assert!(left.len() == 2 && left.contains(&lasting.id) && left.contains(&running.id), "{left:?}");
+        assert!(!half.directory().exists() && !store.directories().names().join("webc").exists());
+        assert!(names().len() > 2, "somebody has that container: it has its mark still");
+        drop(lock);
+        assert_eq!((ids(), names()), (vec![lasting.id.clone()], vec![lasting.id.to_string()]));
     }
 
     #[test]

@@ -38,12 +38,13 @@ impl Names<'_> {
         if self.is_used(&owner) {
             return Err(ContainerError::NameTaken { name: container.name.clone(), owner });
         }
+        let durability = container.record.settings.durability();
         // A part of an id is nobody's, so a name is free until all of it is there.
         holm_faults::fault!("container.name.take")
-            .and_then(|()| durable::place(&path, container.id.as_str().as_bytes()))
+            .and_then(|()| durable::place(&path, container.id.as_str().as_bytes(), durability))
             .and_then(|()| {
                 holm_faults::fault!("container.name.sync")
-                    .and_then(|()| durable::sync_directory(&self.directory))
+                    .and_then(|()| durability.sync_directory(&self.directory))
             })
             .map_err(|source| write_error(&path, source))
     }

@@ -1,7 +1,7 @@
 //! Removing a container, and what killed makers and removers left.
 //!
 //! ```text
-//!   <id>/ ──renamed to .old-<id>/: it no longer exists──> layer and logs deleted ──> name free ──> the rest deleted
+//!   <id>/ ──renamed to .old-<id>/: it no longer exists──> layer and logs deleted ──> name free ──> the rest, mark deleted
 //!    ^                                                       │ failed
 //!    └─────────────────────── state "dead" ──────────────────┘
 //! ```
@@ -10,10 +10,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::marks::Mark;
 use super::names::write_error;
 use super::{Container, ContainerStore, NEW, OLD};
 use crate::container::{ContainerError, State, Status};
-use crate::durable;
+use crate::durable::{self, Durability};
 
 impl ContainerStore {
     /// Deletes the container's files and gives its name back. The caller holds its lock.
@@ -34,7 +35,7 @@ impl ContainerStore {
             renamed => renamed.map_err(|source| write_error(&container.directory, source))?,
         }
         holm_faults::fault!("container.remove.sync")
-            .and_then(|()| durable::sync_directory(&containers))
+            .and_then(|()| container.record.settings.durability().sync_directory(&containers))
             .map_err(|source| write_error(&containers, source))?;
         holm_faults::crash!("container.remove.renamed");
         if let Err(error) = remove_contents(&old) {
@@ -48,6 +49,7 @@ impl ContainerStore {
             .and_then(|()| durable::remove(&old))
             .map_err(|source| write_error(&old, source))?;
         holm_faults::crash!("container.remove.removed");
+        self.unmark_if_marked(container)?;
         container.note("destroy", &[]);
         Ok(())
     }
@@ -61,6 +63,7 @@ impl ContainerStore {
         let unfinished =
             self.unfinished().map_err(|source| ContainerError::Read { path: containers, source });
         let mut all: Vec<_> = unfinished?
+            .directories
             .into_iter()
             .filter_map(|directory| {
                 let id = directory.file_name()?.to_str()?.strip_prefix(OLD)?.parse().ok()?;
@@ -86,28 +89,64 @@ impl ContainerStore {
     }
 
     pub(super) fn try_sweep(&self) -> io::Result<()> {
-        if self.unfinished()?.is_empty() {
+        if self.unfinished()?.is_nothing() {
             return Ok(());
         }
         let Ok(names) = self.lock_names() else { return Ok(()) };
+        let containers = self.directories().containers();
         // What was seen without the lock may have been finished meanwhile.
-        for directory in self.unfinished()? {
+        for mark in self.unfinished()?.marks {
+            mark.begin_removal(&containers)?;
+        }
+        for directory in self.unfinished()?.directories {
             if !is_locked(&directory) {
                 holm_faults::fault!("container.sweep.remove").and_then(|()| durable::remove(&directory))?;
             }
         }
+        for mark in self.unfinished()?.marks {
+            mark.clear(&containers)?;
+        }
         names.sweep()
     }
 
-    /// Directories of containers that are being made or removed, or were when somebody was killed.
-    fn unfinished(&self) -> io::Result<Vec<PathBuf>> {
-        let entries = fs::read_dir(self.directories().containers())?.flatten();
-        let unfinished = entries.filter(|entry| {
+    fn unfinished(&self) -> io::Result<Unfinished> {
+        let containers = self.directories().containers();
+        let life = self.directories().life()?;
+        let mut unfinished = Unfinished::default();
+        for entry in fs::read_dir(&containers)?.flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            name.starts_with(NEW) || name.starts_with(OLD)
-        });
-        Ok(unfinished.map(|entry| entry.path()).collect())
+            if name.starts_with(NEW) || name.starts_with(OLD) {
+                unfinished.directories.push(entry.path());
+            } else {
+                let mark = Mark::parse(&containers, &name);
+                unfinished.marks.extend(mark.filter(|mark| mark.is_left(&containers, &life)));
+            }
+        }
+        Ok(unfinished)
+    }
+
+    /// Deletes the mark of a container that is gone, if it had one.
+    pub(super) fn unmark_if_marked(&self, container: &Container) -> Result<(), ContainerError> {
+        match container.record.settings.durability() {
+            Durability::Lasting => Ok(()),
+            Durability::OneLife => self.unmark(&container.id),
+        }
+    }
+}
+
+/// What somebody works on, or did when he was killed or the power was cut.
+#[derive(Default)]
+struct Unfinished {
+    /// Directories of containers that are being made or removed.
+    directories: Vec<PathBuf>,
+    /// Marks that are for nothing any more.
+    marks: Vec<Mark>,
+}
+
+impl Unfinished {
+    fn is_nothing(&self) -> bool {
+        self.directories.is_empty() && self.marks.is_empty()
     }
 }
 
@@ -120,7 +159,7 @@ impl Container {
 }
 
 /// Whether somebody works on what is in a container's directory.
-fn is_locked(directory: &Path) -> bool {
+pub(super) fn is_locked(directory: &Path) -> bool {
     let lock = fs::File::open(directory.join("lock"));
     lock.is_ok_and(|lock| lock.try_lock().is_err())
 }

@@ -52,6 +52,8 @@ fn create(bench: &mut Bench) {
     bench.try_(&["create", "--name", "one", &image, "true"]);
     bench.try_(&["rename", "one", "two"]);
     bench.try_(&["rm", "two"]);
+    bench.try_(&["create", "--rm", "--name", "brief", &image, "true"]);
+    bench.try_(&["rm", "brief"]);
 }
 
 /// Names are free or a container's, which can be removed.
@@ -105,6 +107,9 @@ fn leftovers(bench: &mut Bench) {
         fs::create_dir_all(&path).expect("leftover");
         fs::write(path.join("half"), "x").expect("leftover");
     }
+    bench.ok(&["create", "--rm", &bench.installation.image, "true"]);
+    // The next command begins another life of the host.
+    fs::remove_file(bench.run().join("life")).expect("life");
 }
 
 fn sweep(bench: &mut Bench) {

@@ -55,6 +55,12 @@ fn what_was_told_survives_a_power_cut() {
     assert_eq!(bench.ok(&["system", "check", "--full"]), "Everything is sound.");
     assert_eq!(bench.ok(&["inspect", "--format", "{{.Id}} {{.Name}}", "dd"]), format!("{container} /dd"));
     assert_eq!(bench.ok(&["volume", "ls", "-q"]), "data");
+    // Of that, nothing is promised, and nothing left.
+    restarted(&["create", "--rm", "--name", "brief", "busybox", "true"]);
+    assert_eq!(bench.ok(&["ps", "-aq", "--no-trunc"]), container);
+    restarted(&["create", "--rm", "--name", "brief", "-v", "/data", "busybox", "true"]);
+    bench.ok(&["rm", "-v", "brief"]);
+    assert_eq!(bench.ok(&["system", "check", "--full"]), "Everything is sound.");
     restarted(&["rmi", "other:v1"]);
     restarted(&["rm", "dd"]);
     restarted(&["volume", "rm", "data"]);
