@@ -26,6 +26,7 @@ pub mod config;
 pub mod container;
 pub mod durable;
 pub mod events;
+pub mod file_error;
 pub mod host;
 pub mod image;
 pub mod logs;

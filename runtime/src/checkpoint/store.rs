@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use super::{About, AboutError, CheckpointName};
 use crate::container::Container;
 use crate::durable;
+use crate::file_error::{FileError, failed};
 use crate::host::{DirectoriesError, create_private_directory};
 use crate::storage::{sparse_copy, sparse_sum};
 use crate::template::Platform;
@@ -118,21 +119,9 @@ pub enum CheckpointError {
     /// A directory cannot be made.
     #[error(transparent)]
     Directory(#[from] DirectoriesError),
-    /// Something else about a file.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// What the host said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
-    move |source| CheckpointError::File { action, path: path.to_owned(), source }
+    /// Something about a file.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl Checkpoints {
@@ -219,9 +208,9 @@ impl Checkpoints {
     /// There is none of this name, or it cannot be removed.
     pub fn remove(&self, name: &CheckpointName) -> Result<(), CheckpointError> {
         let directory = self.find(name)?;
-        holm_faults::fault!("checkpoint.remove")
+        Ok(holm_faults::fault!("checkpoint.remove")
             .and_then(|()| durable::remove(&directory))
-            .map_err(failed("remove", &directory))
+            .map_err(failed("remove", &directory))?)
     }
 
     /// What is wrong with any of them.
@@ -259,9 +248,9 @@ impl Draft {
     /// # Errors
     /// It cannot be copied.
     pub fn copy_layer(&self, layer: &Path) -> Result<(), CheckpointError> {
-        holm_faults::fault!("checkpoint.layer.copy")
+        Ok(holm_faults::fault!("checkpoint.layer.copy")
             .and_then(|()| sparse_copy(layer, &self.directory.join(LAYER)))
-            .map_err(failed("copy", layer))
+            .map_err(failed("copy", layer))?)
     }
 
     /// All is written: from now on it is found, and survives a power cut. One for a fork is used at once, and not verified.
@@ -292,7 +281,7 @@ impl Draft {
             .map_err(failed("make", &self.place))?;
         holm_faults::crash!("checkpoint.renamed");
         let parent = self.place.parent().unwrap_or(&self.place);
-        durable::sync_directory(parent).map_err(failed("write", parent))
+        Ok(durable::sync_directory(parent).map_err(failed("write", parent))?)
     }
 }
 
@@ -323,9 +312,8 @@ impl Checkpoint {
     pub fn restore_layer(&self, path: &Path) -> Result<(), CheckpointError> {
         let layer = self.directory.join(LAYER);
         let Some(wanted) = &self.about.layer_sha256 else {
-            return holm_faults::fault!("fork.layer.move")
-                .and_then(|()| fs::rename(&layer, path))
-                .map_err(failed("move", &layer));
+            let moved = holm_faults::fault!("fork.layer.move").and_then(|()| fs::rename(&layer, path));
+            return Ok(moved.map_err(failed("move", &layer))?);
         };
         let copied = holm_faults::fault!("resume.layer.copy")
             .and_then(|()| sparse_copy(&layer, path))
@@ -333,7 +321,7 @@ impl Checkpoint {
         let refused = match copied {
             Ok(sum) if sum == *wanted => return Ok(()),
             Ok(_) => CheckpointError::Layer(self.name.clone()),
-            Err(error) => failed("copy", &layer)(error),
+            Err(error) => failed("copy", &layer)(error).into(),
         };
         // The first failure is the one to tell.
         let _ = durable::remove(path);

@@ -1,9 +1,7 @@
 //! What can go wrong with a container's files.
 
-use std::io;
-use std::path::PathBuf;
-
 use super::name::ContainerName;
+use crate::file_error::FileError;
 use crate::host::DirectoriesError;
 
 /// A container's record, state or name could not be read, written or found.
@@ -36,34 +34,10 @@ pub enum ContainerError {
         /// `running`, `paused` or `restarting`.
         status: String,
     },
-    /// A file could not be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file could not be written or removed.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file holds something else.
-    #[error("{} is damaged", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the parser says.
-        #[source]
-        source: serde_json::Error,
-    },
     /// A directory could not be made.
     #[error(transparent)]
     Directory(#[from] DirectoriesError),
+    /// Something about a file.
+    #[error(transparent)]
+    File(#[from] FileError),
 }

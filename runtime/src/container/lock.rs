@@ -9,6 +9,7 @@ use std::process::Stdio;
 
 use super::error::ContainerError;
 use super::store::Container;
+use crate::file_error::failed;
 
 /// The right to change a container, as long as it lives.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Container {
         let path = self.directory().join("lock");
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => ContainerError::NotFound(self.id.to_string()),
-            _ => ContainerError::Write { path: path.clone(), source },
+            _ => failed("write", &path)(source).into(),
         };
         let file = holm_faults::fault!("container.lock.open")
             .and_then(|()| File::options().create(true).append(true).open(&path))

@@ -8,6 +8,7 @@ use super::error::NetworkError;
 use super::store::NetworkStore;
 use crate::check::Finding;
 use crate::durable;
+use crate::file_error::failed;
 
 impl NetworkStore {
     /// Looks at endpoints, and at files that were being written.
@@ -33,7 +34,7 @@ impl NetworkStore {
     /// For whoever has the lock.
     fn half_written(&self) -> Result<Vec<PathBuf>, NetworkError> {
         let path = self.directories.networks();
-        durable::leftovers(&path).map_err(|source| NetworkError::File { path, source })
+        Ok(durable::leftovers(&path).map_err(failed("read", &path))?)
     }
 
     /// Removes what crashes left; cheap where they left nothing.
@@ -48,7 +49,7 @@ impl NetworkStore {
             let _lock = self.lock()?;
             self.keep_living()?;
             for path in self.half_written()? {
-                durable::remove(&path).map_err(|source| NetworkError::File { path, source })?;
+                durable::remove(&path).map_err(failed("remove", &path))?;
             }
         }
         Ok(())

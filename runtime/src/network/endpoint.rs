@@ -12,6 +12,7 @@ use super::error::NetworkError;
 use super::mac_address::MacAddress;
 use crate::container::ContainerId;
 use crate::container::settings::Protocol;
+use crate::file_error::{damaged, failed};
 use crate::host::Directories;
 
 /// What a container has of one network while it runs.
@@ -92,7 +93,7 @@ impl Endpoint {
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(NetworkError::File { path: directory, source }),
+            Err(source) => return Err(failed("read", &directory)(source).into()),
         };
         let is_endpoint = |name: &String| name.starts_with(prefix) && name.ends_with(".json");
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
@@ -101,13 +102,10 @@ impl Endpoint {
         let mut endpoints = Vec::new();
         for path in names.iter().map(|name| directory.join(name)) {
             match fs::read(&path) {
-                Ok(bytes) => endpoints.push(
-                    serde_json::from_slice(&bytes)
-                        .map_err(|source| NetworkError::Damaged { path, source })?,
-                ),
+                Ok(bytes) => endpoints.push(serde_json::from_slice(&bytes).map_err(damaged(&path))?),
                 // It has ended meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(NetworkError::File { path, source }),
+                Err(source) => return Err(failed("read", &path)(source).into()),
             }
         }
         Ok(endpoints)
@@ -136,20 +134,20 @@ impl Endpoint {
     /// Writes it down. It need not survive a power cut: nothing that it describes does.
     pub(super) fn write(&self, directories: &Directories) -> Result<(), NetworkError> {
         let path = self.path(directories);
-        let failed = |source| NetworkError::File { path: path.clone(), source };
+        let failed = failed("write", &path);
         let json = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
         let new = path.with_extension("new");
         let written = holm_faults::fault!("network.endpoint.write").and_then(|()| fs::write(&new, json));
         let written = written.and_then(|()| holm_faults::fault!("network.endpoint.rename"));
-        written.and_then(|()| fs::rename(&new, &path)).map_err(failed)
+        Ok(written.and_then(|()| fs::rename(&new, &path)).map_err(failed)?)
     }
 
     /// Forgets it; fine when that was done.
     pub(super) fn remove(&self, directories: &Directories) -> Result<(), NetworkError> {
         let path = self.path(directories);
-        holm_faults::fault!("network.endpoint.remove")
+        Ok(holm_faults::fault!("network.endpoint.remove")
             .and_then(|()| crate::durable::remove(&path))
-            .map_err(|source| NetworkError::File { path, source })
+            .map_err(failed("remove", &path))?)
     }
 }
 

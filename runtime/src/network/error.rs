@@ -2,9 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 
 use crate::container::ContainerError;
+use crate::file_error::FileError;
 use crate::host::DirectoriesError;
 
 /// A network could not be made, found, used or removed.
@@ -158,25 +158,10 @@ pub enum NetworkError {
     /// nft refused the rules.
     #[error("nft refused the rules of the network: {0}")]
     Nft(String),
-    /// A file.
-    #[error("cannot use {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file holds something else.
-    #[error("{} is damaged", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the parser says.
-        #[source]
-        source: serde_json::Error,
-    },
     /// A directory could not be made.
     #[error(transparent)]
     Directory(#[from] DirectoriesError),
+    /// Something about a file.
+    #[error(transparent)]
+    File(#[from] FileError),
 }

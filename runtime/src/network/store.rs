@@ -19,6 +19,7 @@ use super::subnet6::Subnet6;
 use super::{DEFAULT_NETWORK, netdevice, routes};
 use crate::container::settings::Labels;
 use crate::durable;
+use crate::file_error::{damaged, failed};
 use crate::host::{Directories, create_private_directory, is_rootless};
 
 /// One at a time chooses a subnet and makes its bridge, also of several roots.
@@ -170,7 +171,7 @@ impl NetworkStore {
         let path = self.path(&network.id);
         holm_faults::fault!("network.record.remove")
             .and_then(|()| durable::remove(&path))
-            .map_err(|source| NetworkError::File { path, source })?;
+            .map_err(failed("write", &path))?;
         drop(lock);
         if was_there { apply_rules(self, &[]) } else { Ok(()) }
     }
@@ -321,7 +322,7 @@ impl NetworkStore {
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(NetworkError::File { path: directory, source }),
+            Err(source) => return Err(failed("read", &directory)(source).into()),
         };
         let mut networks = Vec::new();
         for entry in entries.flatten() {
@@ -331,11 +332,8 @@ impl NetworkStore {
             {
                 continue;
             }
-            let bytes =
-                fs::read(&path).map_err(|source| NetworkError::File { path: path.clone(), source })?;
-            networks.push(
-                serde_json::from_slice(&bytes).map_err(|source| NetworkError::Damaged { path, source })?,
-            );
+            let bytes = fs::read(&path).map_err(failed("read", &path))?;
+            networks.push(serde_json::from_slice(&bytes).map_err(damaged(&path))?);
         }
         networks.sort_by_key(|network: &Network| (!network.is_default(), network.name.clone()));
         Ok(networks)
@@ -347,17 +345,17 @@ impl NetworkStore {
 
     fn write(&self, network: &Network) -> Result<(), NetworkError> {
         let path = self.path(&network.id);
-        let failed = |source| NetworkError::File { path: path.clone(), source };
+        let failed = failed("write", &path);
         let json = serde_json::to_vec(network).map_err(|error| failed(error.into()))?;
-        holm_faults::fault!("network.record.write")
+        Ok(holm_faults::fault!("network.record.write")
             .and_then(|()| durable::write(&path, &json))
-            .map_err(failed)
+            .map_err(failed)?)
     }
 }
 
 /// Waits for a lock that lives as long as the file is open.
 pub(super) fn lock_file(path: &Path) -> Result<File, NetworkError> {
-    let failed = |source| NetworkError::File { path: path.to_owned(), source };
+    let failed = failed("open", path);
     let file = holm_faults::fault!("network.lock")
         .and_then(|()| File::options().create(true).append(true).open(path))
         .map_err(failed)?;

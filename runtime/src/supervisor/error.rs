@@ -6,6 +6,7 @@ use holm_protocol::vm_exit::VmExitKind;
 use crate::bundle::BundleError;
 use crate::checkpoint::CheckpointError;
 use crate::container::ContainerError;
+use crate::file_error::FileError;
 use crate::host::{DirectoriesError, InstallationError};
 use crate::image::ImageError;
 use crate::logs::LogError;
@@ -20,6 +21,9 @@ pub enum SupervisorError {
     /// The container's own files.
     #[error(transparent)]
     Container(#[from] ContainerError),
+    /// One of them.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A directory.
     #[error(transparent)]
     Directory(#[from] DirectoriesError),

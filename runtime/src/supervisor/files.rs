@@ -12,8 +12,9 @@ use std::os::unix::net::UnixListener;
 use super::error::SupervisorError;
 use super::protocol::Report;
 use super::run::Supervisor;
-use crate::container::{ContainerError, ContainerId};
+use crate::container::ContainerId;
 use crate::durable::{self, Durability};
+use crate::file_error::failed;
 use crate::image::ImageStore;
 use crate::sandbox::{AgentClient, HostAccess, IMAGE_DISK, WRITABLE_DISK};
 
@@ -67,8 +68,7 @@ impl Supervisor {
             self.clients.tell(&Report::Failed { code: error.exit_code(), message: error.message() });
         }
         let directory = self.run_directory();
-        durable::remove(&directory)
-            .map_err(|source| ContainerError::Write { path: directory.clone(), source })?;
+        durable::remove(&directory).map_err(failed("write", &directory))?;
         holm_faults::crash!("supervisor.files.ended");
         self.clients.close();
         result

@@ -20,6 +20,7 @@ use super::run::Supervisor;
 use crate::checkpoint::{Checkpoint, CheckpointPlace, Checkpoints};
 use crate::container::{Container, ContainerError};
 use crate::durable;
+use crate::file_error::failed;
 use crate::host::Installation;
 use crate::sandbox::{AgentClient, HostAccess, NetworkChange, StartFrom, VmNetwork, template_platform};
 
@@ -106,7 +107,7 @@ impl NextLayer {
     fn restored(checkpoint: &Checkpoint, container: &Container) -> Result<Self, SupervisorError> {
         let path = container.next_layer();
         // Of a start that was killed.
-        durable::remove(&path).map_err(|source| ContainerError::Write { path: path.clone(), source })?;
+        durable::remove(&path).map_err(failed("write", &path))?;
         checkpoint.restore_layer(&path)?;
         Ok(Self(path))
     }
@@ -117,7 +118,7 @@ impl NextLayer {
         let kept = holm_faults::fault!("resume.layer.rename")
             .and_then(|()| fs::rename(&self.0, &path))
             .and_then(|()| durable::sync_directory(container.directory()));
-        kept.map_err(|source| ContainerError::Write { path, source })
+        Ok(kept.map_err(failed("write", &path))?)
     }
 }
 

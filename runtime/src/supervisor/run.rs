@@ -34,8 +34,9 @@ use super::protocol::Report;
 use super::restart::Restarts;
 use super::stop::Stop;
 use crate::checkpoint::CheckpointPlace;
-use crate::container::{Container, ContainerError, ContainerId, ContainerStore, State, Status};
+use crate::container::{Container, ContainerId, ContainerStore, State, Status};
 use crate::durable::{self, Durability};
+use crate::file_error::failed;
 use crate::host::Directories;
 use crate::image::ImageStore;
 use crate::sandbox::Exit;
@@ -179,7 +180,7 @@ impl Supervisor {
     /// The VM's sockets of this life; the next one makes its own.
     fn clear_sockets(&self) -> Result<(), SupervisorError> {
         let directory = self.run_directory();
-        let failed = |source| ContainerError::Write { path: directory.clone(), source };
+        let failed = failed("write", &directory);
         for entry in fs::read_dir(&directory).map_err(failed)?.flatten() {
             if entry.file_name().as_encoded_bytes().starts_with(b"vsock") {
                 durable::remove(&entry.path()).map_err(failed)?;
@@ -284,7 +285,7 @@ impl Supervisor {
         self.note_death(result);
         holm_faults::fault!("supervisor.settle.run-directory")
             .and_then(|()| durable::remove(&self.run_directory()))
-            .map_err(|source| ContainerError::Write { path: self.run_directory(), source })?;
+            .map_err(failed("write", &self.run_directory()))?;
         Ok(())
     }
 

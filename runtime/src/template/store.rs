@@ -24,6 +24,7 @@ use holm_protocol::vm_config::{PageRun, TemplateConfig};
 
 use super::TemplateKey;
 use crate::durable;
+use crate::file_error::{FileError, failed};
 use crate::host::{Directories, DirectoriesError, boot_id, create_private_directory};
 
 /// Most templates; the oldest goes first. Each is of one number of vCPUs and one size to boot with, and some 50 MiB.
@@ -82,21 +83,9 @@ pub enum TemplateError {
     /// A directory cannot be made.
     #[error(transparent)]
     Directory(#[from] DirectoriesError),
-    /// Something else about a file.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// What the host said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TemplateError {
-    move |source| TemplateError::File { action, path: path.to_owned(), source }
+    /// Something about a file.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl TemplateStore {
@@ -135,7 +124,7 @@ impl TemplateStore {
         let written = holm_faults::fault!("template.checked.write")
             .and_then(|()| stamp(&template.config.memory))
             .and_then(|stamp| durable::write(&note, stamp.as_bytes()));
-        written.map_err(failed("write", &note))
+        Ok(written.map_err(failed("write", &note))?)
     }
 
     /// Notes what the template's guests write to soon.
@@ -146,7 +135,7 @@ impl TemplateStore {
         let note = self.directory.join(&template.name).join(WRITTEN);
         let json = serde_json::to_vec(written).map_err(io::Error::from);
         let json = json.and_then(|json| holm_faults::fault!("template.written.write").map(|()| json));
-        json.and_then(|json| durable::write(&note, &json)).map_err(failed("write", &note))
+        Ok(json.and_then(|json| durable::write(&note, &json)).map_err(failed("write", &note))?)
     }
 
     /// Removes a template and notes that there is to be none of its key, because the host cannot use it.
@@ -189,7 +178,7 @@ impl TemplateStore {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(failed("lock", &lock_path)(error)),
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &lock_path)(error).into()),
         }
         if self.find(&key).is_some() {
             return Ok(None);
@@ -260,7 +249,7 @@ impl TemplateStore {
     /// The store cannot be written.
     pub fn remove(&self, name: &str) -> Result<(), TemplateError> {
         let directory = self.directory.join(name);
-        remove_tree(&directory).map_err(failed("remove", &directory))
+        Ok(remove_tree(&directory).map_err(failed("remove", &directory))?)
     }
 }
 

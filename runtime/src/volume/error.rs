@@ -1,10 +1,10 @@
 //! Errors of volumes and of what is mounted from the host.
 
-use std::io;
 use std::path::PathBuf;
 
 use super::name::VolumeName;
 use crate::container::ContainerError;
+use crate::file_error::FileError;
 use crate::storage::WritableLayerError;
 
 /// A volume cannot be made, used or removed.
@@ -52,31 +52,7 @@ pub enum VolumeError {
     /// A container that `--volumes-from` names.
     #[error(transparent)]
     Container(#[from] ContainerError),
-    /// Something on disk cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Something on disk cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A record that nobody can read.
-    #[error("{} is damaged", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
-    },
+    /// Something about a file.
+    #[error(transparent)]
+    File(#[from] FileError),
 }

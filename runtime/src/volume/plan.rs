@@ -14,6 +14,7 @@ use crate::container::ContainerStore;
 use crate::container::settings::{
     Labels, Mount, MountKind, MountRequest, MountSource, TmpfsMount, VolumesFrom,
 };
+use crate::file_error::failed;
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -99,21 +100,17 @@ fn is_taken(mounts: &[Mount], tmpfs: &[TmpfsMount], destination: &str) -> bool {
 
 /// The absolute path of something that is there; a directory is made first where that was asked for.
 fn bind_source(path: &Path, make: bool) -> Result<PathBuf, VolumeError> {
-    let read = |source| VolumeError::Read { path: path.to_owned(), source };
+    let read = failed("read", path);
     let path = &std::path::absolute(path).map_err(read)?;
     match fs::metadata(path) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound && make => {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(path)
-                .map_err(|source| VolumeError::Write { path: path.clone(), source })?;
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(failed("write", path))?;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(VolumeError::NoSource(path.clone()));
         }
-        Err(source) => return Err(VolumeError::Read { path: path.clone(), source }),
+        Err(source) => return Err(failed("read", path)(source).into()),
     }
     Ok(path.clone())
 }

@@ -21,6 +21,7 @@ use super::rates::disk_id;
 use super::store::{Volume, VolumeStore};
 use crate::container::settings::{DeviceRates, LayerSize, Mount, MountKind};
 use crate::durable;
+use crate::file_error::failed;
 use crate::sandbox::file_disk;
 
 /// The shares of a VM, and the mounts of its container that need them.
@@ -85,7 +86,7 @@ pub fn shares(
                     let path = volume.filling();
                     holm_faults::fault!("volume.fill.note")
                         .and_then(|()| durable::write(&path, b""))
-                        .map_err(|source| VolumeError::Write { path: path.clone(), source })?;
+                        .map_err(failed("write", &path))?;
                     shares.fill.0.push((path, volume.data()));
                     options.push(COPY_UP_OPTION.to_owned());
                 }
@@ -183,7 +184,7 @@ fn lock_disk(volume: &Volume, read_only: bool) -> Result<File, VolumeError> {
     const LIMIT: Duration = Duration::from_secs(2);
     const PAUSE: Duration = Duration::from_millis(5);
     let path = volume.data();
-    let failed = |source| VolumeError::Read { path: path.clone(), source };
+    let failed = failed("read", &path);
     let disk = File::open(&path).map_err(failed)?;
     let begun = Instant::now();
     loop {
@@ -191,7 +192,7 @@ fn lock_disk(volume: &Volume, read_only: bool) -> Result<File, VolumeError> {
             Ok(()) => return Ok(disk),
             Err(TryLockError::WouldBlock) if begun.elapsed() < LIMIT => sleep(PAUSE),
             Err(TryLockError::WouldBlock) => return Err(VolumeError::Busy(volume.name.clone())),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+            Err(TryLockError::Error(source)) => return Err(failed(source).into()),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::name::VolumeName;
 use super::record::VolumeRecord;
 use crate::container::{Container, ContainerStore};
 use crate::durable::{self, Durability};
+use crate::file_error::{damaged, failed};
 use crate::host::{Directories, create_private_directory};
 use crate::storage;
 
@@ -64,7 +65,7 @@ impl VolumeStore {
     /// The directory cannot be written.
     pub fn lock(&self) -> Result<VolumeLock, VolumeError> {
         let path = self.path();
-        let failed = |source| VolumeError::Write { path: path.clone(), source };
+        let failed = failed("write", &path);
         create_private_directory(&path).map_err(|error| failed(io::Error::other(error)))?;
         let lock = holm_faults::fault!("volume.lock")
             .and_then(|()| File::create(path.join(".lock")))
@@ -93,7 +94,7 @@ impl VolumeStore {
         let path = self.path();
         let entries = match fs::read_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|source| VolumeError::Read { path, source })?,
+            entries => entries.map_err(failed("read", &path))?,
         };
         let mut names: Vec<String> =
             entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
@@ -119,9 +120,8 @@ impl VolumeStore {
             return if same { Ok(false) } else { Err(VolumeError::Conflict(name.clone())) };
         }
         let new = self.path().join(format!("{NEW}{name}"));
-        let failed = |source| VolumeError::Write { path: made.clone(), source };
-        let bytes = serde_json::to_vec(record)
-            .map_err(|source| VolumeError::Damaged { path: made.clone(), source })?;
+        let failed = failed("write", &made);
+        let bytes = serde_json::to_vec(record).map_err(damaged(&made))?;
         // Others may pass: the data's own permissions are the image's or the user's.
         holm_faults::fault!("volume.create.directory")
             .and_then(|()| fs::DirBuilder::new().mode(0o701).create(&new))
@@ -167,10 +167,9 @@ impl VolumeStore {
         let path = directory.join(RECORD);
         let bytes = fs::read(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => missing(),
-            _ => VolumeError::Read { path: path.clone(), source },
+            _ => failed("read", &path)(source).into(),
         })?;
-        let record =
-            serde_json::from_slice(&bytes).map_err(|source| VolumeError::Damaged { path, source })?;
+        let record = serde_json::from_slice(&bytes).map_err(damaged(&path))?;
         Ok(Volume { name: valid, record, directory })
     }
 
@@ -205,14 +204,14 @@ impl VolumeStore {
         if !users.is_empty() {
             return Err(VolumeError::InUse { name: volume.name.clone(), users });
         }
-        let failed = |source| VolumeError::Write { path: volume.directory.clone(), source };
+        let failed = failed("write", &volume.directory);
         let old = self.path().join(format!("{OLD}{}", volume.name));
         holm_faults::fault!("volume.remove.rename")
             .and_then(|()| fs::rename(&volume.directory, &old))
             .map_err(failed)?;
         holm_faults::crash!("volume.remove.renamed");
         durable::sync_directory(&self.path()).map_err(failed)?;
-        holm_faults::fault!("volume.remove.data").and_then(|()| durable::remove(&old)).map_err(failed)
+        Ok(holm_faults::fault!("volume.remove.data").and_then(|()| durable::remove(&old)).map_err(failed)?)
     }
 
     /// Deletes the anonymous volumes that a container had and no other has. The container is gone.

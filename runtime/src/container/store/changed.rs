@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Container, ContainerError, write};
 use crate::container::settings::{Limits, NetworkConnection, RestartPolicy, Settings};
+use crate::file_error::{damaged, failed};
 
 const LIMITS: &str = "limits.json";
 const NETWORKS: &str = "networks.json";
@@ -79,18 +80,15 @@ impl Container {
     fn changed<T: DeserializeOwned>(&self, file: &str) -> Result<Option<T>, ContainerError> {
         let path = self.directory().join(file);
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(|source| ContainerError::Damaged { path, source }),
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).map_err(damaged(&path))?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ContainerError::Read { path, source }),
+            Err(source) => Err(failed("read", &path)(source).into()),
         }
     }
 
     fn change<T: Serialize + ?Sized>(&self, file: &str, value: &T) -> Result<(), ContainerError> {
         let path = self.directory().join(file);
-        let bytes = serde_json::to_vec(value)
-            .map_err(|source| ContainerError::Damaged { path: path.clone(), source })?;
+        let bytes = serde_json::to_vec(value).map_err(damaged(&path))?;
         write(&path, &bytes)
     }
 }

@@ -11,6 +11,7 @@ use crate::check::Finding;
 use crate::checkpoint::Checkpoints;
 use crate::container::ContainerId;
 use crate::durable;
+use crate::file_error::{FileError, failed};
 use crate::image::ImageStore;
 
 impl ContainerStore {
@@ -24,7 +25,7 @@ impl ContainerStore {
         let containers = self.directories().containers();
         let run = self.directories().run();
         let life = self.directories().life();
-        let life = life.map_err(|source| ContainerError::Read { path: run.to_owned(), source })?;
+        let life = life.map_err(failed("read", run))?;
         for entry in entries(&containers)? {
             let name = file_name(&entry);
             if let Ok(id) = name.parse() {
@@ -129,7 +130,8 @@ impl ContainerStore {
             }
             match container.state() {
                 // One that is damaged is for people to decide about.
-                Ok(_) | Err(ContainerError::Damaged { .. } | ContainerError::NotFound(_)) => {}
+                Ok(_)
+                | Err(ContainerError::File(FileError::Damaged { .. }) | ContainerError::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -164,7 +166,7 @@ fn is_free(directory: &Path) -> bool {
 }
 
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, ContainerError> {
-    let failed = |source: io::Error| ContainerError::Read { path: directory.to_owned(), source };
+    let failed = failed("read", directory);
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed)?,

@@ -10,6 +10,7 @@ use super::names::write_error;
 use super::{Container, ContainerStore, NAME_ATTEMPTS, NEW};
 use crate::container::{ContainerError, ContainerName, Record, State};
 use crate::durable::{self, Durability};
+use crate::file_error::damaged;
 use crate::host::create_private_directory;
 
 impl ContainerStore {
@@ -40,8 +41,7 @@ impl ContainerStore {
 
     fn try_create(&self, record: &Record) -> Result<Container, ContainerError> {
         let containers = self.directories().containers();
-        let (id, bytes) =
-            record.seal().map_err(|source| ContainerError::Damaged { path: containers.clone(), source })?;
+        let (id, bytes) = record.seal().map_err(damaged(&containers))?;
         let directory = containers.join(format!("{NEW}{id}"));
         let mut container = Container { directory, id, record: record.clone(), name: record.name.clone() };
         let made = self.make(&container, &bytes);

@@ -17,6 +17,7 @@ use super::remove::is_locked;
 use super::{ContainerError, ContainerStore, NEW, OLD};
 use crate::container::ContainerId;
 use crate::durable;
+use crate::file_error::failed;
 
 /// How their names begin; the life and the id follow.
 pub(super) const MARK: &str = ".once-";
@@ -88,8 +89,7 @@ impl ContainerStore {
     fn mark_of(&self, id: &ContainerId) -> Result<Mark, ContainerError> {
         let containers = self.directories().containers();
         let life = self.directories().life();
-        let life = life
-            .map_err(|source| ContainerError::Read { path: self.directories().run().to_owned(), source })?;
+        let life = life.map_err(failed("read", self.directories().run()))?;
         Ok(Mark { path: containers.join(format!("{MARK}{life}-{id}")), life, id: id.clone() })
     }
 }

@@ -22,6 +22,7 @@ use super::name::ContainerName;
 use super::record::Record;
 use super::state::{State, Status};
 use crate::durable;
+use crate::file_error::{damaged, failed};
 use crate::host::Directories;
 use crate::image::Digest;
 
@@ -142,7 +143,7 @@ impl ContainerStore {
         let entries = match fs::read_dir(&path) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(ContainerError::Read { path, source }),
+            Err(source) => return Err(failed("read", &path)(source).into()),
         };
         Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
     }
@@ -183,10 +184,9 @@ impl Container {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(ContainerError::NotFound(id.to_string()));
             }
-            Err(source) => return Err(ContainerError::Read { path, source }),
+            Err(source) => return Err(failed("read", &path)(source).into()),
         };
-        let record: Record =
-            serde_json::from_slice(&bytes).map_err(|source| ContainerError::Damaged { path, source })?;
+        let record: Record = serde_json::from_slice(&bytes).map_err(damaged(&path))?;
         let renamed = fs::read_to_string(directory.join("name")).ok().and_then(|name| name.parse().ok());
         let name = renamed.unwrap_or_else(|| record.name.clone());
         Ok(Self { id, record, name, directory })
@@ -258,9 +258,9 @@ impl Container {
         let path = self.directory.join("state.json");
         let bytes = fs::read(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => ContainerError::NotFound(self.id.to_string()),
-            _ => ContainerError::Read { path: path.clone(), source },
+            _ => failed("read", &path)(source).into(),
         })?;
-        serde_json::from_slice(&bytes).map_err(|source| ContainerError::Damaged { path, source })
+        Ok(serde_json::from_slice(&bytes).map_err(damaged(&path))?)
     }
 
     /// Replaces the state.
@@ -269,16 +269,15 @@ impl Container {
     /// When it cannot be written; the old state stands.
     pub fn write_state(&self, state: &State) -> Result<(), ContainerError> {
         let path = self.directory.join("state.json");
-        let bytes = serde_json::to_vec(state)
-            .map_err(|source| ContainerError::Damaged { path: path.clone(), source })?;
-        holm_faults::fault!("container.state.write")
+        let bytes = serde_json::to_vec(state).map_err(damaged(&path))?;
+        Ok(holm_faults::fault!("container.state.write")
             .and_then(|()| durable::rewrite(&path, &bytes, self.record.settings.durability()))
-            .map_err(|source| ContainerError::Write { path, source })
+            .map_err(failed("write", &path))?)
     }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ContainerError> {
-    durable::write(path, bytes).map_err(|source| ContainerError::Write { path: path.to_owned(), source })
+    Ok(durable::write(path, bytes).map_err(failed("write", path))?)
 }
 
 #[cfg(test)]

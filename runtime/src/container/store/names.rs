@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::{Container, ContainerError, ContainerStore, OLD};
 use crate::container::{ContainerId, ContainerName};
 use crate::durable;
+use crate::file_error::failed;
 
 /// The right to change names, while it lives.
 pub(super) struct Names<'a> {
@@ -85,5 +86,5 @@ impl Names<'_> {
 }
 
 pub(super) fn write_error(path: &Path, source: io::Error) -> ContainerError {
-    ContainerError::Write { path: path.to_owned(), source }
+    failed("write", path)(source).into()
 }

@@ -15,6 +15,7 @@ use super::names::write_error;
 use super::{Container, ContainerStore, NEW, OLD};
 use crate::container::{ContainerError, State, Status};
 use crate::durable::{self, Durability};
+use crate::file_error::failed;
 
 impl ContainerStore {
     /// Deletes the container's files and gives its name back. The caller holds its lock.
@@ -60,8 +61,7 @@ impl ContainerStore {
     /// When the directory cannot be read.
     pub fn list_removing(&self) -> Result<Vec<(Container, State)>, ContainerError> {
         let containers = self.directories().containers();
-        let unfinished =
-            self.unfinished().map_err(|source| ContainerError::Read { path: containers, source });
+        let unfinished = self.unfinished().map_err(failed("read", &containers));
         let mut all: Vec<_> = unfinished?
             .directories
             .into_iter()
