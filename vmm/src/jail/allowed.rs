@@ -75,6 +75,6 @@ mod tests {
         assert!(numbers(&[Role::Vcpu]).len() <= 18);
         let but_shares = [Role::Main, Role::Vcpu, Role::Disk, Role::Network];
         assert!(numbers(&but_shares).len() <= 46, "{}", numbers(&but_shares).len());
-        assert!(numbers(&Role::ALL).len() <= 75, "{}", numbers(&Role::ALL).len());
+        assert!(numbers(&Role::ALL).len() <= 78, "{}", numbers(&Role::ALL).len());
     }
 }

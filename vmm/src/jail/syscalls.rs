@@ -51,7 +51,7 @@ pub(super) const DISK: &[&[Call]] = &[CHECKS, EVERY, LOOP, TIMER, BLOCKS];
 /// All calls of the role.
 pub(super) const NETWORK: &[&[Call]] = &[CHECKS, EVERY, LOOP, TIMER, FRAMES, QUEUES];
 /// All calls of the role.
-pub(super) const SHARES: &[&[Call]] = &[CHECKS, EVERY, LOOP, TIMER, BUFFERS, FILES];
+pub(super) const SHARES: &[&[Call]] = &[CHECKS, EVERY, LOOP, TIMER, BUFFERS, FILES, WATCHES];
 
 macro_rules! call {
     ($number:ident, $arguments:expr) => {
@@ -226,3 +226,8 @@ const FILES: &[Call] = &[
     one_of!(SYS_unshare, 0, &[libc::CLONE_FS.unsigned_abs()]),
     any!(SYS_utimensat),
 ];
+
+/// Of the shares: what happens to files that a guest watches (`devices::virtio::fs::watches`), which the loop hears from the first
+/// of them on.
+const WATCHES: &[Call] =
+    &[any!(SYS_epoll_ctl), any!(SYS_inotify_add_watch), any!(SYS_inotify_init1), any!(SYS_inotify_rm_watch)];

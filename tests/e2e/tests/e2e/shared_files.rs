@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 const POSIX_TABLE: &str = include_str!("posix_table.py");
 const RANDOM_TREE: &str = include_str!("random_tree.py");
+const WATCHER: &str = include_str!("watcher.py");
 
 /// A directory of the host with a program in it.
 fn host(program: &str) -> TempDir {
@@ -130,4 +131,53 @@ for number in range(5500, 5600):
     let outcome = Outcome::from(limited.output().unwrap());
     assert_eq!(outcome.ok(), "10000\n{5}\n{5}");
     assert_eq!(fs::read_dir(directory.path().join("11")).unwrap().count(), 400);
+}
+
+/// What the host does shows as what the container does itself, which shows once.
+#[test]
+fn m34_changes_on_the_host_reach_inotify() {
+    let (holm, directory) = (Holm::with(TestImage::Databases), host(WATCHER));
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("host/file"), "first").unwrap();
+    fs::write(at("guest/file"), "first").unwrap();
+    let mount = |name: &str, rest: &str| format!("{}:{rest}", at(name).display());
+    let mounts =
+        [mount("guest", "/data"), mount("program", "/program:ro"), mount("host/file", "/etc/single:ro")];
+    let name = holm.name();
+    let words =
+        ["run", "-d", "--name", &name, "-v", &mounts[0], "-v", &mounts[1], "-v", &mounts[2], "databases"];
+    let program = ["python3", "/program", "/data", "/data/file", "/etc/single"];
+    holm.holm(words.iter().chain(&program)).outcome().ok();
+    let lines = || holm.holm(["logs", &name]).outcome().out().lines().map(str::to_owned).collect::<Vec<_>>();
+    let shows = |line: &str| until(line, || lines().iter().any(|shown| shown.trim_end() == line));
+    shows("watching 3");
+    fs::write(at("guest/new"), "text").unwrap();
+    fs::rename(at("guest/new"), at("guest/newer")).unwrap();
+    fs::remove_file(at("guest/newer")).unwrap();
+    shows("/data DELETE newer");
+    holm.holm(["exec", &name, "sh", "-c", "echo text >/data/inside"]).outcome().ok();
+    fs::write(at("host/new"), "second").unwrap();
+    fs::rename(at("host/new"), at("host/file")).unwrap();
+    shows("/etc/single CLOSE_WRITE");
+    fs::remove_file(at("guest/file")).unwrap();
+    shows("/data DELETE file");
+    let expected = [
+        "/data CREATE new",
+        "/data MODIFY new",
+        "/data CLOSE_WRITE new",
+        "/data MOVED_FROM new",
+        "/data MOVED_TO newer",
+        "/data DELETE newer",
+        "/data CREATE inside",
+        "/data MODIFY inside",
+        "/data CLOSE_WRITE inside",
+        "/etc/single MODIFY",
+        "/etc/single CLOSE_WRITE",
+        "/data/file ATTRIB",
+        "/data/file DELETE_SELF",
+        "/data/file 0x8000",
+        "/data DELETE file",
+    ];
+    let shown: Vec<_> = lines()[1..].iter().map(|line| line.trim_end().to_owned()).collect();
+    assert_eq!(shown, expected);
 }

@@ -115,7 +115,7 @@ fn run(bytes: &[u8]) {
     let before = picture(&directory("ro"));
     let mut guest = Guest::new(Fs::new(&shares).unwrap(), features);
     let mut told =
-        Told { nodes: vec![1, 1 << 56 | 1, 2 << 56 | 1, 3 << 56 | 1, 3 << 56 | 2], handles: Vec::new() };
+        Told { nodes: vec![1, 1 << 44 | 1, 2 << 44 | 1, 3 << 44 | 1, 3 << 44 | 2], handles: Vec::new() };
     while !input.is_empty() {
         // One in eight is a step of any other kind.
         if input.u8() % 8 == REQUEST + 7 {
@@ -295,6 +295,20 @@ fn seeds() -> Vec<Vec<u8>> {
         seeds.push(asked(batch, 42, 0, &[Bytes(&words(&[1, 0])), Node(FILE), Bytes(&words(&[9, 0]))]).0);
         seeds.push(asked(start(), 36, 0, &[Bytes(&words(&[7, 0]))]).0);
     }
+    // WATCH (of a directory, of a file, of all that there is) and CHANGES, with changes of the guest's own meanwhile.
+    let kinds = words(&[0xfff, 0]);
+    for watched in [RW, RO, ONLY] {
+        let watch = asked(start(), 240, watched, &[Bytes(&kinds)]);
+        let listen = asked(watch, 241, 0, &[]);
+        let made = asked(listen, 35, RW, &[Bytes(&words(&[2, 0o644, 0o022, 0])), Name("new")]);
+        let moved = asked(made, 12, RW, &[Node(RW), Name("other"), Name("file")]);
+        let again = asked(moved, 241, 0, &[]);
+        seeds.push(asked(again, 240, watched, &[Zeroes(8)]).0);
+    }
+    let file = asked(start(), 1, RW, &[Name("file")]);
+    let file = asked(file, 240, FILE, &[Bytes(&kinds)]);
+    let file = asked(file, 10, RW, &[Name("file")]);
+    seeds.push(asked(file, 2, FILE, &[Bytes(&words(&[1, 0]))]).0);
     for opcode in [28, 44] {
         seeds.push(with_directory(opcode, &[Handle(0), Zeroes(8), Bytes(&size(500)), Zeroes(20)]));
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
@@ -18,9 +18,10 @@ use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::timerfd::TimerFd;
 
+use super::changes::MAX_CHANGE_BYTES;
 use super::config::{self, HIGH_PRIORITY, MAX_DESCRIPTORS, QUEUE_SIZES, REQUESTS};
 use super::ledger::Limits;
-use super::message::{self, Header, Kind};
+use super::message::{self, Header, Kind, OUT_HEADER_BYTES};
 use super::names::errno;
 use super::owners::Owners;
 use super::roots::{Roots, Shared, Table};
@@ -28,15 +29,19 @@ use super::share::Root;
 use super::shares::Shares;
 use super::state::FsState;
 use super::thread;
-use super::waiting::{Waiter, Waiting};
+use super::waiting::{Waiter, Waiting, Wanted};
+use super::watches::{MAX_WATCHES, Watches};
 use crate::devices::changeable::Changeable;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
 use crate::devices::virtio::kicks;
-use crate::devices::virtio::ring::{Buffer, Chain, RING_FEATURES, RingError, buffers};
+use crate::devices::virtio::ring::{Buffer, Chain, RING_FEATURES, RingError, buffers, total_bytes};
 use crate::devices::virtio::saved_queue::SavedQueue;
 use crate::devices::virtio::serve::{Answer, PacedRound, Round, serve_paced};
 use crate::memory::{ByteValued, GuestRam};
+
+/// Most that the guest is told at once of what changed on the host.
+const MAX_TOLD_BYTES: usize = 64 << 10;
 
 /// A file system device cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +71,9 @@ pub struct Fs {
     /// When to ask again for locks that requests wait for.
     timer: TimerFd,
     is_timer_set: bool,
+    /// What the event loop listens to once the guest watches something: it stays beyond a reset.
+    watches: Arc<Mutex<Watches>>,
+    is_listened_to: bool,
     active: Option<Active>,
 }
 
@@ -101,7 +109,20 @@ impl Fs {
         let timer = TimerFd::new().map_err(|error| FsError::Event(error.into()))?;
         let owners = Owners::of_process();
         let kicks = [kick()?, kick()?];
-        Ok(Self { shared, seen: 0, limits, owners, kicks, timer, is_timer_set: false, active: None })
+        let watches = Arc::new(Mutex::new(Watches::new(MAX_WATCHES)));
+        let (is_timer_set, is_listened_to) = (false, false);
+        Ok(Self {
+            shared,
+            seen: 0,
+            limits,
+            owners,
+            kicks,
+            timer,
+            is_timer_set,
+            watches,
+            is_listened_to,
+            active: None,
+        })
     }
 
     /// To change what is shared, by another thread.
@@ -115,8 +136,9 @@ impl Fs {
     }
 
     #[cfg(test)]
-    pub(super) fn limit(&mut self, inodes: usize, handles: usize) {
+    pub(super) fn limit(&mut self, inodes: usize, handles: usize, watches: usize) {
         self.limits = Limits { inodes, handles };
+        self.watches = Arc::new(Mutex::new(Watches::new(watches)));
     }
 
     #[cfg(test)]
@@ -134,16 +156,29 @@ impl Fs {
         }
     }
 
+    /// Listens to what happens on the host, from the guest's first watch on.
+    fn listen(&mut self, ops: &mut EventOps<'_>) {
+        let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(descriptor) = watches.descriptor().filter(|_| !self.is_listened_to) else { return };
+        self.is_listened_to = true;
+        if let Err(error) = ops.add(Events::new(&descriptor, EventSet::IN)) {
+            tracing::error!(?error, "cannot listen to what changes in shares");
+        }
+    }
+
     /// Serves both queues once. Whether it is `time` to ask again for locks that requests wait for.
     pub(super) fn serve(&mut self, time: bool) {
         let changed = self.shared.since(&mut self.seen);
-        let Some(active) = &mut self.active else { return };
+        let Some(active) = &mut self.active else {
+            // Another thread reset the device; those that the guest had go here.
+            return self.watches.lock().unwrap_or_else(PoisonError::into_inner).clear(true);
+        };
         if let (Some(changed), Some(service)) = (changed, &active.service)
             && let Err(error) = service.shares.follow(&changed.table)
         {
             tracing::warn!(%error, "a share that was added cannot be served");
         }
-        match active.serve(&self.shared, self.limits, self.owners, time) {
+        match active.serve(&self.shared, self.limits, self.owners, &self.watches, time) {
             Ok((round, pause)) => {
                 if round == Round::More {
                     let _ = self.kicks[REQUESTS].write(1);
@@ -168,12 +203,13 @@ impl Active {
         shared: &Changeable<Shared>,
         limits: Limits,
         owners: Owners,
+        watches: &Arc<Mutex<Watches>>,
         time: bool,
     ) -> Result<(Round, Option<Duration>), String> {
         let service = match &mut self.service {
             Some(service) => service,
             none => {
-                let made = Service::new(&shared.get().table, limits, owners);
+                let made = Service::new(&shared.get().table, limits, owners, Arc::clone(watches));
                 none.insert(made.map_err(|error| error.to_string())?)
             }
         };
@@ -186,6 +222,7 @@ impl Active {
                 more = Round::More;
             }
         }
+        service.shares.listen();
         for (waiter, written_bytes) in service.ask(memory, time, more == Round::Empty) {
             if let Some(queue) = self.queues.get_mut(waiter.queue) {
                 queue.add_used(memory, waiter.head, written_bytes).map_err(|error| error.to_string())?;
@@ -198,9 +235,9 @@ impl Active {
 
 impl Service {
     /// On the thread that serves.
-    fn new(roots: &Table, limits: Limits, owners: Owners) -> io::Result<Self> {
+    fn new(roots: &Table, limits: Limits, owners: Owners, watches: Arc<Mutex<Watches>>) -> io::Result<Self> {
         thread::prepare()?;
-        let shares = Arc::new(Shares::new(roots, limits, owners)?);
+        let shares = Arc::new(Shares::new(roots, limits, owners, watches)?);
         Ok(Self { server: Server::new(Arc::clone(&shares)), shares, waiting: Waiting::new() })
     }
 
@@ -214,8 +251,16 @@ impl Service {
             return answer(0, libc::EINVAL, &[]);
         };
         let unique = header.unique;
+        let wait = |wanted| {
+            let (head, writable) = (chain.head_index(), found.writable.clone());
+            Waiter { unique, queue, head, writable, wanted }
+        };
         match message::kind(&header) {
-            Kind::Parsed => self.parse(memory, chain, &header, &found.writable).map(Answer::Done),
+            Kind::Parsed => {
+                let parsed = self.parse(memory, chain, &header, &found.writable);
+                self.shares.settle();
+                parsed.map(Answer::Done)
+            }
             Kind::Unknown => answer(unique, libc::ENOSYS, &[]),
             Kind::Interrupt => {
                 if let Some(InterruptIn { unique }) = message::body(memory, &found.readable) {
@@ -240,13 +285,23 @@ impl Service {
                 };
                 match lock_errno(&self.shares, header.nodeid, &lock) {
                     libc::EAGAIN if self.waiting.has_room() => {
-                        let (head, writable) = (chain.head_index(), found.writable);
-                        self.waiting.add(Waiter { unique, queue, head, writable, node: header.nodeid, lock });
+                        self.waiting.add(wait(Wanted::Lock(header.nodeid, lock)));
                         Ok(Answer::Kept)
                     }
                     libc::EAGAIN => answer(unique, libc::ENOLCK, &[]),
                     errno => answer(unique, errno, &[]),
                 }
+            }
+            Kind::Watch => {
+                let kinds = message::body::<u32>(memory, &found.readable).ok_or_else(|| errno(libc::EINVAL));
+                let watched = kinds.and_then(|kinds| self.shares.watch(header.nodeid, kinds));
+                answer(unique, watched.map_or_else(|error| number(&error), |()| 0), &[])
+            }
+            Kind::Changes if room(&found.writable) < MAX_CHANGE_BYTES => answer(unique, libc::EINVAL, &[]),
+            Kind::Changes if self.waiting.is_listening() => answer(unique, libc::EBUSY, &[]),
+            Kind::Changes => {
+                self.waiting.add(wait(Wanted::Changes));
+                Ok(Answer::Kept)
             }
         }
     }
@@ -275,15 +330,21 @@ impl Service {
         }
     }
 
-    /// Asks for locks again if there is a reason to; who is answered, and how many bytes. `is_all`: the queues are empty.
+    /// Asks again for what is waited for if there is a reason to; who is answered, and how many bytes. `is_all`: the queues are empty.
     fn ask(&mut self, memory: &GuestRam, time: bool, is_all: bool) -> Vec<(Waiter, u32)> {
         let is_released = self.shares.has_released();
-        if !time && !is_released && !self.waiting.is_interrupted() {
+        let news = self.shares.news();
+        if !time && !is_released && news == libc::EAGAIN && !self.waiting.is_interrupted() {
             return Vec::new();
         }
-        let done = self.waiting.ask(is_all, |waiter| lock_errno(&self.shares, waiter.node, &waiter.lock));
+        let done = self.waiting.ask(is_all, |waiter| match &waiter.wanted {
+            Wanted::Lock(node, lock) => lock_errno(&self.shares, *node, lock),
+            Wanted::Changes => news,
+        });
         let answered = done.into_iter().map(|(waiter, errno)| {
-            let written_bytes = message::answer(memory, &waiter.writable, waiter.unique, errno, &[]);
+            let is_told = errno == 0 && waiter.wants_changes();
+            let body = if is_told { self.shares.told_changes(room(&waiter.writable)) } else { Vec::new() };
+            let written_bytes = message::answer(memory, &waiter.writable, waiter.unique, errno, &body);
             (waiter, written_bytes)
         });
         answered.collect()
@@ -295,6 +356,11 @@ fn lock_errno(shares: &Shares, node: u64, lock: &LkIn) -> i32 {
     let LkIn { fh, owner, lk, lk_flags, .. } = *lock;
     let set = shares.setlk(&Context::default(), node, fh, owner, lk.into(), lk_flags);
     set.map_or_else(|error| number(&error), |()| 0)
+}
+
+/// How much can be said in an answer.
+fn room(writable: &[Buffer]) -> usize {
+    usize::try_from(total_bytes(writable)).unwrap_or(0).saturating_sub(OUT_HEADER_BYTES).min(MAX_TOLD_BYTES)
 }
 
 fn number(error: &io::Error) -> i32 {
@@ -345,7 +411,7 @@ impl VirtioDevice for Fs {
 }
 
 impl MutEventSubscriber for Fs {
-    fn process(&mut self, events: Events, _: &mut EventOps<'_>) {
+    fn process(&mut self, events: Events, ops: &mut EventOps<'_>) {
         let time = events.fd() == self.timer.as_raw_fd();
         if time {
             let _ = self.timer.wait();
@@ -353,6 +419,7 @@ impl MutEventSubscriber for Fs {
         }
         kicks::take(&self.kicks, events.fd());
         self.serve(time);
+        self.listen(ops);
     }
 
     fn init(&mut self, ops: &mut EventOps<'_>) {

@@ -26,7 +26,7 @@ use rustix::process::{Gid, Uid};
 use super::inodes::{Inode, Inodes};
 use super::locks;
 use super::names::errno;
-use super::status;
+use super::status::{self, Identity};
 use super::user::User;
 
 /// Files that a request opens.
@@ -59,7 +59,7 @@ pub(super) struct Created {
 }
 
 /// The name by which the kernel leads to an open file itself.
-fn link_to(file: impl AsFd) -> String {
+pub(super) fn link_to(file: impl AsFd) -> String {
     format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
 }
 
@@ -102,7 +102,8 @@ impl Files {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn inode(&self, number: u64) -> io::Result<Arc<Inode>> {
+    /// What the guest knows by a number.
+    pub(super) fn inode(&self, number: u64) -> io::Result<Arc<Inode>> {
         self.inodes().get(number)
     }
 
@@ -137,11 +138,24 @@ impl Files {
 
     /// The status of an open file, or of an inode.
     pub(super) fn status(&self, inode: u64, handle: Option<u64>) -> io::Result<stat64> {
-        let found = match handle {
+        Ok(self.found(inode, handle)?.0)
+    }
+
+    /// Which inode of the host an open file is, or a number stands for.
+    pub(super) fn identity(&self, inode: u64, handle: Option<u64>) -> io::Result<Identity> {
+        Ok(self.found(inode, handle)?.1)
+    }
+
+    /// Which one has a name.
+    pub(super) fn identity_of_name(&self, parent: u64, name: &CStr) -> io::Result<Identity> {
+        Ok(status::of_name(&self.inode(parent)?.file, name)?.1)
+    }
+
+    fn found(&self, inode: u64, handle: Option<u64>) -> io::Result<(stat64, Identity)> {
+        match handle {
             Some(handle) => self.with(handle, |open| status::of(&open.file)),
             None => status::of(&self.inode(inode)?.file),
-        };
-        Ok(found?.0)
+        }
     }
 
     pub(super) fn file_system(&self, inode: u64) -> io::Result<statvfs64> {

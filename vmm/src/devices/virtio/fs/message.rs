@@ -12,6 +12,9 @@ const SETLKW: u32 = 33;
 const INTERRUPT: u32 = 36;
 const BATCH_FORGET: u32 = 42;
 const TMPFILE: u32 = 51;
+/// Of Holm's guests alone (guest-kernel/patches/0007).
+pub(super) const WATCH: u32 = 240;
+pub(super) const CHANGES: u32 = 241;
 
 /// Who serves a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,10 @@ pub(super) enum Kind {
     Interrupt,
     /// A file that has no name; the library does not know the request.
     Unnamed,
+    /// What the guest watches of an inode.
+    Watch,
+    /// The guest asks what changed on the host, and waits until something does.
+    Changes,
     /// Nobody.
     Unknown,
 }
@@ -37,6 +44,8 @@ pub(super) fn kind(header: &Header) -> Kind {
         SETLKW => Kind::Lock,
         INTERRUPT => Kind::Interrupt,
         TMPFILE => Kind::Unnamed,
+        WATCH => Kind::Watch,
+        CHANGES => Kind::Changes,
         // LOOKUP to LINK, OPEN to STATFS, RELEASE, FSYNC to FSYNCDIR, GETLK, SETLK, CREATE, DESTROY, BATCH_FORGET, FALLOCATE to LSEEK.
         1..=6 | 8..=18 | 20..=32 | 35 | 38 | 42..=46 => Kind::Parsed,
         _ => Kind::Unknown,

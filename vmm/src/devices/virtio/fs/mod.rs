@@ -10,7 +10,9 @@
 //! - `status`: what stat(2) says, in the protocol's types.
 //! - `user`: doing something as a user of the guest's.
 //! - `locks`: locks of the host's files, without waiting.
-//! - `waiting`: requests for locks that somebody else has.
+//! - `waiting`: requests that wait, for locks that somebody else has and for what changes on the host.
+//! - `watches`: which inodes the guest watches, and what others do to them.
+//! - `changes`: what the guest is told of that.
 //! - `ledger`: what the guest holds on to, counted and bounded.
 //! - `names`: which names and extended attributes there are.
 //! - `owners`: whose files are, where the host cannot give them away.
@@ -29,6 +31,7 @@
 //! # Threads
 //! An event loop, and so a thread, of its own, that has its own umask and makes files as the guest's user.
 
+mod changes;
 mod config;
 mod device;
 mod files;
@@ -46,6 +49,7 @@ mod status;
 mod thread;
 mod user;
 mod waiting;
+mod watches;
 
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ use fuse_backend_rs::api::filesystem::{
     ROOT_ID, SetattrValid, ZeroCopyReader, ZeroCopyWriter,
 };
 use rustix::fs::AtFlags;
+use rustix::fs::inotify::WatchFlags;
 
 use super::files::Created;
 use super::ledger::{Ledger, Limits, Node, OpenFile};
@@ -32,6 +33,7 @@ use super::owners::Owners;
 use super::roots::Table;
 use super::share::{ONLY_FILE, Share};
 use super::user::User;
+use super::watches::{Caused, OF_CONTENT, OF_INODES, Watches, Whom};
 
 const SHARE_SHIFT: u32 = 44;
 const INODE_MASK: u64 = (1 << SHARE_SHIFT) - 1;
@@ -46,6 +48,14 @@ const OPEN_FLAGS: i32 =
 /// Largest value of an extended attribute, and largest list of names (linux/limits.h).
 const MAX_ATTRIBUTE_BYTES: u32 = 64 << 10;
 
+/// What requests cause: to a name, and to what has it.
+const MADE: (WatchFlags, WatchFlags) = (WatchFlags::CREATE.union(WatchFlags::ATTRIB), WatchFlags::empty());
+const OPENED: (WatchFlags, WatchFlags) = (WatchFlags::CREATE.union(OF_CONTENT), OF_CONTENT);
+const REMOVED: (WatchFlags, WatchFlags) =
+    (WatchFlags::DELETE, WatchFlags::ATTRIB.union(WatchFlags::DELETE_SELF));
+const MOVED: (WatchFlags, WatchFlags) =
+    (WatchFlags::MOVED_FROM.union(WatchFlags::MOVED_TO), OF_INODES.union(WatchFlags::ATTRIB));
+
 /// All shares of a VM.
 pub(super) struct Shares {
     shares: Mutex<BTreeMap<usize, Arc<Share>>>,
@@ -53,6 +63,7 @@ pub(super) struct Shares {
     ledger: Mutex<Ledger>,
     /// A lock may have been given back since this was last looked at.
     released: AtomicBool,
+    watches: Arc<Mutex<Watches>>,
 }
 
 /// A number that the guest gave, taken apart.
@@ -65,6 +76,11 @@ enum Place {
 fn node_of(share: usize, inode: u64) -> Node {
     // At most MAX_SHARE_NUMBER.
     (share as u64 + 1) << SHARE_SHIFT | inode
+}
+
+/// To which share an inode belongs.
+pub(super) fn share_of(node: Node) -> u64 {
+    node >> SHARE_SHIFT
 }
 
 fn masked(flags: u32, mask: i32) -> u32 {
@@ -90,9 +106,15 @@ fn reply_size(size: usize) -> io::Result<u32> {
 
 impl Shares {
     /// Begins to serve. The caller is the thread that serves.
-    pub(super) fn new(roots: &Table, limits: Limits, owners: Owners) -> io::Result<Self> {
-        let ledger = Mutex::new(Ledger::new(limits));
-        let new = Self { shares: Mutex::default(), owners, ledger, released: AtomicBool::new(false) };
+    pub(super) fn new(
+        roots: &Table,
+        limits: Limits,
+        owners: Owners,
+        watches: Arc<Mutex<Watches>>,
+    ) -> io::Result<Self> {
+        let (ledger, released) = (Mutex::new(Ledger::new(limits)), AtomicBool::new(false));
+        let new = Self { shares: Mutex::default(), owners, ledger, released, watches };
+        new.watches().clear(false);
         new.follow(roots)?;
         Ok(new)
     }
@@ -103,7 +125,8 @@ impl Shares {
         let gone: Vec<usize> = shares.keys().copied().filter(|number| !roots.contains_key(number)).collect();
         for number in gone {
             shares.remove(&number);
-            self.ledger().forget_share(number, |node| node >> SHARE_SHIFT == number as u64 + 1);
+            self.ledger().forget_share(number, |node| share_of(node) == number as u64 + 1);
+            self.watches().remove_share(number as u64 + 1);
         }
         for (number, root) in roots {
             if !shares.contains_key(number) {
@@ -121,6 +144,10 @@ impl Shares {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn watches(&self) -> MutexGuard<'_, Watches> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn share(&self, index: usize) -> io::Result<Arc<Share>> {
         self.shares().get(&index).cloned().ok_or_else(|| errno(libc::EBADF))
     }
@@ -134,7 +161,7 @@ impl Shares {
         if node == ROOT_ID {
             return Ok(Place::Root);
         }
-        let number = usize::try_from(node >> SHARE_SHIFT).map_err(|_| errno(libc::EBADF))?;
+        let number = usize::try_from(share_of(node)).map_err(|_| errno(libc::EBADF))?;
         let index = number.checked_sub(1).filter(|index| self.shares().contains_key(index));
         let (index, inode) = (index.ok_or_else(|| errno(libc::EBADF))?, node & INODE_MASK);
         if inode == ROOT_ID || inode == ONLY_FILE || self.ledger().knows(node) {
@@ -200,6 +227,7 @@ impl Shares {
     fn close(&self, node: Node, handle: u64) -> io::Result<()> {
         let (index, share, inode) = self.inside(node)?;
         let (_, open) = self.opened(node, handle)?;
+        self.causes_to(node, &share, (open, Some(handle)), WatchFlags::CLOSE_WRITE);
         self.ledger().closed(index, handle);
         share.files.close(handle);
         self.released.store(true, Ordering::Relaxed);
@@ -256,6 +284,77 @@ impl Shares {
         })
     }
 
+    /// Has the guest told of changes of an inode from now on: of these kinds, and no others. Inode 0: of none, and never again.
+    pub(super) fn watch(&self, node: Node, kinds: u32) -> io::Result<()> {
+        if node == 0 {
+            self.watches().clear(true);
+            return Ok(());
+        }
+        let (_, share, inode) = self.inside(node)?;
+        let (inode, only) = match &share.only {
+            Some(name) if inode == ONLY_FILE => (ROOT_ID, Some(name.as_c_str())),
+            Some(_) => return Err(errno(libc::EACCES)),
+            None => (inode, None),
+        };
+        self.watches().set(node, &share.files.inode(inode)?, only, kinds)
+    }
+
+    /// Takes note of what changed on the host.
+    pub(super) fn listen(&self) {
+        let mut watches = self.watches();
+        if !watches.is_empty() {
+            watches.read();
+        }
+    }
+
+    /// What is said to whoever waits for what changed: 0 if something has, EAGAIN if not, ECANCELED if nothing will.
+    pub(super) fn news(&self) -> i32 {
+        let watches = self.watches();
+        match watches.has_changes() {
+            true => 0,
+            false if watches.is_over() => libc::ECANCELED,
+            false => libc::EAGAIN,
+        }
+    }
+
+    /// What changed, as far as there is room to tell.
+    pub(super) fn told_changes(&self, room: usize) -> Vec<u8> {
+        self.watches().take(room)
+    }
+
+    /// The request that is being served will do such things: nobody else did them.
+    fn causes(&self, kinds: WatchFlags, whom: impl FnOnce() -> io::Result<Whom>) {
+        let mut watches = self.watches();
+        if !watches.is_empty()
+            && !kinds.is_empty()
+            && let Ok(whom) = whom()
+        {
+            watches.cause(Caused { whom, kinds });
+        }
+    }
+
+    /// To an inode, by a file that is open or not.
+    fn causes_to(&self, node: Node, share: &Share, (inode, handle): (u64, Option<u64>), kinds: WatchFlags) {
+        self.causes(kinds, || Ok(Whom::Inode(share_of(node), share.files.identity(inode, handle)?)));
+    }
+
+    /// To a name, and to what has it.
+    fn causes_by_name(
+        &self,
+        (directory, share, inode): (Node, &Share, u64),
+        name: &CStr,
+        (to_name, to_inode): (WatchFlags, WatchFlags),
+    ) {
+        self.causes(to_name, || Ok(Whom::Name(directory, name.to_owned())));
+        let what = || share.files.identity_of_name(inode, name);
+        self.causes(to_inode, || Ok(Whom::Inode(share_of(directory), what()?)));
+    }
+
+    /// A request was served.
+    pub(super) fn settle(&self) {
+        self.watches().settle();
+    }
+
     /// Whose a request is, and as whom its files are made.
     fn users(&self, context: &Context) -> (User, User) {
         let user = User { uid: context.uid, gid: context.gid };
@@ -302,12 +401,13 @@ impl Shares {
 
     fn change(
         &self,
-        share: &Share,
+        (node, share): (Node, &Share),
         inode: u64,
         handle: Option<u64>,
         to: &stat64,
         valid: SetattrValid,
     ) -> io::Result<(stat64, Duration)> {
+        self.causes_to(node, share, (inode, handle), OF_CONTENT);
         let rest = self.owners.change(&share.files, inode, to, valid)?;
         let mut status = share.files.change(inode, handle, to, rest)?;
         self.owners.show(&share.files, inode, &mut status);
@@ -328,6 +428,7 @@ impl FileSystem for Shares {
     type Handle = u64;
 
     fn init(&self, _: FsOptions) -> io::Result<FsOptions> {
+        self.watches().clear(false);
         // The guest's kernel would ask for a file's capabilities at each write, to take them away. The host's does that; a note about an
         // owner it does not know.
         let rights = match self.owners {
@@ -373,6 +474,9 @@ impl FileSystem for Shares {
     fn forget(&self, _: &Context, node: u64, count: u64) {
         let Ok(Place::In(index, inode)) = self.place(node) else { return };
         let forgotten = self.ledger().forget(node, count);
+        if !self.ledger().knows(node) {
+            self.watches().remove(node);
+        }
         if let (Ok(share), 1..) = (self.share(index), forgotten) {
             share.files.let_go(inode, forgotten);
         }
@@ -401,11 +505,11 @@ impl FileSystem for Shares {
         match handle {
             Some(handle) => {
                 let (share, open) = self.opened(node, handle)?;
-                self.change(&share, open, Some(handle), &attr, valid)
+                self.change((node, &share), open, Some(handle), &attr, valid)
             }
             None => {
                 let held = share.hold(inode)?;
-                self.change(&share, held.inode, None, &attr, valid)
+                self.change((node, &share), held.inode, None, &attr, valid)
             }
         }
     }
@@ -417,6 +521,7 @@ impl FileSystem for Shares {
 
     fn symlink(&self, context: &Context, link: &CStr, parent: u64, name: &CStr) -> io::Result<Entry> {
         let (index, share, inode) = self.directory(parent, name)?;
+        self.causes_by_name((parent, &share, inode), name, MADE);
         let (user, maker) = self.users(context);
         self.tell_made(index, share.files.symlink(maker, link, inode, name)?, user)
     }
@@ -435,29 +540,33 @@ impl FileSystem for Shares {
         if !matches!(mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFIFO | libc::S_IFSOCK) {
             return Err(errno(libc::EPERM));
         }
+        self.causes_by_name((parent, &share, inode), name, MADE);
         let (user, maker) = self.users(context);
         self.tell_made(index, share.files.node(maker, inode, name, mode & !umask)?, user)
     }
 
     fn mkdir(&self, context: &Context, parent: u64, name: &CStr, mode: u32, umask: u32) -> io::Result<Entry> {
         let (index, share, inode) = self.directory(parent, name)?;
+        self.causes_by_name((parent, &share, inode), name, MADE);
         let (user, maker) = self.users(context);
         self.tell_made(index, share.files.directory(maker, inode, name, mode & !umask)?, user)
     }
 
     fn unlink(&self, _: &Context, parent: u64, name: &CStr) -> io::Result<()> {
         let (_, share, inode) = self.directory(parent, name)?;
+        self.causes_by_name((parent, &share, inode), name, REMOVED);
         share.files.remove(inode, name, AtFlags::empty())
     }
 
     fn rmdir(&self, _: &Context, parent: u64, name: &CStr) -> io::Result<()> {
         let (_, share, inode) = self.directory(parent, name)?;
+        self.causes_by_name((parent, &share, inode), name, REMOVED);
         share.files.remove(inode, name, AtFlags::REMOVEDIR)
     }
 
     fn rename(&self, _: &Context, from: u64, old: &CStr, to: u64, new: &CStr, flags: u32) -> io::Result<()> {
-        let (index, share, from) = self.directory(from, old)?;
-        let (other, _, to) = self.directory(to, new)?;
+        let (index, share, parent) = self.directory(from, old)?;
+        let (other, _, new_parent) = self.directory(to, new)?;
         if index != other {
             return Err(errno(libc::EXDEV));
         }
@@ -465,16 +574,20 @@ impl FileSystem for Shares {
         if flags & libc::RENAME_WHITEOUT != 0 {
             return Err(errno(libc::EINVAL));
         }
-        share.files.rename((from, old), (to, new), flags)
+        self.causes_by_name((from, &share, parent), old, MOVED);
+        self.causes_by_name((to, &share, new_parent), new, MOVED);
+        share.files.rename((parent, old), (new_parent, new), flags)
     }
 
     fn link(&self, _: &Context, node: u64, parent: u64, name: &CStr) -> io::Result<Entry> {
-        let (index, share, parent) = self.directory(parent, name)?;
+        let (index, share, directory) = self.directory(parent, name)?;
         let (other, _, inode) = self.inside(node)?;
         if index != other {
             return Err(errno(libc::EXDEV));
         }
-        self.tell(index, share.files.link(inode, parent, name)?)
+        self.causes_by_name((parent, &share, directory), name, MADE);
+        self.causes_to(node, &share, (inode, None), WatchFlags::ATTRIB);
+        self.tell(index, share.files.link(inode, directory, name)?)
     }
 
     fn open(
@@ -488,6 +601,9 @@ impl FileSystem for Shares {
         self.admit(|| {
             let held = share.hold(inode)?;
             let flags = masked(flags, OPEN_FLAGS);
+            if masked(flags, libc::O_TRUNC) != 0 {
+                self.causes_to(node, &share, (held.inode, None), OF_CONTENT);
+            }
             let handle = share.files.open(held.inode, flags, drops_ids(flags, fuse_flags))?;
             self.ledger().opened(index, handle, OpenFile { inode: held.keep() });
             Ok((Some(handle), OpenOptions::empty(), None))
@@ -506,6 +622,7 @@ impl FileSystem for Shares {
             let flags = masked(args.flags, OPEN_FLAGS | libc::O_EXCL);
             let (user, maker) = self.users(context);
             let opening = (flags, drops_ids(flags, args.fuse_flags));
+            self.causes_by_name((parent, &share, inode), name, OPENED);
             let made = share.files.create(maker, inode, name, opening, args.mode & !args.umask)?;
             let (entry, handle) = self.tell_open(index, made, user)?;
             Ok((entry, Some(handle), OpenOptions::empty(), None))
@@ -541,7 +658,8 @@ impl FileSystem for Shares {
         fuse_flags: u32,
     ) -> io::Result<usize> {
         self.writable(node)?;
-        let (share, _) = self.opened(node, handle)?;
+        let (share, inode) = self.opened(node, handle)?;
+        self.causes_to(node, &share, (inode, Some(handle)), OF_CONTENT);
         let how = (masked(flags, libc::O_APPEND) != 0, fuse_flags & WRITE_KILL_PRIV != 0);
         share.files.write(handle, from, size, offset, how)
     }
@@ -561,13 +679,15 @@ impl FileSystem for Shares {
         length: u64,
     ) -> io::Result<()> {
         self.writable(node)?;
-        let (share, _) = self.opened(node, handle)?;
+        let (share, inode) = self.opened(node, handle)?;
+        self.causes_to(node, &share, (inode, Some(handle)), OF_CONTENT);
         share.files.allocate(handle, mode, offset, length)
     }
 
     fn flush(&self, _: &Context, node: u64, handle: u64, owner: u64) -> io::Result<()> {
         let (index, _, _) = self.inside(node)?;
-        let (_, inode) = self.opened(node, handle)?;
+        let (share, inode) = self.opened(node, handle)?;
+        self.causes_to(node, &share, (inode, Some(handle)), WatchFlags::CLOSE_WRITE);
         if self.ledger().disown((index, inode, owner)) {
             self.released.store(true, Ordering::Relaxed);
         }
@@ -630,7 +750,9 @@ impl FileSystem for Shares {
     fn setxattr(&self, _: &Context, node: u64, name: &CStr, value: &[u8], flags: u32) -> io::Result<()> {
         names::check_attribute(name)?;
         let (_, share, inode) = self.writable(node)?;
-        share.files.set_attribute(share.hold(inode)?.inode, name, value, flags)
+        let held = share.hold(inode)?;
+        self.causes_to(node, &share, (held.inode, None), WatchFlags::ATTRIB);
+        share.files.set_attribute(held.inode, name, value, flags)
     }
 
     fn getxattr(&self, _: &Context, node: u64, name: &CStr, size: u32) -> io::Result<GetxattrReply> {
@@ -655,7 +777,9 @@ impl FileSystem for Shares {
     fn removexattr(&self, _: &Context, node: u64, name: &CStr) -> io::Result<()> {
         names::check_attribute(name)?;
         let (_, share, inode) = self.writable(node)?;
-        share.files.remove_attribute(share.hold(inode)?.inode, name)
+        let held = share.hold(inode)?;
+        self.causes_to(node, &share, (held.inode, None), WatchFlags::ATTRIB);
+        share.files.remove_attribute(held.inode, name)
     }
 
     fn opendir(&self, _: &Context, node: u64, _: u32) -> io::Result<(Option<u64>, OpenOptions)> {

@@ -1,6 +1,7 @@
 //! What stat(2) and statvfs(2) say, in the types of the protocol.
 #![allow(unsafe_code)] // plain structures of C that have padding and no constructor
 
+use std::ffi::CStr;
 use std::io;
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd};
@@ -22,8 +23,13 @@ pub(super) struct Identity {
 
 /// The status of what a descriptor refers to, and which inode that is.
 pub(super) fn of(file: impl AsFd) -> io::Result<(stat64, Identity)> {
-    let found =
-        statx(file, c"", AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS | MOUNT)?;
+    of_name(file, c"")
+}
+
+/// As [`of`], of what has a name in a directory; of the directory itself, where there is no name.
+pub(super) fn of_name(directory: impl AsFd, name: &CStr) -> io::Result<(stat64, Identity)> {
+    let how = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+    let found = statx(directory, name, how, StatxFlags::BASIC_STATS | MOUNT)?;
     let device = makedev(found.stx_dev_major, found.stx_dev_minor);
     Ok((converted(&found, device), Identity { mount: found.stx_mnt_id, device, inode: found.stx_ino }))
 }

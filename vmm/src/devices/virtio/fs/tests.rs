@@ -8,9 +8,12 @@ use holm_protocol::vm_config::ShareConfig;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::message::{CHANGES, WATCH};
 use super::*;
 use crate::devices::virtio::device::VirtioDevice;
 use crate::devices::virtio::driver::{Driver, NEXT, RAM_BYTES, WRITE};
+
+mod watches;
 
 const LOOKUP: u32 = 1;
 const FORGET: u32 = 2;
@@ -128,17 +131,22 @@ impl Bench {
 
     /// Sends a request for a lock that may wait; see [`Bench::later`].
     fn wait_for(&mut self, node: u64, lock: &[u8]) {
-        let length = u32::try_from(40 + lock.len()).unwrap();
+        self.begin(SETLKW, node, lock);
+    }
+
+    /// Sends a request that may wait.
+    fn begin(&mut self, opcode: u32, node: u64, body: &[u8]) {
+        let length = u32::try_from(40 + body.len()).unwrap();
         let header = [
             &length.to_le_bytes()[..],
-            &SETLKW.to_le_bytes(),
+            &opcode.to_le_bytes(),
             &WAITING.to_le_bytes(),
             &node.to_le_bytes(),
             &[0; 16],
         ];
-        self.driver.write(IN, &[&header.concat()[..], lock].concat());
+        self.driver.write(IN, &[&header.concat()[..], body].concat());
         self.driver.write(LATER, &[0; 16]);
-        self.driver.send(&[(IN, length, 0), (LATER, 16, WRITE)]);
+        self.driver.send(&[(IN, length, 0), (LATER, 4096, WRITE)]);
         self.fs.serve(false);
     }
 
@@ -487,7 +495,7 @@ fn a_single_file_is_all_there_is_and_a_rename_over_it_is_seen() {
 #[test]
 fn what_a_guest_holds_on_to_is_bounded() {
     let mut bench = Bench::new(false, None);
-    bench.fs.limit(2, 1);
+    bench.fs.limit(2, 1, 1);
     bench.driver = activate(&mut bench.fs);
     let share = bench.share();
     let file = bench.lookup(share, "file").unwrap();
@@ -608,7 +616,7 @@ proptest! {
     #[test]
     fn no_request_breaks_it(
         requests in prop::collection::vec(
-            (0_u32..60, 0_usize..4, prop_oneof![
+            (prop_oneof![8 => 0_u32..60, 1 => WATCH..=CHANGES], 0_usize..4, prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..160),
                 (prop::collection::vec(prop_oneof![Just(0_u8), Just(1), any::<u8>()], 0..70), "[a-z./]{0,12}")
                     .prop_map(|(fixed, name)| [fixed, text(&name), text("file")].concat()),

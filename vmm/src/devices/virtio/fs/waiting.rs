@@ -1,4 +1,5 @@
-//! Requests for locks that somebody else has: they are asked for again until they are granted or interrupted.
+//! Requests that wait: for locks that somebody else has, which are asked for again until they are granted or interrupted, and for
+//! what changes on the host.
 //!
 //! The thread that serves never waits. It asks again when the guest has given something back, and from time to time, since
 //! nobody tells what others on the host do: a lock that another VM or process gives back is had at most [`LONGEST`] later.
@@ -26,9 +27,22 @@ pub(super) struct Waiter {
     pub(super) queue: usize,
     pub(super) head: u16,
     pub(super) writable: Vec<Buffer>,
-    /// What it wants.
-    pub(super) node: u64,
-    pub(super) lock: LkIn,
+    pub(super) wanted: Wanted,
+}
+
+/// What it wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted {
+    /// A lock of an inode.
+    Lock(u64, LkIn),
+    /// To be told what changed on the host.
+    Changes,
+}
+
+impl Waiter {
+    pub(super) fn wants_changes(&self) -> bool {
+        matches!(self.wanted, Wanted::Changes)
+    }
 }
 
 /// Those who wait, in their order.
@@ -42,6 +56,11 @@ pub(super) struct Waiting {
 impl Waiting {
     pub(super) fn new() -> Self {
         Self { waiters: VecDeque::new(), interrupted: VecDeque::new(), pause: SHORTEST }
+    }
+
+    /// Whether somebody waits for what changes on the host.
+    pub(super) fn is_listening(&self) -> bool {
+        self.waiters.iter().any(Waiter::wants_changes)
     }
 
     /// Whether one more can wait.
@@ -63,7 +82,7 @@ impl Waiting {
         }
     }
 
-    /// Asks for each again: `ask` tells its errno, 0 when it has its lock. Gives those that wait no longer. `is_all` says that no
+    /// Asks for each again: `ask` tells its errno, 0 when it has what it wants. Gives those that wait no longer. `is_all` says that no
     /// request is in the queue that an interruption might be meant for.
     pub(super) fn ask(&mut self, is_all: bool, mut ask: impl FnMut(&Waiter) -> i32) -> Vec<(Waiter, i32)> {
         let mut done = Vec::new();
@@ -86,12 +105,12 @@ impl Waiting {
         !self.interrupted.is_empty()
     }
 
-    /// After how long to ask again, if anybody waits. `time`: because the last pause is over.
+    /// After how long to ask again, if anybody waits for a lock. `time`: because the last pause is over.
     pub(super) fn pause(&mut self, time: bool) -> Option<Duration> {
         if time {
             self.pause = (self.pause * 2).min(LONGEST);
         }
-        (!self.waiters.is_empty()).then_some(self.pause)
+        (!self.waiters.iter().all(Waiter::wants_changes)).then_some(self.pause)
     }
 }
 
@@ -100,7 +119,8 @@ mod tests {
     use super::*;
 
     fn waiter(unique: u64) -> Waiter {
-        Waiter { unique, queue: 1, head: 0, writable: Vec::new(), node: 1, lock: LkIn::default() }
+        let wanted = Wanted::Lock(1, LkIn::default());
+        Waiter { unique, queue: 1, head: 0, writable: Vec::new(), wanted }
     }
 
     fn uniques(done: Vec<(Waiter, i32)>) -> Vec<(u64, i32)> {
@@ -121,6 +141,18 @@ mod tests {
         assert_eq!((asked, uniques(done)), (vec![1, 2], vec![(2, 0)]));
         assert_eq!((waiting.pause(false), waiting.pause(true)), (Some(SHORTEST), Some(SHORTEST * 2)));
         assert_eq!((0..9).filter_map(|_| waiting.pause(true)).last(), Some(LONGEST));
+    }
+
+    #[test]
+    fn who_waits_for_changes_is_not_asked_from_time_to_time() {
+        let mut waiting = Waiting::new();
+        waiting.add(Waiter { wanted: Wanted::Changes, ..waiter(1) });
+        assert!(waiting.is_listening() && waiting.pause(false).is_none());
+        waiting.add(waiter(2));
+        assert_eq!(waiting.pause(false), Some(SHORTEST));
+        waiting.interrupt(1);
+        assert_eq!(uniques(waiting.ask(true, |_| libc::EAGAIN)), [(1, libc::EINTR)]);
+        assert!(!waiting.is_listening());
     }
 
     #[test]
