@@ -1,7 +1,7 @@
 //! A container's root file system: the image below, what the container writes above.
 //!
 //! ```text
-//! /run/<container id>/image      EROFS disk, read-only
+//! /run/<container id>/image      EROFS disk, read-only; or a directory of the host's, shared for reading
 //!                    /stubs      what the image lacks to mount on, see [`crate::mount_points`]
 //!                    /writable   ext4 disk or tmpfs: upper/ and work/
 //!                    /root       overlay of the two; the container's /
@@ -9,7 +9,7 @@
 //!                    /files      what the engine binds over paths of the container
 //! ```
 //!
-//! Or a directory of the host's, bound on `/root` as it is: what has to be mounted in it is made there, as every OCI runtime
+//! Or a directory of the host's alone, bound on `/root` as it is: what has to be mounted in it is made there, as every OCI runtime
 //! does, and its files are transferred by the host.
 
 use std::fs::{self, File, FileTimes};
@@ -38,7 +38,7 @@ pub(crate) struct Rootfs {
     mounted: Vec<PathBuf>,
     has_image: bool,
     has_view: bool,
-    /// Whether it is a directory of the host's.
+    /// Whether it is a directory of the host's as it is.
     is_shared: bool,
     stubs: Vec<PathBuf>,
 }
@@ -53,14 +53,15 @@ impl Rootfs {
     ) -> Result<Self, Fault> {
         let directory = Path::new(RUN).join(container_id);
         fs::DirBuilder::new().mode(0o700).create(&directory).at("making the container's directory")?;
-        let has_image = !of.image_disk.is_empty();
-        let is_shared = !of.directory.is_empty();
+        let is_shared = !of.directory.is_empty() && of.writable_disk.is_empty();
+        let has_lower = !(of.image_disk.is_empty() && of.directory.is_empty());
+        let has_image = has_lower && !is_shared;
         let mut rootfs =
             Self { directory, mounted: Vec::new(), has_image, has_view: false, is_shared, stubs: Vec::new() };
         let mounted = if is_shared {
             rootfs.mount_one(Path::new(&of.directory), "root", "", MsFlags::MS_BIND, "")
         } else {
-            rootfs.mount_layers(&of.image_disk, &of.writable_disk, points)
+            rootfs.mount_layers(of, points)
         };
         if let Err(fault) = mounted {
             rootfs.unmount();
@@ -110,24 +111,27 @@ impl Rootfs {
         Ok(directory)
     }
 
-    fn mount_layers(&mut self, image: &str, writable: &str, points: &[MountPoint]) -> Result<(), Fault> {
+    fn mount_layers(&mut self, of: &messages::Rootfs, points: &[MountPoint]) -> Result<(), Fault> {
         let image_dir = self.directory.join("image");
-        if !image.is_empty() {
-            self.mount_one(&disk::find(image)?, "image", "erofs", MsFlags::MS_RDONLY, "")?;
+        if !of.image_disk.is_empty() {
+            self.mount_one(&disk::find(&of.image_disk)?, "image", "erofs", MsFlags::MS_RDONLY, "")?;
+        } else if self.has_image {
+            self.mount_one(Path::new(&of.directory), "image", "", MsFlags::MS_BIND, "")?;
         }
-        if writable.is_empty() {
+        if of.writable_disk.is_empty() {
             self.mount_one(Path::new("tmpfs"), "writable", "tmpfs", MsFlags::empty(), "mode=0700")?;
         } else {
-            self.mount_one(&disk::find(writable)?, "writable", "ext4", MsFlags::empty(), EXT4_OPTIONS)?;
+            let disk = disk::find(&of.writable_disk)?;
+            self.mount_one(&disk, "writable", "ext4", MsFlags::empty(), EXT4_OPTIONS)?;
         }
         let (upper, work) = (self.directory.join("writable/upper"), self.directory.join("writable/work"));
         if !upper.exists() {
-            make_upper(&upper, image_dir.exists().then_some(&image_dir))?;
+            make_upper(&upper, self.has_image.then_some(&image_dir))?;
         }
         if !work.exists() {
             fs::DirBuilder::new().mode(0o700).create(&work).at("making the overlay's work directory")?;
         }
-        if image.is_empty() {
+        if !self.has_image {
             return self.mount_one(&upper, "root", "", MsFlags::MS_BIND, "");
         }
         let stubs_dir = self.directory.join("stubs");

@@ -534,7 +534,11 @@ impl NetworkDevice {
 }
 
 impl DiskConfig {
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Checks all that can be checked without its files.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let well_formed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
         if self.id.is_empty() || self.id.len() > MAX_DISK_ID_BYTES || !self.id.bytes().all(well_formed) {
             return Err(ConfigError::DiskId(self.id.clone()));

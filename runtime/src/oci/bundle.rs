@@ -17,6 +17,7 @@ use super::mounts;
 use super::namespaces::NetworkNamespace;
 use super::process::{without_impossible_ambient, without_unknown_capabilities};
 use super::role::{GuestNamespace, HostNamespace, Role, pid_in, sandbox_id};
+use super::root::Root;
 use crate::sandbox::VmShape;
 use crate::volume::Shares;
 
@@ -41,8 +42,8 @@ pub struct Bundle {
     pub spec: Spec,
     /// The root file system, absolute.
     pub rootfs: PathBuf,
-    /// Whether nobody may write to it.
-    pub read_only: bool,
+    /// How the guest gets it.
+    pub(super) root: Root,
 }
 
 /// What a bundle means for the guest.
@@ -74,8 +75,7 @@ impl Bundle {
         let root =
             spec.root().as_ref().ok_or_else(|| OciError::Bundle("the bundle has no root".to_owned()))?;
         let rootfs = path.join(root.path());
-        let read_only = root.readonly().unwrap_or(false);
-        let bundle = Self { path, rootfs, read_only, spec };
+        let bundle = Self { root: Root::of(&spec)?, path, rootfs, spec };
         bundle.check()?;
         Ok(bundle)
     }
@@ -254,7 +254,7 @@ impl Bundle {
         let of = |kind| theirs.iter().find(|theirs| theirs.kind == kind).map(|theirs| theirs.of.as_str());
         // Shared memory goes with the rest of what processes have to talk to each other.
         let memory = Path::new(SHARED_MEMORY).join(of(LinuxNamespaceType::Ipc).unwrap_or(name));
-        let root = shares.add_bind(&self.rootfs, false, &mut Vec::new())?;
+        let root = shares.add_bind(&self.rootfs, self.root.is_read_only(), &mut Vec::new())?;
         let root = root.to_string_lossy().into_owned();
         let mut spec = self.spec.clone();
         let mounts: &[Mount] = self.spec.mounts().as_deref().unwrap_or_default();

@@ -35,6 +35,7 @@ mod protocol;
 mod record;
 mod resolver;
 mod role;
+mod root;
 mod signals;
 mod stdio;
 mod store;

@@ -49,6 +49,9 @@ pub enum DiskError {
         /// Where the segment ends in the file.
         end_bytes: u64,
     },
+    /// Not as many files as segments.
+    #[error("disk {0:?}: its segments and files do not match")]
+    Files(String),
     /// Lengths that `VmConfig::check` refuses.
     #[error("disk {0:?}: impossible segment lengths")]
     Lengths(String),
@@ -74,10 +77,23 @@ struct Segment {
 impl Disk {
     /// Opens all files, for reading only if the disk is read-only.
     pub(super) fn open(config: &DiskConfig) -> Result<Self, DiskError> {
+        let files = config.segments.iter().map(|segment| open(config, segment)).collect::<Result<_, _>>()?;
+        Self::of(config, files)
+    }
+
+    /// Takes files that are open, one for each segment, as they are.
+    pub(super) fn of(config: &DiskConfig, files: Vec<File>) -> Result<Self, DiskError> {
         let layout = Layout::new(config.segments.iter().map(|s| s.length_bytes))
             .ok_or_else(|| DiskError::Lengths(config.id.clone()))?;
-        let segments =
-            config.segments.iter().map(|segment| open(config, segment)).collect::<Result<_, _>>()?;
+        if files.len() != config.segments.len() {
+            return Err(DiskError::Files(config.id.clone()));
+        }
+        let segment = |(file, of): (File, &SegmentConfig)| Segment {
+            file,
+            offset_bytes: of.offset_bytes,
+            dirty: false,
+        };
+        let segments = files.into_iter().zip(&config.segments).map(segment).collect();
         Ok(Self { layout, segments, read_only: config.read_only })
     }
 
@@ -200,7 +216,7 @@ impl Disk {
     }
 }
 
-fn open(disk: &DiskConfig, segment: &SegmentConfig) -> Result<Segment, DiskError> {
+fn open(disk: &DiskConfig, segment: &SegmentConfig) -> Result<File, DiskError> {
     let failed = |source| DiskError::Open { id: disk.id.clone(), path: segment.path.clone(), source };
     let file = OpenOptions::new()
         .read(true)
@@ -223,7 +239,7 @@ fn open(disk: &DiskConfig, segment: &SegmentConfig) -> Result<Segment, DiskError
             end_bytes,
         });
     }
-    Ok(Segment { file, offset_bytes: segment.offset_bytes, dirty: false })
+    Ok(file)
 }
 
 fn allocate(file: &File, mode: FallocateFlags, offset_bytes: u64, length_bytes: u64) -> io::Result<()> {
