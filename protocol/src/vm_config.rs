@@ -177,7 +177,8 @@ pub struct DiskRates {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentConfig {
-    /// The file; a regular file, opened without following a final symlink.
+    /// The file; a regular file or a block device, opened without following a final symlink. A block device that is written to nobody
+    /// else may have mounted, or open for himself alone.
     pub path: PathBuf,
     /// First byte of the file that belongs to the segment.
     #[serde(default)]

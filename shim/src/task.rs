@@ -60,6 +60,7 @@ impl Task {
             // A terminal is the streams'.
             foreground: true,
             preserve_fds: 0,
+            root_device: rootfs.device.clone(),
             cgroup_form: CgroupForm::Either,
             global_words: words.clone(),
         };

@@ -53,6 +53,7 @@ pub use id::OciId;
 pub use out_of_memory::{EXHAUST_VERB, exhaust};
 pub use record::{OciState, Record, Status};
 pub use role::sandbox_of;
+pub use root::RootDevice;
 pub use stdio::Streams;
 pub use store::{OciContainer, Store};
 pub use supervisor::supervise;

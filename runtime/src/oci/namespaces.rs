@@ -66,9 +66,9 @@ pub(super) fn show_root(bundle: &Bundle) -> Result<(), OciError> {
     chdir("/").map_err(OciError::system(what))?;
     let root = File::open("/").map_err(OciError::system(what))?;
     for (destination, tree) in binds {
-        // Under a layer of the guest's, what is mounted on is the guest's, too.
+        // Else what is mounted on is the guest's.
         if let Err(error) = attach(&root, destination, &tree)
-            && !(error == Errno::NOENT && bundle.root.is_read_only())
+            && (error != Errno::NOENT || bundle.root.is_seen_by_the_host())
         {
             tracing::warn!(%error, "{} is not seen by the host in the container", destination.display());
         }

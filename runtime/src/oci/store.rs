@@ -339,6 +339,7 @@ mod tests {
             status: Status::Running,
             bundle: "/b".into(),
             rootfs: "/b/rootfs".into(),
+            root_device: None,
             created: OffsetDateTime::UNIX_EPOCH,
             annotations: [("k".to_owned(), "v".to_owned())].into(),
             oom_killed: false,

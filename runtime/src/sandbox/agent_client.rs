@@ -83,6 +83,8 @@ pub enum GuestRoot<'a> {
         /// The writable layer's, by its serial number.
         writable: &'a str,
     },
+    /// On one disk, by its serial number.
+    Disk(&'a str),
 }
 
 /// A network interface as the agent sets it up.
@@ -216,6 +218,7 @@ impl GuestRoot<'_> {
                 ..Rootfs::default()
             },
             Self::Directory(directory) => Rootfs { directory: directory.to_owned(), ..Rootfs::default() },
+            Self::Disk(disk) => Rootfs { root_disk: disk.to_owned(), ..Rootfs::default() },
             Self::DirectoryBelow { directory, writable } => Rootfs {
                 directory: directory.to_owned(),
                 writable_disk: writable.to_owned(),

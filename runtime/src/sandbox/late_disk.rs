@@ -1,13 +1,13 @@
 //! A disk of a VM that runs. Its files are opened here: the VMM's jail lets it open none.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use holm_protocol::vm_config::{DiskConfig, SegmentConfig};
 use holm_protocol::vm_control::DevicePlace;
-use nix::libc::O_NOFOLLOW;
+use nix::libc::{O_EXCL, O_NOFOLLOW};
 
 use super::vmm_control::{ControlError, VmmControl};
 
@@ -35,8 +35,11 @@ pub enum LateDiskError {
 pub fn add_disk(control: &VmmControl, disk: &DiskConfig) -> Result<DevicePlace, LateDiskError> {
     let open = |segment: &SegmentConfig| {
         let path = &segment.path;
-        let file = File::options().read(true).write(!disk.read_only).custom_flags(O_NOFOLLOW).open(path);
-        file.map_err(|source| LateDiskError::Open { path: path.clone(), source })
+        let failed = |source| LateDiskError::Open { path: path.clone(), source };
+        // As the VMM does with those that it opens itself.
+        let is_device = fs::symlink_metadata(path).map_err(failed)?.file_type().is_block_device();
+        let flags = if is_device && !disk.read_only { O_NOFOLLOW | O_EXCL } else { O_NOFOLLOW };
+        File::options().read(true).write(!disk.read_only).custom_flags(flags).open(path).map_err(failed)
     };
     let files = disk.segments.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     Ok(control.add_disk(disk, &files)?)

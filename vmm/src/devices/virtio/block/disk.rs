@@ -1,8 +1,8 @@
 //! A disk's files.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use holm_protocol::vm_config::{DiskConfig, SegmentConfig};
@@ -29,9 +29,9 @@ pub enum DiskError {
         /// What the host said.
         source: io::Error,
     },
-    /// A segment is not a regular file: its length and its sparseness would mean nothing.
-    #[error("disk {id:?}: {} is not a regular file", path.display())]
-    NotRegular {
+    /// A segment is something else: its length would mean nothing.
+    #[error("disk {id:?}: {} is neither a regular file nor a block device", path.display())]
+    Unsuitable {
         /// The disk.
         id: String,
         /// The file.
@@ -218,24 +218,31 @@ impl Disk {
 
 fn open(disk: &DiskConfig, segment: &SegmentConfig) -> Result<File, DiskError> {
     let failed = |source| DiskError::Open { id: disk.id.clone(), path: segment.path.clone(), source };
-    let file = OpenOptions::new()
+    let is_device = fs::symlink_metadata(&segment.path).map_err(failed)?.file_type().is_block_device();
+    // Two kernels that mount one file system destroy it.
+    let alone = if is_device && !disk.read_only { libc::O_EXCL } else { 0 };
+    let mut file = OpenOptions::new()
         .read(true)
         .write(!disk.read_only)
         // A FIFO would wait for its other end; a regular file does not care.
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | alone)
         .open(&segment.path)
         .map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(DiskError::NotRegular { id: disk.id.clone(), path: segment.path.clone() });
-    }
+    let file_bytes = if metadata.file_type().is_block_device() {
+        file.seek(SeekFrom::End(0)).map_err(failed)?
+    } else if metadata.is_file() {
+        metadata.len()
+    } else {
+        return Err(DiskError::Unsuitable { id: disk.id.clone(), path: segment.path.clone() });
+    };
     let end_bytes = segment.offset_bytes.saturating_add(segment.length_bytes);
-    let fits = if disk.read_only { i64::try_from(end_bytes).is_ok() } else { end_bytes <= metadata.len() };
+    let fits = if disk.read_only { i64::try_from(end_bytes).is_ok() } else { end_bytes <= file_bytes };
     if !fits {
         return Err(DiskError::BeyondFile {
             id: disk.id.clone(),
             path: segment.path.clone(),
-            file_bytes: metadata.len(),
+            file_bytes,
             end_bytes,
         });
     }

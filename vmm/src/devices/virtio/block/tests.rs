@@ -409,8 +409,8 @@ fn files_that_cannot_be_a_disk_are_refused() {
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(matches!(refusal(&|c| c.segments[0].path = "/nonexistent".into()), DiskError::Open { .. }));
     assert!(matches!(refusal(&|c| c.segments[0].path = link.clone()), DiskError::Open { .. }));
-    assert!(matches!(refusal(&|c| c.segments[0].path = fifo.clone()), DiskError::NotRegular { .. }));
-    assert!(matches!(refusal(&|c| c.segments[0].path = "/dev/null".into()), DiskError::NotRegular { .. }));
+    assert!(matches!(refusal(&|c| c.segments[0].path = fifo.clone()), DiskError::Unsuitable { .. }));
+    assert!(matches!(refusal(&|c| c.segments[0].path = "/dev/null".into()), DiskError::Unsuitable { .. }));
     assert!(matches!(refusal(&|c| c.segments[0].length_bytes = 2560), DiskError::BeyondFile { .. }));
     assert!(matches!(refusal(&|c| c.segments[0].offset_bytes = u64::MAX), DiskError::BeyondFile { .. }));
     assert!(matches!(refusal(&|c| c.segments[0].length_bytes = 0), DiskError::Lengths(_)));
