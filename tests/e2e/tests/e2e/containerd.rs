@@ -1,8 +1,9 @@
 //! containerd with the shim for Holm: what users of `ctr` see, and what is left when something dies. A daemon starts slowly, so
 //! there is one for each of the two.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,6 +13,7 @@ use holm_e2e::{Containerd, Outcome, Pty, ThinPool, until};
 fn containerd_runs_containers_over_holm() {
     let mut containerd = Containerd::start();
     streams_and_exit_codes(&containerd);
+    logs(&containerd);
     life(&mut containerd);
 }
 
@@ -42,6 +44,35 @@ fn streams_and_exit_codes(containerd: &Containerd) {
     missing.fails(1, "executable file not found in $PATH");
     assert_eq!(containerd.task(&name), None);
     assert!(!containerd.bundle(&name).exists());
+}
+
+fn logs(containerd: &Containerd) {
+    let directory = containerd.directory();
+    let run = |uri: &str| {
+        let name = containerd.name();
+        let ran = containerd.run(&name, &["--rm", "--log-uri", uri], "echo out; echo err >&2").output();
+        (name, Outcome::from(ran.unwrap()))
+    };
+    let read = |name: &str| fs::read_to_string(directory.join(name)).unwrap();
+    let uri = format!("file://{}/logs/file", directory.display());
+    run(&uri).1.ok();
+    run(&uri).1.ok();
+    let logged = read("logs/file");
+    let mut lines: Vec<_> = logged.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["err", "err", "out", "out"]);
+    // One that says when it is ready, and is waited for at the end.
+    let binary = directory.join("logger");
+    let script = "#!/bin/sh\ncd \"$2\"; echo \"$CONTAINER_NAMESPACE $CONTAINER_ID $1 $3\" >about; exec 5>&-
+        cat <&3 >out & cat <&4 >err; wait; sleep 1; echo ended >>about";
+    fs::write(&binary, script).unwrap();
+    fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
+    let (name, ran) = run(&format!("binary://{}?to={}&more=", binary.display(), directory.display()));
+    ran.ok();
+    assert_eq!(read("about"), format!("default {name} to more\nended\n"));
+    assert_eq!((read("out"), read("err")), ("out\n".to_owned(), "err\n".to_owned()));
+    run("binary:///nosuch").1.fails(1, "cannot start the logging binary /nosuch");
+    run("journal:///x").1.fails(1, "is none of these");
 }
 
 fn life(containerd: &mut Containerd) {
