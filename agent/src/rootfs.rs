@@ -1,7 +1,7 @@
 //! A container's root file system: the image below, what the container writes above.
 //!
 //! ```text
-//! /run/<container id>/image      EROFS disk, read-only
+//! /run/<container id>/image      EROFS disk, read-only; or a directory of the host's, shared for reading
 //!                    /stubs      what the image lacks to mount on, see [`crate::mount_points`]
 //!                    /writable   ext4 disk or tmpfs: upper/ and work/
 //!                    /root       overlay of the two; the container's /
@@ -9,8 +9,8 @@
 //!                    /files      what the engine binds over paths of the container
 //! ```
 //!
-//! Or a directory of the host's, bound on `/root` as it is: what has to be mounted in it is made there, as every OCI runtime
-//! does, and its files are transferred by the host.
+//! Or a directory of the host's alone, bound on `/root` as it is, or an ext4 disk alone, mounted there: places to mount on are made in
+//! it, as every OCI runtime does, and its files are transferred by the host.
 
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -27,10 +27,6 @@ use crate::fault::{At, Fault};
 use crate::files::Layers;
 use crate::mount_points::{self, MountPoint};
 
-/// ext4's options. `discard` gives deleted blocks back to the host's sparse file; the inode tables of that file are
-/// zero already, so nothing needs to write them.
-pub(crate) const EXT4_OPTIONS: &str = "discard,noinit_itable";
-
 /// The mounts of one container; unmounted by [`Rootfs::unmount`], not on drop.
 pub(crate) struct Rootfs {
     directory: PathBuf,
@@ -38,8 +34,8 @@ pub(crate) struct Rootfs {
     mounted: Vec<PathBuf>,
     has_image: bool,
     has_view: bool,
-    /// Whether it is a directory of the host's.
-    is_shared: bool,
+    /// Whether it is a directory of the host's, or a disk, as it is.
+    is_whole: bool,
     stubs: Vec<PathBuf>,
 }
 
@@ -53,14 +49,18 @@ impl Rootfs {
     ) -> Result<Self, Fault> {
         let directory = Path::new(RUN).join(container_id);
         fs::DirBuilder::new().mode(0o700).create(&directory).at("making the container's directory")?;
-        let has_image = !of.image_disk.is_empty();
-        let is_shared = !of.directory.is_empty();
+        let is_disk = !of.root_disk.is_empty();
+        let is_whole = is_disk || (!of.directory.is_empty() && of.writable_disk.is_empty());
+        let has_lower = !(of.image_disk.is_empty() && of.directory.is_empty());
+        let has_image = has_lower && !is_whole;
         let mut rootfs =
-            Self { directory, mounted: Vec::new(), has_image, has_view: false, is_shared, stubs: Vec::new() };
-        let mounted = if is_shared {
+            Self { directory, mounted: Vec::new(), has_image, has_view: false, is_whole, stubs: Vec::new() };
+        let mounted = if is_disk {
+            rootfs.mount_disk(&of.root_disk, "root")
+        } else if is_whole {
             rootfs.mount_one(Path::new(&of.directory), "root", "", MsFlags::MS_BIND, "")
         } else {
-            rootfs.mount_layers(&of.image_disk, &of.writable_disk, points)
+            rootfs.mount_layers(of, points)
         };
         if let Err(fault) = mounted {
             rootfs.unmount();
@@ -89,7 +89,7 @@ impl Rootfs {
     /// to. What is mounted elsewhere (in a tmpfs of the container's) is left out.
     pub(crate) fn mount_view(&mut self, mounts: &[MountPlan]) -> Result<(), Fault> {
         let shares: Vec<_> = mounts.iter().filter(|mount| mount.is_of_host()).collect();
-        if self.is_shared || shares.is_empty() {
+        if self.is_whole || shares.is_empty() {
             return Ok(());
         }
         self.mount_one(&self.path(), "view", "", MsFlags::MS_BIND, "")?;
@@ -110,24 +110,26 @@ impl Rootfs {
         Ok(directory)
     }
 
-    fn mount_layers(&mut self, image: &str, writable: &str, points: &[MountPoint]) -> Result<(), Fault> {
+    fn mount_layers(&mut self, of: &messages::Rootfs, points: &[MountPoint]) -> Result<(), Fault> {
         let image_dir = self.directory.join("image");
-        if !image.is_empty() {
-            self.mount_one(&disk::find(image)?, "image", "erofs", MsFlags::MS_RDONLY, "")?;
+        if !of.image_disk.is_empty() {
+            self.mount_one(&disk::find(&of.image_disk)?, "image", "erofs", MsFlags::MS_RDONLY, "")?;
+        } else if self.has_image {
+            self.mount_one(Path::new(&of.directory), "image", "", MsFlags::MS_BIND, "")?;
         }
-        if writable.is_empty() {
+        if of.writable_disk.is_empty() {
             self.mount_one(Path::new("tmpfs"), "writable", "tmpfs", MsFlags::empty(), "mode=0700")?;
         } else {
-            self.mount_one(&disk::find(writable)?, "writable", "ext4", MsFlags::empty(), EXT4_OPTIONS)?;
+            self.mount_disk(&of.writable_disk, "writable")?;
         }
         let (upper, work) = (self.directory.join("writable/upper"), self.directory.join("writable/work"));
         if !upper.exists() {
-            make_upper(&upper, image_dir.exists().then_some(&image_dir))?;
+            make_upper(&upper, self.has_image.then_some(&image_dir))?;
         }
         if !work.exists() {
             fs::DirBuilder::new().mode(0o700).create(&work).at("making the overlay's work directory")?;
         }
-        if image.is_empty() {
+        if !self.has_image {
             return self.mount_one(&upper, "root", "", MsFlags::MS_BIND, "");
         }
         let stubs_dir = self.directory.join("stubs");
@@ -147,6 +149,15 @@ impl Rootfs {
             work.display()
         );
         self.mount_one(Path::new("overlay"), "root", "overlay", MsFlags::empty(), &options)
+    }
+
+    /// Mounts an ext4 disk.
+    fn mount_disk(&mut self, serial: &str, name: &str) -> Result<(), Fault> {
+        let target = self.directory.join(name);
+        fs::create_dir(&target).at(format_args!("making {}", target.display()))?;
+        disk::mount_ext4(&disk::find(serial)?, &target)?;
+        self.mounted.push(target);
+        Ok(())
     }
 
     fn mount_one(

@@ -5,12 +5,11 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use holm_protocol::agent::{VOLUME_DATA, VOLUMES_DIRECTORY};
-use nix::mount::{MsFlags, mount, umount};
+use nix::mount::umount;
 
 use crate::container::mounts::MountPlan;
 use crate::disk;
 use crate::fault::{At, Fault};
-use crate::rootfs::EXT4_OPTIONS;
 use crate::sys::freeze::freeze;
 
 /// Mounts the volumes that `mounts` need and that are not mounted yet.
@@ -28,15 +27,7 @@ pub(crate) fn mount_for(mounts: &[MountPlan]) -> Result<(), Fault> {
 
 fn mount_one(serial: &str, directory: &Path) -> Result<(), Fault> {
     fs::create_dir_all(directory).at("making the directory of a volume")?;
-    let disk = disk::find(serial)?;
-    let read_only = disk::is_read_only(&disk);
-    let flags = if read_only { MsFlags::MS_RDONLY } else { MsFlags::empty() };
-    let mounted = mount(Some(&disk), directory, Some("ext4"), flags, Some(EXT4_OPTIONS));
-    if read_only && mounted == Err(nix::Error::EROFS) {
-        let why = "a block volume was not unmounted in order: it has to be mounted once for writing";
-        return Err(Fault::precondition(why.to_owned()));
-    }
-    mounted.at("mounting a block volume")?;
+    let read_only = disk::mount_ext4(&disk::find(serial)?, directory)?;
     let data = directory.join(VOLUME_DATA);
     if !data.exists() {
         if read_only {

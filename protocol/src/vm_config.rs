@@ -177,7 +177,8 @@ pub struct DiskRates {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentConfig {
-    /// The file; a regular file, opened without following a final symlink.
+    /// The file; a regular file or a block device, opened without following a final symlink. A block device that is written to nobody
+    /// else may have mounted, or open for himself alone.
     pub path: PathBuf,
     /// First byte of the file that belongs to the segment.
     #[serde(default)]
@@ -534,7 +535,11 @@ impl NetworkDevice {
 }
 
 impl DiskConfig {
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Checks all that can be checked without its files.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let well_formed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
         if self.id.is_empty() || self.id.len() > MAX_DISK_ID_BYTES || !self.id.bytes().all(well_formed) {
             return Err(ConfigError::DiskId(self.id.clone()));

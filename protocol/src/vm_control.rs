@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::vm_config::{DiskRates, NetworkDevice, NetworkRates, PageRun};
+use crate::vm_config::{DiskConfig, DiskRates, NetworkDevice, NetworkRates, PageRun};
 
 /// Longest packet in bytes, in both directions.
 pub const MAX_CONTROL_BYTES: usize = 16 << 10;
@@ -23,6 +23,9 @@ pub const MAX_CONTROL_BYTES: usize = 16 << 10;
 pub enum ControlRequest {
     /// A network device over the TAP in this packet, with a descriptor for each of its queues. Answered with [`ControlReply::Plugged`].
     AddNetwork(NetworkDevice),
+    /// A disk over the open files in this packet, one for each of its segments; their paths are for messages only. Whoever asks has seen
+    /// that they are as long as the segments. Answered with [`ControlReply::Plugged`].
+    AddDisk(DiskConfig),
     /// Takes away what is in a slot; afterwards nothing of it is open. Answered with [`ControlReply::Done`].
     RemoveDevice {
         /// The slot.
@@ -145,14 +148,22 @@ pub struct DevicePlace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm_config::MAX_WRITTEN_RUNS;
+    use crate::vm_config::{MAX_WRITTEN_RUNS, SegmentConfig};
 
     #[test]
     fn messages_survive_the_wire_and_odd_ones_are_refused() {
         let network =
             NetworkDevice { mac: [2, 0, 0, 0, 0, 1], mtu_bytes: 1500, rates: NetworkRates::default() };
+        let segment = SegmentConfig { path: "/layer".into(), offset_bytes: 0, length_bytes: 4096 };
+        let disk = DiskConfig {
+            id: "layer".to_owned(),
+            read_only: false,
+            segments: vec![segment],
+            rates: DiskRates::default(),
+        };
         for request in [
             ControlRequest::AddNetwork(network),
+            ControlRequest::AddDisk(disk),
             ControlRequest::RemoveDevice { slot: 3 },
             ControlRequest::SetDiskRates { disk: Some("layer".to_owned()), rates: DiskRates::default() },
             ControlRequest::SetNetworkRates(NetworkRates::default()),

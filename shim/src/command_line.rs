@@ -47,6 +47,12 @@ pub(crate) enum Verb {
         /// What was found out before
         words: String,
     },
+    /// Become a logging binary (internal)
+    #[command(hide = true)]
+    Log {
+        /// Which, with its arguments
+        words: String,
+    },
     /// Stand for a process beside a container's own (internal)
     #[command(hide = true)]
     Hold {

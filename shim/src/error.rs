@@ -46,6 +46,15 @@ pub(crate) enum ShimError {
         #[source]
         source: io::Error,
     },
+    /// A logging binary.
+    #[error("cannot start the logging binary {}", path.display())]
+    Logger {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The root file system.
     #[error("cannot mount {source_path} at {}", target.display())]
     Mount {

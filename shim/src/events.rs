@@ -73,6 +73,11 @@ impl Publisher {
         Self { namespace: namespace.to_owned(), queue }
     }
 
+    /// That of all that is told of.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// Sends one, some time.
     pub(crate) fn publish<E: Event>(&self, event: &E) {
         let mut envelope = Envelope::new();

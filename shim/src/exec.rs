@@ -50,12 +50,12 @@ impl Exec {
             .process
             .streams
             .open()
-            .and_then(|(streams, input)| Ok((oci::execute_detached(&request, words, streams)?, input)));
+            .and_then(|(streams, ends)| Ok((oci::execute_detached(&request, words, streams)?, ends)));
         holm_faults::crash!("shim.exec.started");
-        let (executed, input) = executed.inspect_err(|_| self.process.end(Exit::with(NEVER)))?;
+        let (executed, ends) = executed.inspect_err(|_| self.process.end(Exit::with(NEVER)))?;
         *self.name() = Some(executed.process);
         let pid = executed.holder.id();
-        self.process.runs_as(executed.holder, input, tell);
+        self.process.runs_as(executed.holder, ends, tell);
         self.process.open_input();
         told(pid);
         drop(turn);

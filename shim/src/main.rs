@@ -9,7 +9,8 @@
 //!
 //! - [`start`], [`serve`], [`cleanup`]: the commands. `supervise` and `hold` are those of `holm-runtime`.
 //! - [`service`]: the task API, call by call. [`task`], [`exec`], [`process`]: what it is about.
-//! - [`rootfs`], [`streams`], [`metrics`], [`events`]: mounts, FIFOs, the cgroup's numbers, what containerd is told.
+//! - [`rootfs`], [`metrics`], [`events`]: mounts, the cgroup's numbers, what containerd is told.
+//! - [`streams`], [`destination`], [`logger`]: FIFOs, files and logging binaries for a process's streams.
 //!
 //! Threads and no async: ttrpc's blocking server has one for each call that waits, and each child has one that reaps it.
 //!
@@ -18,10 +19,12 @@
 mod address;
 mod cleanup;
 mod command_line;
+mod destination;
 mod error;
 mod events;
 mod exec;
 mod log;
+mod logger;
 mod metrics;
 mod process;
 mod rootfs;
@@ -41,6 +44,11 @@ use command_line::{CommandLine, Verb, long_flags};
 
 fn main() -> ExitCode {
     let words = CommandLine::parse_from(long_flags(std::env::args_os()));
+    if let Verb::Log { words } = &words.verb {
+        // Who started it is told.
+        let _ = logger::become_binary(words);
+        return ExitCode::FAILURE;
+    }
     // The streams of these two are a workload's: they have the log or nothing.
     log::listen(&words);
     let done = match &words.verb {
@@ -48,6 +56,7 @@ fn main() -> ExitCode {
         Verb::Serve => serve::serve(&words),
         Verb::Delete => cleanup::delete(&words),
         Verb::Supervise { words } => return status_of(oci::supervise(words)),
+        Verb::Log { .. } => return ExitCode::FAILURE,
         Verb::Hold { descriptor } => return status_of(oci::hold(*descriptor)),
     };
     match done {

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 use holm_protocol::causes::with_causes;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::streams::{Input, StreamPaths};
+use crate::logger::Logger;
+use crate::streams::{Ends, Input, StreamPaths};
 
 /// What is told of one whose status nobody knows.
 const UNKNOWN: u32 = 255;
@@ -50,6 +51,8 @@ struct State {
     input: Option<Input>,
     /// Keeps that from ending.
     input_closer: Option<File>,
+    /// Who has its outputs, if they are logged.
+    logger: Option<Logger>,
     exit: Option<Exit>,
     /// Of what stands for it, and of nobody else.
     pidfd: Option<OwnedFd>,
@@ -70,12 +73,12 @@ impl Process {
     pub(crate) fn runs_as(
         self: &Arc<Self>,
         mut child: Child,
-        input: Option<Input>,
+        ends: Ends,
         tell: impl FnOnce(u32, Exit) + Send + 'static,
     ) {
         let mut state = self.state();
         let pid = child.id();
-        (state.pid, state.input) = (pid, input);
+        (state.pid, state.input, state.logger) = (pid, ends.input, ends.logger);
         // It was not reaped yet, so the number is its own.
         state.pidfd = i32::try_from(pid)
             .ok()
@@ -116,6 +119,12 @@ impl Process {
                 let _ = pidfd_send_signal(pidfd, Signal::KILL);
             }
         });
+    }
+
+    /// It has ended: waits until what it wrote was logged, too, for as long as that may take.
+    pub(crate) fn end_log(&self) {
+        let logger = self.state().logger.take();
+        drop(logger);
     }
 
     /// Waits for its end.
@@ -173,7 +182,7 @@ mod tests {
         let turn = process.turn();
         let child = Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
         let (pid, (sender, told)) = (child.id(), mpsc::channel());
-        process.runs_as(child, None, move |of, exit| sender.send((of, exit.status)).unwrap());
+        process.runs_as(child, Ends::default(), move |of, exit| sender.send((of, exit.status)).unwrap());
         assert_eq!((process.pid(), process.exit()), (pid, None));
         assert!(told.try_recv().is_err());
         drop(turn);
@@ -186,7 +195,7 @@ mod tests {
     fn one_that_a_signal_ended_says_so() {
         let process = Arc::new(Process::new(StreamPaths::default()));
         let child = Command::new("sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
-        process.runs_as(child, None, |_, _| ());
+        process.runs_as(child, Ends::default(), |_, _| ());
         assert_eq!(process.wait().status, 137);
     }
 
@@ -194,7 +203,7 @@ mod tests {
     fn one_that_hangs_is_killed_itself() {
         let process = Arc::new(Process::new(StreamPaths::default()));
         let child = Command::new("sh").args(["-c", "kill -STOP $$"]).spawn().unwrap();
-        process.runs_as(child, None, |_, _| ());
+        process.runs_as(child, Ends::default(), |_, _| ());
         process.ends_within(Duration::ZERO);
         assert_eq!(process.wait().status, 137);
     }

@@ -1,5 +1,5 @@
-//! The mounts that make a container's root file system, as a snapshotter of containerd describes them: overlays and binds of the
-//! host's directories. The host mounts no image's own file system.
+//! What makes a container's root file system, as a snapshotter of containerd describes it: overlays and binds of the host's directories,
+//! which are mounted here, or a file system on a block device, which goes to the VM: the host mounts no image's own file system.
 
 use std::fs;
 use std::io;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use containerd_shim_protos::types::mount::Mount;
+use holm_runtime::oci::RootDevice;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
@@ -17,12 +18,20 @@ use crate::error::ShimError;
 #[derive(Debug)]
 pub(crate) struct Rootfs {
     target: PathBuf,
+    /// What it is on instead of being mounted.
+    pub(crate) device: Option<RootDevice>,
 }
 
 impl Rootfs {
     /// Mounts a container's; none for one that was prepared by others.
     pub(crate) fn mount(bundle: &Path, mounts: &[Mount]) -> Result<Self, ShimError> {
-        let rootfs = Self { target: bundle.join("rootfs") };
+        let mut rootfs = Self::left_in(bundle);
+        if let [only] = mounts
+            && !is_of_directories(only)
+        {
+            rootfs.device = Some(RootDevice::of_mount(&only.type_, &only.source, &only.options)?);
+            return Ok(rootfs);
+        }
         for what in mounts {
             rootfs.add(what)?;
             holm_faults::crash!("shim.rootfs.mounted");
@@ -36,12 +45,11 @@ impl Rootfs {
             target: self.target.clone(),
             source,
         };
-        let bind = matches!(what.type_.as_str(), "bind" | "rbind")
-            || what.options.iter().any(|o| o.ends_with("bind"));
-        if !bind && what.type_ != "overlay" {
-            let words = "for its root a container in a VM cannot have a file system that the host would have to mount";
+        if !is_of_directories(what) {
+            let words = "for its root a container in a VM cannot have several file systems of which the host would have to mount one";
             return Err(ShimError::Impossible(format!("{words} (type {})", what.type_)));
         }
+        let bind = is_bind(what);
         holm_faults::fault!("shim.rootfs.mount")
             .and_then(|()| fs::create_dir_all(&self.target))
             .map_err(failed)?;
@@ -71,7 +79,7 @@ impl Rootfs {
 
     /// What the container of this bundle had, mounted by a shim that is gone.
     pub(crate) fn left_in(bundle: &Path) -> Self {
-        Self { target: bundle.join("rootfs") }
+        Self { target: bundle.join("rootfs"), device: None }
     }
 
     /// Unmounts all that is mounted there. Who still uses it keeps it until it is done.
@@ -95,6 +103,15 @@ impl Drop for Rootfs {
     fn drop(&mut self) {
         self.unmount();
     }
+}
+
+fn is_bind(what: &Mount) -> bool {
+    matches!(what.type_.as_str(), "bind" | "rbind") || what.options.iter().any(|o| o.ends_with("bind"))
+}
+
+/// Whether it is made of directories that the host has already.
+fn is_of_directories(what: &Mount) -> bool {
+    is_bind(what) || what.type_ == "overlay"
 }
 
 /// Options as mount(8) knows them: flags, and what is left for the file system.
@@ -143,6 +160,8 @@ fn shorten(data: &[String]) -> (Option<PathBuf>, String) {
 
 #[cfg(test)]
 mod tests {
+    use holm_runtime::oci::OciError;
+
     use super::*;
 
     fn owned(words: &[&str]) -> Vec<String> {
@@ -175,12 +194,18 @@ mod tests {
     }
 
     #[test]
-    fn file_systems_of_images_are_refused() {
+    fn file_systems_of_images_are_not_mounted_here() {
         let bundle = tempfile::tempdir().unwrap();
-        let mut ext4 = Mount::new();
-        ext4.type_ = "ext4".to_owned();
-        ext4.source = "/dev/mapper/x".to_owned();
-        let refused = Rootfs::mount(bundle.path(), &[ext4]).unwrap_err();
-        assert!(matches!(refused, ShimError::Impossible(_)), "{refused}");
+        let mount = |kind: &str| {
+            let mut mount = Mount::new();
+            (mount.type_, mount.source) = (kind.to_owned(), "/dev/mapper/x".to_owned());
+            mount
+        };
+        let rootfs = Rootfs::mount(bundle.path(), &[mount("ext4")]).unwrap();
+        assert!(rootfs.device.is_some());
+        let other = Rootfs::mount(bundle.path(), &[mount("btrfs")]).unwrap_err();
+        assert!(matches!(other, ShimError::Oci(OciError::Impossible(_))), "{other}");
+        let several = Rootfs::mount(bundle.path(), &[mount("ext4"), mount("ext4")]).unwrap_err();
+        assert!(matches!(several, ShimError::Impossible(_)), "{several}");
     }
 }

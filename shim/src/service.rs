@@ -72,6 +72,8 @@ impl Service {
             stdout: request.stdout.clone(),
             stderr: request.stderr.clone(),
             terminal: request.terminal,
+            id: request.id.clone(),
+            namespace: self.events.namespace().to_owned(),
         };
         let told = |pid| self.events.publish(&created(request, pid));
         let (events, id) = (self.events.clone(), request.id.clone());
@@ -142,7 +144,7 @@ impl Service {
             Status::Stopped => TaskStatus::STOPPED,
         }
         .into();
-        let StreamPaths { stdin, stdout, stderr, terminal } = process.streams.clone();
+        let StreamPaths { stdin, stdout, stderr, terminal, .. } = process.streams.clone();
         (state.stdin, state.stdout, state.stderr, state.terminal) = (stdin, stdout, stderr, terminal);
         if let Some(exit) = process.exit() {
             (state.exit_status, state.exited_at) = (exit.status, Some(timestamp(exit.at)).into());
@@ -173,6 +175,9 @@ impl Service {
             stdout: request.stdout.clone(),
             stderr: request.stderr.clone(),
             terminal: request.terminal,
+            // As under runc.
+            id: request.exec_id.clone(),
+            namespace: self.events.namespace().to_owned(),
         };
         self.task(&request.id)?.add_exec(&request.exec_id, spec, streams)?;
         let mut event = TaskExecAdded::new();

@@ -1,15 +1,15 @@
-//! The FIFOs that containerd gives a process for its streams.
+//! The streams that containerd gives a process: FIFOs, or a file or a logging binary for its outputs.
 //!
-//! A client may go and another come: what is written waits in the FIFO meanwhile, and what is read does not end. So the process
+//! Of a FIFO a client may go and another come: what is written waits in the FIFO meanwhile, and what is read does not end. So the process
 //! that stands for the guest's has its outputs open for reading, too. Its input is a pipe that the shim fills from the FIFO, which
 //! it has open for writing until it is told to close it (`CloseIO`).
 //!
 //! Nothing is read before the process is started: `ctr` takes note of who closes its input only after the task was made, and would
 //! never say that it has ended.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, PipeWriter};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
@@ -17,7 +17,9 @@ use std::thread;
 use holm_runtime::oci::Streams;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
+use crate::destination::Destination;
 use crate::error::ShimError;
+use crate::logger::{Logger, Outputs};
 
 /// Where the streams of a process are; an empty path is nowhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,21 +28,37 @@ pub(crate) struct StreamPaths {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) terminal: bool,
+    /// Whose they are.
+    pub(crate) id: String,
+    pub(crate) namespace: String,
+}
+
+/// What the shim has to do with the streams of a process.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    pub(crate) input: Option<Input>,
+    pub(crate) logger: Option<Logger>,
 }
 
 impl StreamPaths {
-    /// Opens the outputs, and makes a pipe for the input.
-    pub(crate) fn open(&self) -> Result<(Streams, Option<Input>), ShimError> {
+    /// Opens the outputs, or starts who logs them, and makes a pipe for the input.
+    pub(crate) fn open(&self) -> Result<(Streams, Ends), ShimError> {
         let (stdin, input) = if self.stdin.is_empty() {
             (Stdio::null(), None)
         } else {
-            let fifo = check(&self.stdin)?.to_owned();
+            let fifo = Destination::fifo(&self.stdin)?;
             let (reader, pipe) =
                 io::pipe().map_err(|source| ShimError::Stream { path: fifo.clone(), source })?;
             (reader.into(), Some(Input { fifo, pipe }))
         };
+        // A logging binary has both, as under runc.
+        if let Destination::Program(program) = Destination::of(&self.stdout)? {
+            let (logger, Outputs { stdout, stderr }) = Logger::start(&program, &self.id, &self.namespace)?;
+            let streams = Streams { stdin, stdout: stdout.into(), stderr: stderr.into() };
+            return Ok((streams, Ends { input, logger: Some(logger) }));
+        }
         let (stdout, stderr) = (open_output(&self.stdout)?, open_output(&self.stderr)?);
-        Ok((Streams { stdin, stdout, stderr }, input))
+        Ok((Streams { stdin, stdout, stderr }, Ends { input, logger: None }))
     }
 }
 
@@ -72,20 +90,31 @@ fn open_both(fifo: &Path) -> io::Result<(File, File)> {
     Ok((reader, writer))
 }
 
-fn open_output(path: &str) -> Result<Stdio, ShimError> {
-    if path.is_empty() {
-        return Ok(Stdio::null());
-    }
-    let file = OpenOptions::new().read(true).write(true).open(check(path)?);
-    file.map(Stdio::from).map_err(|source| ShimError::Stream { path: path.into(), source })
+fn open_output(word: &str) -> Result<Stdio, ShimError> {
+    let (path, file) = match Destination::of(word)? {
+        Destination::Nowhere => return Ok(Stdio::null()),
+        Destination::Fifo(path) => {
+            let file = OpenOptions::new().read(true).write(true).open(&path);
+            (path, file)
+        }
+        Destination::File(path) => {
+            let file = append(&path);
+            (path, file)
+        }
+        Destination::Program(_) => {
+            let what = format!("a logging binary for standard error alone ({word})");
+            return Err(ShimError::Impossible(what));
+        }
+    };
+    file.map(Stdio::from).map_err(|source| ShimError::Stream { path, source })
 }
 
-/// Logging binaries and files are others' to write to: containerd's CRI and `ctr` ask for FIFOs.
-fn check(path: &str) -> Result<&Path, ShimError> {
-    if path.starts_with('/') {
-        return Ok(Path::new(path));
+/// As runc's shim makes such a file.
+fn append(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     }
-    Err(ShimError::Impossible(format!("streams are FIFOs, and {path:?} is none")))
+    OpenOptions::new().append(true).create(true).mode(0o644).open(path)
 }
 
 #[cfg(test)]
@@ -121,8 +150,8 @@ mod tests {
         let path = dir.path().join("out");
         mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         let paths = StreamPaths { stdout: path.to_str().unwrap().to_owned(), ..StreamPaths::default() };
-        let (streams, writer) = paths.open().unwrap();
-        assert!(writer.is_none());
+        let (streams, ends) = paths.open().unwrap();
+        assert!(ends.input.is_none() && ends.logger.is_none());
         let mut child = Command::new("sh");
         let child = child.args(["-c", "echo said; read x"]);
         let mut child =
@@ -136,10 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fifo_is_refused() {
-        for path in ["binary:///usr/bin/logger?id=1", "file:///var/log/x", "relative"] {
-            let paths = StreamPaths { stdout: path.to_owned(), ..StreamPaths::default() };
-            assert!(matches!(paths.open(), Err(ShimError::Impossible(_))), "{path}");
+    fn a_file_is_appended_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("made/log");
+        let uri = format!("file://{}", path.display());
+        let paths = StreamPaths { stdout: uri.clone(), stderr: uri, ..StreamPaths::default() };
+        for _ in 0..2 {
+            let (Streams { stdin, stdout, stderr }, _) = paths.open().unwrap();
+            let mut child = Command::new("sh");
+            child.args(["-c", "echo out; echo err >&2"]).stdin(stdin).stdout(stdout).stderr(stderr);
+            assert!(child.status().unwrap().success());
         }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "out\nerr\nout\nerr\n");
+        let alone = StreamPaths { stderr: "binary:///bin/true".to_owned(), ..StreamPaths::default() };
+        assert!(matches!(alone.open(), Err(ShimError::Impossible(_))));
     }
 }

@@ -60,10 +60,11 @@ impl Task {
             // A terminal is the streams'.
             foreground: true,
             preserve_fds: 0,
+            root_device: rootfs.device.clone(),
             cgroup_form: CgroupForm::Either,
             global_words: words.clone(),
         };
-        let (given, input) = streams.open()?;
+        let (given, ends) = streams.open()?;
         holm_faults::crash!("shim.create.streams-opened");
         let created = oci::create(&request, given)?;
         let (process, container) = (Arc::new(Process::new(streams)), created.container);
@@ -71,7 +72,7 @@ impl Task {
         let turn = process.turn();
         let pid = created.supervisor.id();
         let of = container.clone();
-        process.runs_as(created.supervisor, input, move |pid, exit| {
+        process.runs_as(created.supervisor, ends, move |pid, exit| {
             tell(pid, exit, of.record().is_ok_and(|record| record.oom_killed));
         });
         told(pid);
@@ -124,7 +125,9 @@ impl Task {
         oci::delete(&self.container, true)?;
         holm_faults::crash!("shim.delete.removed");
         self.rootfs.unmount();
-        Ok(self.process.wait())
+        let exit = self.process.wait();
+        self.process.end_log();
+        Ok(exit)
     }
 
     /// Adds a process.
@@ -160,6 +163,7 @@ impl Task {
         }
         drop(turn);
         let exit = process.exit().ok_or(ShimError::State("cannot delete a running process"))?;
+        process.end_log();
         self.execs().remove(id);
         Ok((process.pid(), exit))
     }

@@ -6,6 +6,7 @@ use holm_protocol::agent::messages::{Empty, RemoveContainerRequest};
 use tokio::time::timeout;
 
 use crate::fault::Fault;
+use crate::plug;
 use crate::registry::{Container, Registry};
 use crate::shared_memory;
 
@@ -17,9 +18,19 @@ pub(super) async fn remove_container(
     registry: &Registry,
     request: &RemoveContainerRequest,
 ) -> Result<Empty, Fault> {
-    end(&*registry.take(&request.container_id)?).await;
+    let taken = registry.take(&request.container_id);
+    if let Ok(container) = &taken {
+        end(container).await;
+    }
     shared_memory::remove_of(&request.container_id);
-    Ok(Empty::default())
+    // Also of a container that could not be made.
+    for slot in &request.slots {
+        // The host takes the device away all the same.
+        if let Err(error) = plug::unplug(*slot) {
+            tracing::warn!("cannot take the driver off the device in slot {slot}: {error}");
+        }
+    }
+    taken.map(|_| Empty::default())
 }
 
 /// Kills what runs and gives everything back.

@@ -18,6 +18,7 @@
 //! <root>/events/                            what happened (crate::events)
 //! <root>/networks/                          networks and their lock (crate::network)
 //! <root>/blank/<size>.ext4                  freshly made file systems, copied for each container
+//! <root>/oci/<name>.ext4                    the writable layer of a container of an OCI bundle, until its VM has it (crate::oci)
 //! <root>/templates/                         booted VMs (crate::template), or `HOLM_TEMPLATES` for several roots together
 //! <run>/life                                names this life of the host (super::life)
 //! <run>/<id>/                               sockets of the running container
@@ -163,6 +164,12 @@ impl Directories {
     #[must_use]
     pub fn blank(&self) -> PathBuf {
         self.root.join("blank")
+    }
+
+    /// Writable layers of containers of OCI bundles.
+    #[must_use]
+    pub fn oci_layers(&self) -> PathBuf {
+        self.root.join("oci")
     }
 
     /// One directory per template.

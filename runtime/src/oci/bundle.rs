@@ -17,6 +17,7 @@ use super::mounts;
 use super::namespaces::NetworkNamespace;
 use super::process::{without_impossible_ambient, without_unknown_capabilities};
 use super::role::{GuestNamespace, HostNamespace, Role, pid_in, sandbox_id};
+use super::root::{Root, RootDevice};
 use crate::sandbox::VmShape;
 use crate::volume::Shares;
 
@@ -41,8 +42,8 @@ pub struct Bundle {
     pub spec: Spec,
     /// The root file system, absolute.
     pub rootfs: PathBuf,
-    /// Whether nobody may write to it.
-    pub read_only: bool,
+    /// How the guest gets it.
+    pub(super) root: Root,
 }
 
 /// What a bundle means for the guest.
@@ -50,9 +51,9 @@ pub struct Bundle {
 pub(super) struct GuestBundle {
     /// Without what is done on the host.
     pub(super) spec: Spec,
-    /// The host's files for it; the first is the root.
+    /// The host's files for it; the first is the root, if that is a directory.
     pub(super) shares: Shares,
-    /// Where the guest finds its root.
+    /// Where the guest finds that.
     pub(super) root: String,
 }
 
@@ -62,20 +63,24 @@ impl Bundle {
     /// # Errors
     /// It is not as the spec says, or asks for what a VM cannot give.
     pub fn load(path: &Path) -> Result<Self, OciError> {
+        Self::load_on(path, None)
+    }
+
+    /// Reads a bundle whose root file system is on this device, if there is one.
+    pub(super) fn load_on(path: &Path, device: Option<&RootDevice>) -> Result<Self, OciError> {
         let (path, spec) = read_spec(path)?;
-        let bundle = Self::of(path, spec)?;
+        let bundle = Self::of(path, spec, device)?;
         if !bundle.rootfs.is_dir() {
             return Err(OciError::Bundle(format!("rootfs ({}) does not exist", bundle.rootfs.display())));
         }
         Ok(bundle)
     }
 
-    fn of(path: PathBuf, spec: Spec) -> Result<Self, OciError> {
+    fn of(path: PathBuf, spec: Spec, device: Option<&RootDevice>) -> Result<Self, OciError> {
         let root =
             spec.root().as_ref().ok_or_else(|| OciError::Bundle("the bundle has no root".to_owned()))?;
         let rootfs = path.join(root.path());
-        let read_only = root.readonly().unwrap_or(false);
-        let bundle = Self { path, rootfs, read_only, spec };
+        let bundle = Self { root: Root::of(&spec, device)?, path, rootfs, spec };
         bundle.check()?;
         Ok(bundle)
     }
@@ -254,8 +259,7 @@ impl Bundle {
         let of = |kind| theirs.iter().find(|theirs| theirs.kind == kind).map(|theirs| theirs.of.as_str());
         // Shared memory goes with the rest of what processes have to talk to each other.
         let memory = Path::new(SHARED_MEMORY).join(of(LinuxNamespaceType::Ipc).unwrap_or(name));
-        let root = shares.add_bind(&self.rootfs, false, &mut Vec::new())?;
-        let root = root.to_string_lossy().into_owned();
+        let root = self.root.share(&self.rootfs, &mut shares)?;
         let mut spec = self.spec.clone();
         let mounts: &[Mount] = self.spec.mounts().as_deref().unwrap_or_default();
         spec.set_mounts(Some(mounts::for_guest(mounts, &mut shares, &memory)?))

@@ -19,6 +19,7 @@ use super::id::OciId;
 use super::protocol::Report;
 use super::record::{Record, Status};
 use super::role::Role;
+use super::root::RootDevice;
 use super::stdio::Streams;
 use super::store::{OciContainer, Store};
 use crate::durable;
@@ -47,6 +48,8 @@ pub struct CreateRequest {
     pub preserve_fds: u32,
     /// How the bundle's cgroup path is meant.
     pub cgroup_form: CgroupForm,
+    /// What its root file system is on, if not in the bundle.
+    pub root_device: Option<RootDevice>,
     /// Roots of the containers in whose VM it may be, absolute.
     pub sandbox_roots: Vec<PathBuf>,
     /// Words that go before the supervisor's: where it logs.
@@ -86,7 +89,7 @@ pub fn create(request: &CreateRequest, streams: Streams) -> Result<Created, OciE
     if request.preserve_fds > 0 {
         return Err(OciError::Impossible("open files of the host (--preserve-fds)".to_owned()));
     }
-    let bundle = Bundle::load(&request.bundle)?;
+    let bundle = Bundle::load_on(&request.bundle, request.root_device.as_ref())?;
     check_terminal(request, bundle.has_terminal())?;
     let installation = Installation::find()?;
     installation.check()?;
@@ -102,6 +105,7 @@ pub fn create(request: &CreateRequest, streams: Streams) -> Result<Created, OciE
         poststop: bundle.hooks(|hooks| hooks.poststop()).to_vec(),
         bundle: bundle.path,
         rootfs: bundle.rootfs,
+        root_device: request.root_device.clone(),
         created: OffsetDateTime::now_utc(),
     };
     let (container, lock) = Store::at(request.root.clone()).add(request.id.clone(), &record)?;

@@ -7,7 +7,8 @@ use holm_protocol::causes::with_causes;
 
 use crate::host::{DirectoriesError, InstallationError};
 use crate::network::NetworkError;
-use crate::sandbox::{AgentError, BootError, LateShareError, StreamError};
+use crate::sandbox::{AgentError, BootError, LateDiskError, LateShareError, StreamError};
+use crate::storage::WritableLayerError;
 use crate::volume::VolumeError;
 
 /// A failure, with words that engines look for: they are runc's where it has some.
@@ -107,6 +108,12 @@ pub enum OciError {
     /// A VM that runs cannot be given what a further container needs.
     #[error(transparent)]
     LateShare(#[from] LateShareError),
+    /// As above.
+    #[error(transparent)]
+    LateDisk(#[from] LateDiskError),
+    /// Its writable layer.
+    #[error(transparent)]
+    Layer(#[from] WritableLayerError),
     /// A hook failed.
     #[error("error running {kind} hook {}: {reason}", path.display())]
     Hook {

@@ -11,6 +11,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{chdir, pivot_root};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
 use super::bundle::Bundle;
@@ -65,7 +66,10 @@ pub(super) fn show_root(bundle: &Bundle) -> Result<(), OciError> {
     chdir("/").map_err(OciError::system(what))?;
     let root = File::open("/").map_err(OciError::system(what))?;
     for (destination, tree) in binds {
-        if let Err(error) = attach(&root, destination, &tree) {
+        // Else what is mounted on is the guest's.
+        if let Err(error) = attach(&root, destination, &tree)
+            && (error != Errno::NOENT || bundle.root.is_seen_by_the_host())
+        {
             tracing::warn!(%error, "{} is not seen by the host in the container", destination.display());
         }
     }

@@ -1,9 +1,9 @@
 //! Containers that share a VM ([`Role`]): the first one, the sandbox, has the VM, and its supervisor adds the others to it.
 //!
 //! ```text
-//!   supervisor of another container ──Join: shares, limit──> sandbox's supervisor: shares to the VMM, memory to spare
-//!            │    │ <──────────Joined: numbers of the shares, blocks of memory── │
-//!            │    └─────────── the connection stays as long as the container ────┘ its end: container and shares are removed
+//!   supervisor of another container ──Join: shares, disk, limit──> sandbox's supervisor: these to the VMM, memory to spare
+//!            │    │ <──Joined: numbers of the shares, place of the disk, blocks of memory── │
+//!            │    └────────────── the connection stays as long as the container ────────────┘ its end: all of it is removed
 //!            └──ttrpc──> agent: create, start, wait, exec, ... as for any container
 //! ```
 //!
@@ -16,7 +16,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holm_protocol::vm_config::ShareConfig;
+use holm_protocol::vm_config::{DiskConfig, ShareConfig};
+use holm_protocol::vm_control::DevicePlace;
 use holm_protocol::vm_memory;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,7 @@ use super::error::OciError;
 use super::protocol::{Report, Request};
 use super::role::{GuestNamespace, HostNamespace, Role};
 use super::store::OciContainer;
-use crate::sandbox::{AgentClient, Growth, LateShares, Sandbox, VmShape};
+use crate::sandbox::{AgentClient, Growth, LateShares, Sandbox, VmShape, VmmControl, add_disk};
 use crate::supervisor::protocol::{receive, send};
 
 /// How long the sandbox's supervisor may take to add a container, and to remove it.
@@ -42,6 +43,8 @@ pub(super) struct JoinRequest {
     pub(super) namespaces: Vec<HostNamespace>,
     /// The host's files for it.
     pub(super) shares: Vec<ShareConfig>,
+    /// What its root is on, or what it writes.
+    pub(super) disk: Option<DiskConfig>,
     /// Its memory limit in bytes, if it has one.
     pub(super) memory_limit: Option<u64>,
 }
@@ -54,6 +57,8 @@ pub(super) struct Joined {
     pub(super) namespaces: Vec<GuestNamespace>,
     /// The number of its first share; the others follow.
     pub(super) first_share: u32,
+    /// Where its disk is.
+    pub(super) disk: Option<DevicePlace>,
     /// Memory of which the guest has to be told, by the addresses of its blocks.
     pub(super) memory_blocks: Vec<u64>,
 }
@@ -66,6 +71,7 @@ pub(super) struct Pod {
     /// Its memory limit; `None` for one that is there for the others only, which are all that needs memory.
     own: Option<Option<u64>>,
     shares: Arc<Mutex<LateShares>>,
+    control: Arc<VmmControl>,
     members: HashMap<String, Member>,
     /// Whether others have ever been in it.
     is_shared: bool,
@@ -74,11 +80,38 @@ pub(super) struct Pod {
     most_mib: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Member {
     pid: u32,
     shares: Vec<u32>,
+    disk: Option<DevicePlace>,
     memory_limit: Option<u64>,
+}
+
+impl Member {
+    /// Gives the VM what is asked for.
+    fn gets(
+        &mut self,
+        request: &JoinRequest,
+        late: &mut LateShares,
+        control: &VmmControl,
+    ) -> Result<(), OciError> {
+        for share in &request.shares {
+            self.shares.push(late.add(share)?);
+        }
+        self.disk = request.disk.as_ref().map(|disk| add_disk(control, disk)).transpose()?;
+        Ok(())
+    }
+
+    /// Takes what it got from the VM, whatever the guest does with it.
+    fn leaves(&self, late: &LateShares, control: &VmmControl) {
+        self.shares.iter().for_each(|number| late.remove(*number));
+        if let Some(place) = self.disk
+            && let Err(error) = control.remove_device(place.slot)
+        {
+            tracing::warn!(%error, "a disk stays until its VM ends");
+        }
+    }
 }
 
 impl Pod {
@@ -92,6 +125,7 @@ impl Pod {
         growth: Growth,
     ) -> Self {
         let shares = Arc::new(Mutex::new(LateShares::of(&sandbox.vmm, shares)));
+        let control = Arc::clone(&sandbox.vmm.control);
         let own = (*role != Role::Sandbox).then_some(memory_limit);
         // A guest takes more memory from a whole block on.
         let told_mib = sandbox.shape.memory_mib.next_multiple_of(vm_memory::MEMORY_BLOCK_MIB);
@@ -99,6 +133,7 @@ impl Pod {
             name,
             own,
             shares,
+            control,
             members: HashMap::new(),
             is_shared: false,
             told_mib,
@@ -145,18 +180,14 @@ impl Pod {
         let namespaces = self.find(&request.namespaces)?;
         let mut late = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let first_share = late.next();
-        let mut shares = Vec::new();
-        for share in &request.shares {
-            match late.add(share) {
-                Ok(number) => shares.push(number),
-                Err(error) => {
-                    shares.iter().for_each(|number| late.remove(*number));
-                    return Err(error.into());
-                }
-            }
+        let mut member =
+            Member { pid: request.pid, shares: Vec::new(), disk: None, memory_limit: request.memory_limit };
+        if let Err(error) = member.gets(request, &mut late, &self.control) {
+            member.leaves(&late, &self.control);
+            return Err(error);
         }
         drop(late);
-        let member = Member { pid: request.pid, shares, memory_limit: request.memory_limit };
+        let disk = member.disk;
         self.is_shared = true;
         self.members.insert(request.name.clone(), member);
         // What an earlier one had is free by now, and the guest still knows of it.
@@ -164,7 +195,8 @@ impl Pod {
         let needed = VmShape::pod_memory_mib(limits);
         let from_mib = self.told_mib;
         self.told_mib = needed.min(self.most_mib).max(from_mib);
-        Ok(Joined { namespaces, first_share, memory_blocks: vm_memory::blocks(from_mib, self.told_mib) })
+        let memory_blocks = vm_memory::blocks(from_mib, self.told_mib);
+        Ok(Joined { namespaces, first_share, disk, memory_blocks })
     }
 
     /// Waits for the end of the connection by which a container was added, and removes it then; `done` is called afterwards.
@@ -176,15 +208,17 @@ impl Pod {
         done: impl FnOnce() + Send + 'static,
     ) {
         let Some(member) = self.members.get(name) else { return };
-        let (name, numbers, shares) = (name.to_owned(), member.shares.clone(), Arc::clone(&self.shares));
+        let (name, member) = (name.to_owned(), member.clone());
+        let (shares, control) = (Arc::clone(&self.shares), Arc::clone(&self.control));
         std::thread::spawn(move || {
             // Nothing more is said.
             let _ = (&client).read(&mut [0]);
-            if let Err(error) = agent.remove_container(&name) {
+            let slots: Vec<u32> = member.disk.iter().map(|place| place.slot).collect();
+            if let Err(error) = agent.remove_container(&name, &slots) {
                 tracing::debug!(%error, "a container of the pod was not there to be removed");
             }
             let late = shares.lock().unwrap_or_else(PoisonError::into_inner);
-            numbers.into_iter().for_each(|number| late.remove(number));
+            member.leaves(&late, &control);
             drop(late);
             done();
             // Who was killed need not be told.

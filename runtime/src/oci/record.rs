@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::role::Role;
+use super::root::RootDevice;
 
 /// Where a container is in its life (runtime.md, "State").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,9 @@ pub struct Record {
     pub bundle: PathBuf,
     /// Absolute.
     pub rootfs: PathBuf,
+    /// What its root is on, if not in the bundle.
+    #[serde(default)]
+    pub(super) root_device: Option<RootDevice>,
     /// When `create` was called.
     #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,

@@ -85,7 +85,8 @@ fn has_vm_in(container: &OciContainer, namespace: &Path) -> bool {
         && container.is_alive()
 }
 
-fn annotation<'a>(spec: &'a Spec, key: &str) -> Option<&'a str> {
+/// What a bundle says under a key.
+pub(super) fn annotation<'a>(spec: &'a Spec, key: &str) -> Option<&'a str> {
     spec.annotations().as_ref()?.get(key).map(String::as_str)
 }
 

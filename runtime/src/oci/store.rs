@@ -6,6 +6,7 @@
 //! <root>/<id>/vm           locked by the VMM for as long as that lives, which is a moment longer
 //! <root>/.new-*            containers that are being made
 //! <root>/.old-*            containers that are being removed
+//! <root of Holm>/oci/      writable layers of the guests', for a moment each ([`super::root`])
 //! <run>/oci/<name>/        sockets; the name is made of the directory's path, which may be too long for sockets
 //! ```
 //!
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use holm_protocol::vm_config::MAX_DISK_ID_BYTES;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sha2::{Digest, Sha256};
@@ -169,6 +171,18 @@ impl OciContainer {
         name
     }
 
+    /// What the guest calls its disk, if it has one: no other container of its VM has this one.
+    pub(super) fn disk_id(&self) -> String {
+        let mut id = self.name();
+        id.truncate(MAX_DISK_ID_BYTES);
+        id
+    }
+
+    /// Where a writable layer of the guest's is until the VM has it.
+    pub(super) fn layer(&self) -> PathBuf {
+        Directories::from_environment().oci_layers().join(format!("{}.ext4", self.name()))
+    }
+
     /// Where its sockets are.
     #[must_use]
     pub(super) fn sockets(&self) -> PathBuf {
@@ -279,6 +293,8 @@ impl OciContainer {
         if let Some(place) = self.record().ok().and_then(|record| record.cgroup) {
             remove_cgroup(&place).map_err(write_error(&place))?;
         }
+        let layer = self.layer();
+        durable::remove(&layer).map_err(write_error(&layer))?;
         let sockets = self.sockets();
         holm_faults::fault!("oci.remove.sockets")
             .and_then(|()| durable::remove(&sockets))
@@ -323,6 +339,7 @@ mod tests {
             status: Status::Running,
             bundle: "/b".into(),
             rootfs: "/b/rootfs".into(),
+            root_device: None,
             created: OffsetDateTime::UNIX_EPOCH,
             annotations: [("k".to_owned(), "v".to_owned())].into(),
             oom_killed: false,

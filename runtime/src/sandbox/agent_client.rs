@@ -76,6 +76,15 @@ pub enum GuestRoot<'a> {
     },
     /// In a directory of the guest's: a share.
     Directory(&'a str),
+    /// The same, which nobody writes to: what is written is on a disk.
+    DirectoryBelow {
+        /// The share's.
+        directory: &'a str,
+        /// The writable layer's, by its serial number.
+        writable: &'a str,
+    },
+    /// On one disk, by its serial number.
+    Disk(&'a str),
 }
 
 /// A network interface as the agent sets it up.
@@ -209,6 +218,12 @@ impl GuestRoot<'_> {
                 ..Rootfs::default()
             },
             Self::Directory(directory) => Rootfs { directory: directory.to_owned(), ..Rootfs::default() },
+            Self::Disk(disk) => Rootfs { root_disk: disk.to_owned(), ..Rootfs::default() },
+            Self::DirectoryBelow { directory, writable } => Rootfs {
+                directory: directory.to_owned(),
+                writable_disk: writable.to_owned(),
+                ..Rootfs::default()
+            },
         }
     }
 }
@@ -308,9 +323,12 @@ impl AgentClient {
     ///
     /// # Errors
     /// What the agent says.
-    pub fn remove_container(&self, id: &str) -> Result<(), AgentError> {
-        let message =
-            RemoveContainerRequest { container_id: id.to_owned(), ..RemoveContainerRequest::default() };
+    pub fn remove_container(&self, id: &str, slots: &[u32]) -> Result<(), AgentError> {
+        let message = RemoveContainerRequest {
+            container_id: id.to_owned(),
+            slots: slots.to_vec(),
+            ..RemoveContainerRequest::default()
+        };
         self.ttrpc.remove_container(call(), &message).map(|_| ()).map_err(AgentError::of("remove_container"))
     }
 

@@ -199,7 +199,8 @@ impl Sandbox {
                 cmdline: cmdline(),
             },
             disks,
-            more_shares: host.growth.is_some(),
+            // One that has none is confined as such, and gets none.
+            more_shares: host.growth.is_some() && !host.shares.is_empty(),
             shares: host.shares,
             networks: host.networks.iter().map(VmNetwork::config).collect(),
             vsock: Some(VsockConfig {

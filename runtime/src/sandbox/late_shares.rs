@@ -32,6 +32,9 @@ use super::vmm_process::VmmProcess;
 /// Why a VM's shares could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LateShareError {
+    /// It has none from its start.
+    #[error("the VM was made for containers that have no files of the host, and can get none")]
+    None,
     /// The directory, or the VMM's mount namespace.
     #[error("cannot give the VM {}", directory.display())]
     Mount {
@@ -51,6 +54,7 @@ pub enum LateShareError {
 pub struct LateShares {
     control: Arc<VmmControl>,
     vmm: u32,
+    from_start: usize,
     next: u32,
 }
 
@@ -59,7 +63,7 @@ impl LateShares {
     #[must_use]
     pub fn of(vmm: &VmmProcess, from_start: usize) -> Self {
         let next = u32::try_from(from_start).unwrap_or(u32::MAX);
-        Self { control: Arc::clone(&vmm.control), vmm: vmm.pid(), next }
+        Self { control: Arc::clone(&vmm.control), vmm: vmm.pid(), from_start, next }
     }
 
     /// The number of the next share.
@@ -73,6 +77,9 @@ impl LateShares {
     /// # Errors
     /// The VM does not have it then.
     pub fn add(&mut self, share: &ShareConfig) -> Result<u32, LateShareError> {
+        if self.from_start == 0 {
+            return Err(LateShareError::None);
+        }
         let number = self.next;
         self.next = number.saturating_add(1);
         let (vmm, directory) = (self.vmm, share.directory.clone());

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use holm_protocol::vm_config::{DiskRates, NetworkDevice, NetworkRates, PageRun};
+use holm_protocol::vm_config::{DiskConfig, DiskRates, NetworkDevice, NetworkRates, PageRun};
 use holm_protocol::vm_control::{
     ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES, Origin, SaveScope,
 };
@@ -62,7 +62,20 @@ impl VmmControl {
     /// # Errors
     /// The VM has none.
     pub fn add_network(&self, link: VmLink, device: NetworkDevice) -> Result<DevicePlace, ControlError> {
-        match self.ask(&ControlRequest::AddNetwork(device), &link.fds())? {
+        self.plug(&ControlRequest::AddNetwork(device), &link.fds())
+    }
+
+    /// Gives the VM a disk over open files, one for each of its segments; where the guest finds it.
+    ///
+    /// # Errors
+    /// The VM has none.
+    pub(super) fn add_disk(&self, disk: &DiskConfig, files: &[File]) -> Result<DevicePlace, ControlError> {
+        let files: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+        self.plug(&ControlRequest::AddDisk(disk.clone()), &files)
+    }
+
+    fn plug(&self, request: &ControlRequest, with: &[BorrowedFd<'_>]) -> Result<DevicePlace, ControlError> {
+        match self.ask(request, with)? {
             ControlReply::Plugged(place) => Ok(place),
             other => Err(unexpected(&other)),
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::cri::Cri;
 use crate::image::TestImage;
 use crate::outcome::Outcome;
+use crate::thin_pool::ThinPool;
 use crate::until::until;
 
 /// The image of [`TestImage::Busybox`] as containerd calls it.
@@ -55,6 +56,32 @@ impl Containerd {
         let containerd = Self::configured(without_cri, environment);
         let archive = TestImage::Busybox.archive();
         let words = ["images", "import", "--base-name", "docker.io/library/busybox"].map(OsStr::new);
+        containerd.ctr(words.into_iter().chain([archive.as_os_str()])).ok();
+        containerd
+    }
+
+    /// With busybox in snapshots that are block devices of a pool.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    #[must_use]
+    pub fn start_with_devices(pool: &ThinPool) -> Self {
+        let with_pool = |directory: &Path| {
+            format!(
+                "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
+                 [plugins.\"io.containerd.snapshotter.v1.devmapper\"]\nroot_path = {:?}\npool_name = {:?}\n\
+                 base_image_size = \"128MB\"",
+                directory.join("devmapper"),
+                pool.name()
+            )
+        };
+        let environment = ThinPool::ENVIRONMENT.map(|(name, value)| (name, OsStr::new(value)));
+        let containerd = Self::configured(with_pool, &environment);
+        let archive = TestImage::Busybox.archive();
+        let words =
+            ["images", "import", "--snapshotter", "devmapper", "--base-name", "docker.io/library/busybox"];
+        let words = words.map(OsStr::new);
         containerd.ctr(words.into_iter().chain([archive.as_os_str()])).ok();
         containerd
     }

@@ -17,6 +17,7 @@ mod oci_bundle;
 mod outcome;
 mod podman;
 mod pty;
+mod thin_pool;
 mod until;
 mod user;
 
@@ -29,4 +30,5 @@ pub use oci_bundle::OciBundle;
 pub use outcome::Outcome;
 pub use podman::Podman;
 pub use pty::Pty;
+pub use thin_pool::ThinPool;
 pub use until::until;

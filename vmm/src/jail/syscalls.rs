@@ -133,7 +133,7 @@ const ON_DESCRIPTORS: &[u32] = &[
     libc::F_SETFL.unsigned_abs(),
 ];
 
-/// Of whoever starts threads, for a network that comes later and for the disks of a VM that goes on after its checkpoint, and of
+/// Of whoever starts threads, for a network or a disk that comes later and for the disks of a VM that goes on after its checkpoint, and of
 /// those threads before they have their own filter. No filter sees the arguments of clone3, which lie in memory; where there is
 /// none, the C library takes clone.
 const THREADS: &[Call] = &[

@@ -67,9 +67,13 @@ impl Control {
                     return Err("a network without its TAP".to_owned());
                 }
                 let device = Net::new(taps, &network).map_err(|error| with_causes(&error))?;
-                let slot = machine.slots.plug_network(device.into()).map_err(|error| with_causes(&error))?;
-                let slot = u32::try_from(slot).map_err(|error| error.to_string())?;
-                Ok(ControlReply::Plugged(DevicePlace::of_slot(slot)))
+                let slot = machine.slots.plug_network(device.into());
+                plugged(slot.map_err(|error| with_causes(&error))?)
+            }
+            ControlRequest::AddDisk(disk) => {
+                disk.check().map_err(|error| error.to_string())?;
+                let slot = machine.slots.plug_disk(&disk, descriptors.map(File::from).collect());
+                plugged(slot.map_err(|error| with_causes(&error))?)
             }
             ControlRequest::RemoveDevice { slot } => {
                 machine.slots.unplug(slot).map_err(|error| error.to_string())?;
@@ -111,6 +115,11 @@ impl Control {
             }
         }
     }
+}
+
+fn plugged(slot: usize) -> Result<ControlReply, String> {
+    let slot = u32::try_from(slot).map_err(|error| error.to_string())?;
+    Ok(ControlReply::Plugged(DevicePlace::of_slot(slot)))
 }
 
 /// The next packet; `None` at the end.

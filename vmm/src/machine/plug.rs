@@ -9,6 +9,7 @@
 //! others when it has started, so a VM that goes on from a template can have others than the one that was saved. Further ones
 //! come and go on request ([`super::control`]). One that goes on from a checkpoint finds its devices where they were.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, iter};
@@ -115,6 +116,9 @@ pub enum SlotError {
     /// There is no such disk.
     #[error("the VM has no disk {0:?}")]
     NoDisk(String),
+    /// There is one of this id already.
+    #[error("the VM has a disk {0:?} already")]
+    SameDisk(String),
     /// There is no device for shares.
     #[error("the VM has no shares, and can get none")]
     NoShares,
@@ -160,7 +164,7 @@ impl Slots {
             vec![Opened::by_main(RNG, Rng::new()?, None), Opened::by_main(BALLOON, Balloon::new()?, None)];
         let mut slots = FIRST_TOLD..;
         for disk in &config.disks {
-            told.push(Opened::disk(slots.next().unwrap_or(FIRST_TOLD), disk, None)?);
+            told.push(Opened::disk(slots.next().unwrap_or(FIRST_TOLD), disk, Block::new(disk)?, None));
         }
         if !config.shares.is_empty() {
             let slot = slots.next().unwrap_or(FIRST_TOLD);
@@ -199,7 +203,7 @@ impl Slots {
                     if length_bytes != state.length_bytes {
                         return Err(foreign.into());
                     }
-                    Opened::disk(index, disk, Some(saved))?
+                    Opened::disk(index, disk, Block::new(disk)?, Some(saved))
                 }
                 (DeviceState::Net(state), FIRST_TOLD..) => {
                     if !(1..=MAX_QUEUE_PAIRS).contains(&usize::from(state.pairs)) {
@@ -331,6 +335,17 @@ impl Slots {
         Ok(slot)
     }
 
+    /// The same of a disk over files that are open.
+    pub(super) fn plug_disk(&mut self, disk: &DiskConfig, files: Vec<File>) -> Result<usize, MachineError> {
+        let has_id = |plugged: &Plugged| matches!(&plugged.knob, Knob::Disk { id, .. } if *id == disk.id);
+        if self.filled.iter().flatten().any(has_id) {
+            return Err(SlotError::SameDisk(disk.id.clone()).into());
+        }
+        let slot = self.free()?;
+        self.plug(Opened::disk(slot, disk, Block::received(disk, files)?, None))?;
+        Ok(slot)
+    }
+
     /// Takes away the device in a slot: nothing of it is open or touches the guest's memory afterwards.
     pub(super) fn unplug(&mut self, slot: u32) -> Result<(), SlotError> {
         let index = usize::try_from(slot).unwrap_or(usize::MAX);
@@ -405,11 +420,10 @@ impl Opened {
         Self { slot, device: shared(device), saved, thread: None, knob: Knob::None }
     }
 
-    fn disk(slot: usize, disk: &DiskConfig, saved: Option<SavedDevice>) -> Result<Self, MachineError> {
-        let device = Block::new(disk)?;
+    fn disk(slot: usize, disk: &DiskConfig, device: Block, saved: Option<SavedDevice>) -> Self {
         let knob = Knob::Disk { id: disk.id.clone(), rates: device.rates() };
         let thread = Some(ThreadOf { name: format!("disk-{}", disk.id), role: Role::Disk });
-        Ok(Self { slot, device: shared(device), saved, thread, knob })
+        Self { slot, device: shared(device), saved, thread, knob }
     }
 
     fn network(slot: usize, network: Network, saved: Option<SavedDevice>) -> Self {

@@ -45,6 +45,7 @@ impl BundleOptions {
             console_socket: self.console_socket.clone(),
             foreground,
             preserve_fds: self.preserve_fds,
+            root_device: None,
             cgroup_form: if global.systemd_cgroup { CgroupForm::Systemd } else { CgroupForm::Directory },
             global_words: global.words()?,
         })

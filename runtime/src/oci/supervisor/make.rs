@@ -24,8 +24,8 @@ use crate::oci::stdio::{Ends, leave_inherited};
 use crate::oci::store::OciContainer;
 use crate::oci::{hooks, resolver, signals};
 use crate::sandbox::{
-    AgentClient, AgentError, BOOT_TIMEOUT, ContainerRequest, Growth, GuestRoot, HostAccess, Sandbox,
-    StartFrom, Told, VmShape, connect_agent,
+    AgentClient, AgentError, BOOT_TIMEOUT, ContainerRequest, Growth, HostAccess, Sandbox, StartFrom, Told,
+    VmShape, connect_agent,
 };
 use crate::supervisor::protocol::receive;
 use crate::template::{self, TemplateStore};
@@ -101,7 +101,7 @@ impl Supervisor {
             files: &[],
             interfaces: &interfaces,
             serve_names,
-            root: GuestRoot::Directory(&guest.root),
+            root: bundle.root.in_guest(&guest.root, &self.container.disk_id()),
             stdin: ends.has_stdin(),
             tty: bundle.has_terminal(),
             told: &told,
@@ -135,9 +135,9 @@ impl Supervisor {
             networks,
             shares: guest.shares.configs.clone(),
             sockets: guest.shares.sockets.clone(),
+            disks: bundle.root.make_disk(&self.container)?.into_iter().collect(),
             growth: Some(growth),
             locks: vec![self.container.lock_vm()?],
-            ..HostAccess::default()
         };
         let serve_names = resolver == Resolver::InNamespace;
         if serve_names {
@@ -159,6 +159,7 @@ impl Supervisor {
         let memory_limit = VmShape::memory_limit(bundle.resources());
         self.pod = Some(Pod::of(sandbox, name.clone(), &self.record.role, memory_limit, shares, growth));
         let agent = AgentClient::new(self.await_agent()?, &name)?;
+        bundle.root.forget_name(&self.container);
         if let Some(sandbox) = &self.sandbox {
             template::settle(templates, sandbox, &agent);
         }
@@ -179,9 +180,12 @@ impl Supervisor {
             pid: self.record.pid,
             namespaces: bundle.shared_namespaces(sandbox.record()?.pid)?,
             shares: shares.configs,
+            disk: bundle.root.make_disk(&self.container)?,
             memory_limit: VmShape::memory_limit(bundle.resources()),
         };
-        let (lease, joined) = Lease::take(sandbox, request)?;
+        let taken = Lease::take(sandbox, request);
+        bundle.root.forget_name(&self.container);
+        let (lease, joined) = taken?;
         self.lease = Some(lease);
         let (theirs, vsock) = (sandbox.sockets().join("vsock"), self.container.sockets().join("vsock"));
         // For those who execute processes in it.
@@ -191,7 +195,11 @@ impl Supervisor {
             guest: bundle.for_guest(&name, joined.first_share, &joined.namespaces)?,
             agent: AgentClient::new(agent, &name)?,
             vsock,
-            told: Told { memory_blocks: joined.memory_blocks, ..Told::default() },
+            told: Told {
+                devices: joined.disk.into_iter().collect(),
+                memory_blocks: joined.memory_blocks,
+                ..Told::default()
+            },
             interfaces: Vec::new(),
             serve_names: false,
         })

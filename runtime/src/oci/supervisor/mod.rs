@@ -215,7 +215,7 @@ impl Supervisor {
         // A session of its own, for a terminal of its own. One who leads a group already has been given one.
         let _ = nix::unistd::setsid();
         signals::block().map_err(OciError::system("cannot block signals"))?;
-        let bundle = Bundle::load(&self.record.bundle)?;
+        let bundle = Bundle::load_on(&self.record.bundle, self.record.root_device.as_ref())?;
         // Wherever it was started, it keeps no file system from being unmounted.
         std::env::set_current_dir("/").map_err(OciError::system("cannot change to /"))?;
         self.record.pid = std::process::id();

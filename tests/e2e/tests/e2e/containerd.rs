@@ -1,17 +1,19 @@
 //! containerd with the shim for Holm: what users of `ctr` see, and what is left when something dies. A daemon starts slowly, so
 //! there is one for each of the two.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use holm_e2e::{Containerd, Outcome, Pty, until};
+use holm_e2e::{Containerd, Outcome, Pty, ThinPool, until};
 
 #[test]
 fn containerd_runs_containers_over_holm() {
     let mut containerd = Containerd::start();
     streams_and_exit_codes(&containerd);
+    logs(&containerd);
     life(&mut containerd);
 }
 
@@ -42,6 +44,35 @@ fn streams_and_exit_codes(containerd: &Containerd) {
     missing.fails(1, "executable file not found in $PATH");
     assert_eq!(containerd.task(&name), None);
     assert!(!containerd.bundle(&name).exists());
+}
+
+fn logs(containerd: &Containerd) {
+    let directory = containerd.directory();
+    let run = |uri: &str| {
+        let name = containerd.name();
+        let ran = containerd.run(&name, &["--rm", "--log-uri", uri], "echo out; echo err >&2").output();
+        (name, Outcome::from(ran.unwrap()))
+    };
+    let read = |name: &str| fs::read_to_string(directory.join(name)).unwrap();
+    let uri = format!("file://{}/logs/file", directory.display());
+    run(&uri).1.ok();
+    run(&uri).1.ok();
+    let logged = read("logs/file");
+    let mut lines: Vec<_> = logged.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["err", "err", "out", "out"]);
+    // One that says when it is ready, and is waited for at the end.
+    let binary = directory.join("logger");
+    let script = "#!/bin/sh\ncd \"$2\"; echo \"$CONTAINER_NAMESPACE $CONTAINER_ID $1 $3\" >about; exec 5>&-
+        cat <&3 >out & cat <&4 >err; wait; sleep 1; echo ended >>about";
+    fs::write(&binary, script).unwrap();
+    fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
+    let (name, ran) = run(&format!("binary://{}?to={}&more=", binary.display(), directory.display()));
+    ran.ok();
+    assert_eq!(read("about"), format!("default {name} to more\nended\n"));
+    assert_eq!((read("out"), read("err")), ("out\n".to_owned(), "err\n".to_owned()));
+    run("binary:///nosuch").1.fails(1, "cannot start the logging binary /nosuch");
+    run("journal:///x").1.fails(1, "is none of these");
 }
 
 fn life(containerd: &mut Containerd) {
@@ -132,6 +163,54 @@ fn what_dies_under_containerd_leaves_nothing_on_the_host() {
         containerd.ctr(["tasks", "delete", "--force", &name]).ok();
         nothing_is_left(&containerd, &name, &address);
     }
+}
+
+#[test]
+fn a_snapshot_on_a_block_device_goes_to_the_vm() {
+    let files = tempfile::tempdir_in("/var/tmp").unwrap();
+    let pool = ThinPool::new(&format!("holm-e2e-{}", std::process::id()), files.path());
+    let containerd = Containerd::start_with_devices(&pool);
+    let devmapper = ["--snapshotter", "devmapper"];
+    let run = |options: &[&str], script: &str| {
+        let name = containerd.name();
+        let ran = containerd.run(&name, &[&devmapper[..], options].concat(), script).output();
+        (name, Outcome::from(ran.unwrap()))
+    };
+    let root = "grep ' / ' /proc/mounts";
+    let (name, ran) = run(&[], &format!("{root}; echo text >/made; sync"));
+    assert!(ran.ok().starts_with("/dev/vd"));
+    // The host mounts it when containerd is asked to, and not before.
+    containerd.ctr(["tasks", "delete", &name]);
+    let at = files.path().join("mounted");
+    fs::create_dir(&at).unwrap();
+    let words = ["snapshots", "--snapshotter", "devmapper", "mounts", at.to_str().unwrap(), &name];
+    let mount = containerd.ctr(words).ok();
+    // It prints options also where there are none.
+    let mount = mount.trim_end().trim_end_matches(" -o");
+    let script = format!("{mount} && cat {0}/made; umount {0}", at.display());
+    let seen = Outcome::from(Command::new("sh").args(["-c", &script]).output().unwrap());
+    assert_eq!(seen.out(), "text", "{}", seen.err());
+    containerd.ctr(["containers", "delete", &name]).ok();
+
+    let (name, ran) = run(&["--rm", "--read-only"], &format!("{root}; echo x >/made || echo refused"));
+    assert!(ran.out().contains(" ro,") && ran.out().ends_with("refused"), "{ran:?}");
+    assert_eq!(containerd.task(&name), None);
+
+    // In the VM of another, which goes on when it has ended.
+    let kind = ["--annotation", "io.kubernetes.cri.container-type=sandbox"];
+    let sandbox = containerd.background_with(&[&devmapper[..], &kind].concat(), "exec sleep 10000");
+    let of = format!("io.kubernetes.cri.sandbox-id={sandbox}");
+    let kind = ["--rm", "--annotation", "io.kubernetes.cri.container-type=container", "--annotation", &of];
+    for _ in 0..2 {
+        let (_, ran) = run(&kind, &format!("{root}; ls /made; echo x >/made; cat /made"));
+        assert!(ran.out().starts_with("/dev/vd") && ran.out().ends_with("\nx"), "{ran:?}");
+    }
+    let refused = containerd.run(&containerd.name(), &kind, "true").output().unwrap();
+    Outcome::from(refused).fails(1, "containers that have no files of the host");
+    containerd.ctr(["tasks", "delete", "--force", &sandbox]);
+    containerd.ctr(["containers", "delete", &sandbox]).ok();
+    drop(containerd);
+    drop(pool);
 }
 
 fn socket_of(containerd: &Containerd, name: &str) -> PathBuf {

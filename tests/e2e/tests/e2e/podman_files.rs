@@ -1,6 +1,7 @@
 //! The files of a container under podman: its root is the host's directory, shared.
 
 use std::fs;
+use std::path::Path;
 
 use holm_e2e::Podman;
 
@@ -30,6 +31,39 @@ fn podman_sees_what_a_container_wrote() {
     let seen = podman.podman(["run", "--rm", "--network", "none", &image, "cat", "/etc/link"]).ok();
     podman.podman(["rmi", "-f", &image]).ok();
     assert_eq!(seen, "text");
+}
+
+#[test]
+fn a_layer_of_the_guests_own_is_not_seen_by_the_host() {
+    let podman = Podman::over_holm();
+    let own = ["--annotation", "holm.layer=guest"];
+    let script = "echo text >/etc/made; rm /etc/group; echo written; sleep 1000";
+    let name = podman.background(&own, script);
+    holm_e2e::until("it has written", || podman.podman(["logs", &name]).out().contains("written"));
+    let merged = podman.inspect(&name, ".GraphDriver.Data.MergedDir");
+    let on_host = |path: &str| Path::new(&merged).join(path).exists();
+    assert!(on_host("etc/group") && !on_host("etc/made"));
+    let seen = podman.podman([
+        "exec",
+        &name,
+        "sh",
+        "-c",
+        "cat /etc/made; ls /etc/group || grep -c '^overlay / ' /proc/mounts",
+    ]);
+    assert_eq!(seen.out(), "text\n1", "{}", seen.err());
+    assert!(!podman.podman(["diff", &name]).ok().contains("/etc/made"));
+    // In the same VM, with a layer of its own that is as large as it was to be.
+    let network = format!("container:{name}");
+    let words = ["run", "--rm", "--network", &network, "--annotation", "holm.layer-size=64m"];
+    let script = "ls /etc/group; dd if=/dev/zero of=/full bs=1M count=100 2>&1 | grep -c 'No space'";
+    let full = podman.podman([&words[..], &own, &["busybox", "sh", "-c", script]].concat());
+    assert_eq!(full.out(), "/etc/group\n1", "{}", full.err());
+    assert!(!on_host("full"));
+    // Nothing has a name on the host.
+    assert_eq!(fs::read_dir("/var/lib/holm/oci").unwrap().count(), 0);
+    podman.podman(["rm", "-f", "-t", "0", &name]).ok();
+    let other = podman.run(&["--annotation", "holm.layer=tmpfs"], "true");
+    assert!(other.err().contains("annotation holm.layer=tmpfs: it is host or guest"), "{}", other.err());
 }
 
 #[test]

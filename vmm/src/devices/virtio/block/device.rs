@@ -1,5 +1,6 @@
 //! The device and its event loop side: queue, request, disk, answer.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -81,7 +82,19 @@ impl Block {
     /// # Errors
     /// A file cannot be opened or is not what the configuration says.
     pub fn new(config: &DiskConfig) -> Result<Self, BlockError> {
-        let disk = Disk::open(config)?;
+        Self::with(config, Disk::open(config)?)
+    }
+
+    /// Takes a disk's files that are open already, one for each segment. They are not looked at: the thread that gets them while the VM
+    /// runs may not.
+    ///
+    /// # Errors
+    /// They are more or fewer than the segments.
+    pub fn received(config: &DiskConfig, files: Vec<File>) -> Result<Self, BlockError> {
+        Self::with(config, Disk::of(config, files)?)
+    }
+
+    fn with(config: &DiskConfig, disk: Disk) -> Result<Self, BlockError> {
         let kick = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(BlockError::Event)?;
         let pace = Pace {
             throttle: Throttle::new(&config.rates),

@@ -1,8 +1,8 @@
 //! A disk's files.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use holm_protocol::vm_config::{DiskConfig, SegmentConfig};
@@ -29,9 +29,9 @@ pub enum DiskError {
         /// What the host said.
         source: io::Error,
     },
-    /// A segment is not a regular file: its length and its sparseness would mean nothing.
-    #[error("disk {id:?}: {} is not a regular file", path.display())]
-    NotRegular {
+    /// A segment is something else: its length would mean nothing.
+    #[error("disk {id:?}: {} is neither a regular file nor a block device", path.display())]
+    Unsuitable {
         /// The disk.
         id: String,
         /// The file.
@@ -49,6 +49,9 @@ pub enum DiskError {
         /// Where the segment ends in the file.
         end_bytes: u64,
     },
+    /// Not as many files as segments.
+    #[error("disk {0:?}: its segments and files do not match")]
+    Files(String),
     /// Lengths that `VmConfig::check` refuses.
     #[error("disk {0:?}: impossible segment lengths")]
     Lengths(String),
@@ -74,10 +77,23 @@ struct Segment {
 impl Disk {
     /// Opens all files, for reading only if the disk is read-only.
     pub(super) fn open(config: &DiskConfig) -> Result<Self, DiskError> {
+        let files = config.segments.iter().map(|segment| open(config, segment)).collect::<Result<_, _>>()?;
+        Self::of(config, files)
+    }
+
+    /// Takes files that are open, one for each segment, as they are.
+    pub(super) fn of(config: &DiskConfig, files: Vec<File>) -> Result<Self, DiskError> {
         let layout = Layout::new(config.segments.iter().map(|s| s.length_bytes))
             .ok_or_else(|| DiskError::Lengths(config.id.clone()))?;
-        let segments =
-            config.segments.iter().map(|segment| open(config, segment)).collect::<Result<_, _>>()?;
+        if files.len() != config.segments.len() {
+            return Err(DiskError::Files(config.id.clone()));
+        }
+        let segment = |(file, of): (File, &SegmentConfig)| Segment {
+            file,
+            offset_bytes: of.offset_bytes,
+            dirty: false,
+        };
+        let segments = files.into_iter().zip(&config.segments).map(segment).collect();
         Ok(Self { layout, segments, read_only: config.read_only })
     }
 
@@ -200,30 +216,37 @@ impl Disk {
     }
 }
 
-fn open(disk: &DiskConfig, segment: &SegmentConfig) -> Result<Segment, DiskError> {
+fn open(disk: &DiskConfig, segment: &SegmentConfig) -> Result<File, DiskError> {
     let failed = |source| DiskError::Open { id: disk.id.clone(), path: segment.path.clone(), source };
-    let file = OpenOptions::new()
+    let is_device = fs::symlink_metadata(&segment.path).map_err(failed)?.file_type().is_block_device();
+    // Two kernels that mount one file system destroy it.
+    let alone = if is_device && !disk.read_only { libc::O_EXCL } else { 0 };
+    let mut file = OpenOptions::new()
         .read(true)
         .write(!disk.read_only)
         // A FIFO would wait for its other end; a regular file does not care.
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | alone)
         .open(&segment.path)
         .map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(DiskError::NotRegular { id: disk.id.clone(), path: segment.path.clone() });
-    }
+    let file_bytes = if metadata.file_type().is_block_device() {
+        file.seek(SeekFrom::End(0)).map_err(failed)?
+    } else if metadata.is_file() {
+        metadata.len()
+    } else {
+        return Err(DiskError::Unsuitable { id: disk.id.clone(), path: segment.path.clone() });
+    };
     let end_bytes = segment.offset_bytes.saturating_add(segment.length_bytes);
-    let fits = if disk.read_only { i64::try_from(end_bytes).is_ok() } else { end_bytes <= metadata.len() };
+    let fits = if disk.read_only { i64::try_from(end_bytes).is_ok() } else { end_bytes <= file_bytes };
     if !fits {
         return Err(DiskError::BeyondFile {
             id: disk.id.clone(),
             path: segment.path.clone(),
-            file_bytes: metadata.len(),
+            file_bytes,
             end_bytes,
         });
     }
-    Ok(Segment { file, offset_bytes: segment.offset_bytes, dirty: false })
+    Ok(file)
 }
 
 fn allocate(file: &File, mode: FallocateFlags, offset_bytes: u64, length_bytes: u64) -> io::Result<()> {

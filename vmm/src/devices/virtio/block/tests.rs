@@ -376,6 +376,22 @@ fn its_state_survives_json() {
 }
 
 #[test]
+fn files_that_are_open_make_a_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(&directory, true);
+    let files = || config.segments.iter().map(|segment| File::open(&segment.path).unwrap());
+    let Err(BlockError::Disk(DiskError::Files(_))) = Block::received(&config, files().skip(1).collect())
+    else {
+        panic!("one is missing");
+    };
+    let (mut block, driver) = (Block::received(&config, files().collect()).unwrap(), Driver::new());
+    driver.activate(&mut block, VERSION_1);
+    let mut bench = Bench { block, driver, directory };
+    assert_eq!(bench.request(IN, 3, &[(DATA, 1024, WRITE)]), OK);
+    assert_eq!(bench.driver.read(DATA, 1024), [[0xa1; 512], [0xb2; 512]].concat());
+}
+
+#[test]
 fn files_that_cannot_be_a_disk_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let good = config(&directory, false);
@@ -393,8 +409,8 @@ fn files_that_cannot_be_a_disk_are_refused() {
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(matches!(refusal(&|c| c.segments[0].path = "/nonexistent".into()), DiskError::Open { .. }));
     assert!(matches!(refusal(&|c| c.segments[0].path = link.clone()), DiskError::Open { .. }));
-    assert!(matches!(refusal(&|c| c.segments[0].path = fifo.clone()), DiskError::NotRegular { .. }));
-    assert!(matches!(refusal(&|c| c.segments[0].path = "/dev/null".into()), DiskError::NotRegular { .. }));
+    assert!(matches!(refusal(&|c| c.segments[0].path = fifo.clone()), DiskError::Unsuitable { .. }));
+    assert!(matches!(refusal(&|c| c.segments[0].path = "/dev/null".into()), DiskError::Unsuitable { .. }));
     assert!(matches!(refusal(&|c| c.segments[0].length_bytes = 2560), DiskError::BeyondFile { .. }));
     assert!(matches!(refusal(&|c| c.segments[0].offset_bytes = u64::MAX), DiskError::BeyondFile { .. }));
     assert!(matches!(refusal(&|c| c.segments[0].length_bytes = 0), DiskError::Lengths(_)));
