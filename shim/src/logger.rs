@@ -5,19 +5,19 @@
 //!     └── waits until 5 is closed: it is ready
 //! ```
 //!
-//! By way of its own program, because numbers of descriptors are free to choose in a process that has nothing else yet.
+//! By way of its own program, because numbers of descriptors are free in a process that has nothing else yet.
 //! It ends when its outputs do, which is when the process that stands for the guest's has ended.
-#![allow(unsafe_code)] // descriptors under the numbers that a logging binary is promised
 
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use nix::unistd::dup2_raw;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::destination::LogProgram;
@@ -103,15 +103,23 @@ impl Drop for Logger {
 /// Becomes the logging binary that `words` name, in a process that [`Logger::start`] has made.
 pub(crate) fn become_binary(words: &str) -> io::Result<Infallible> {
     let program: LogProgram = serde_json::from_str(words)?;
-    // SAFETY: nothing in this process knows these numbers: it has just begun.
-    let given =
-        unsafe { (dup2_raw(io::stdin(), 3)?, dup2_raw(io::stdout(), 4)?, dup2_raw(io::stderr(), 5)?) };
+    let _given = (at(3, &io::stdin())?, at(4, &io::stdout())?);
+    let wait = at(5, &io::stderr())?;
     let null = || File::options().read(true).write(true).open("/dev/null");
     let mut command = Command::new(&program.path);
     let failed = command.args(&program.arguments).stdin(null()?).stdout(null()?).stderr(null()?).exec();
-    let (_, _, wait) = given;
     let mut wait = File::from(wait);
     wait.write_all(&[FAILED])?;
     write!(wait, "{failed}")?;
     Err(failed)
+}
+
+/// The same stream under a number that is free, for the binary too.
+fn at(number: RawFd, stream: &impl AsFd) -> io::Result<OwnedFd> {
+    let given = fcntl_dupfd_cloexec(stream, number)?;
+    if given.as_raw_fd() != number {
+        return Err(io::Error::other(format!("descriptor {number} is in use")));
+    }
+    fcntl_setfd(&given, FdFlags::empty())?;
+    Ok(given)
 }

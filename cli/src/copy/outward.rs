@@ -54,8 +54,8 @@ pub(crate) fn stream_out(
 ) -> Result<u64> {
     let source = Source::find(files, container, path, follow)?;
     let name = if source.path.contents { "" } else { source.path.name() };
-    confine_to(&[journal])?;
     let mut tar = source.begin(files, name)?;
+    confine_to(&[journal])?;
     let bytes = io::copy(&mut tar, &mut io::stdout().lock()).context("cannot write to standard output")?;
     tar.end()?;
     Ok(bytes)
@@ -81,8 +81,9 @@ pub(crate) fn tree_out(
     if !target.name.is_empty() {
         unpacker = unpacker.only(target.name.as_bytes());
     }
+    let moving = source.begin(files, &target.name)?;
     confine_to(&[Path::new(&target.directory), journal])?;
-    unpack(source.begin(files, &target.name)?, unpacker)
+    unpack(moving, unpacker)
 }
 
 fn look(to: &EndedPath) -> Result<(Standing, String)> {
