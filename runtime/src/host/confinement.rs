@@ -16,16 +16,9 @@ use landlock::{
 use nix::errno::Errno;
 use nix::sys::prctl::{set_dumpable, set_no_new_privs};
 
-/// What setting up a VM takes, with its networks, its files and its jail. Not there is what would change the host's kernel or
+/// What setting up a VM takes beside its files, with its networks and its jail. Not there is what would change the host's kernel or
 /// its clock, audit or log of it, or make devices.
-const FOR_VMS: [Capability; 19] = [
-    // Files of containers belong to their users.
-    Capability::CAP_CHOWN,
-    Capability::CAP_DAC_OVERRIDE,
-    Capability::CAP_DAC_READ_SEARCH,
-    Capability::CAP_FOWNER,
-    Capability::CAP_FSETID,
-    Capability::CAP_SETFCAP,
+const FOR_VMS: [Capability; 13] = [
     // VMMs and passt have users of their own.
     Capability::CAP_KILL,
     Capability::CAP_SETGID,
@@ -48,7 +41,7 @@ const FOR_VMS: [Capability; 19] = [
     Capability::CAP_SYSLOG,
 ];
 
-/// What the files of others take.
+/// What the files of others take: those of containers belong to their users.
 const FOR_FILES: [Capability; 6] = [
     Capability::CAP_CHOWN,
     Capability::CAP_DAC_OVERRIDE,
@@ -89,7 +82,7 @@ pub fn hide() -> Result<(), ConfinementError> {
 /// # Errors
 /// The host refuses.
 pub fn renounce() -> Result<(), ConfinementError> {
-    keep(&FOR_VMS)
+    keep(&[&FOR_FILES, &FOR_VMS])
 }
 
 /// Gives up all that reading and writing below these directories does not take, and TCP. What is open stays so, and
@@ -98,7 +91,7 @@ pub fn renounce() -> Result<(), ConfinementError> {
 /// # Errors
 /// The host refuses. A kernel without Landlock does not: then it is the capabilities that are dropped.
 pub fn confine_to(directories: &[&Path]) -> Result<(), ConfinementError> {
-    keep(&FOR_FILES)?;
+    keep(&[&FOR_FILES])?;
     let all = AccessFs::from_all(NEWEST_RULES);
     let rules = Ruleset::default().handle_access(all).and_then(|rules| {
         let rules = rules.handle_access(AccessNet::from_all(NEWEST_RULES))?;
@@ -108,11 +101,11 @@ pub fn confine_to(directories: &[&Path]) -> Result<(), ConfinementError> {
 }
 
 /// Drops all other capabilities, for good.
-fn keep(capabilities: &[Capability]) -> Result<(), ConfinementError> {
+fn keep(capabilities: &[&[Capability]]) -> Result<(), ConfinementError> {
     set_no_new_privs().map_err(ConfinementError::Privileges)?;
     let has = caps::read(None, CapSet::Permitted).map_err(ConfinementError::Capabilities)?;
-    let kept: CapsHashSet =
-        capabilities.iter().copied().filter(|capability| has.contains(capability)).collect();
+    let named = capabilities.concat().into_iter();
+    let kept: CapsHashSet = named.filter(|capability| has.contains(capability)).collect();
     if kept.len() == has.len() {
         return Ok(());
     }
@@ -142,7 +135,9 @@ mod tests {
         let renounced = || {
             renounce().unwrap();
             let left = caps::read(None, CapSet::Permitted).unwrap();
-            assert!(left.iter().all(|capability| FOR_VMS.contains(capability)));
+            assert!(
+                left.iter().all(|capability| FOR_FILES.contains(capability) || FOR_VMS.contains(capability))
+            );
             let mask = left.iter().fold(0, |mask, capability| mask | capability.bitmask());
             assert_eq!(of_a_program("CapPrm"), format!("CapPrm:\t{mask:016x}"));
             assert_eq!(of_a_program("NoNewPrivs"), "NoNewPrivs:\t1");
