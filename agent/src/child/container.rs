@@ -87,7 +87,7 @@ fn set_up_namespaces(plan: &ContainerPlan) -> Result<(), Fault> {
             sethostname(hostname).at("setting the host name")?;
         }
         if let Some(domainname) = &plan.domainname {
-            crate::sys::uts::set_domain_name(domainname).at("setting the domain name")?;
+            rustix::system::setdomainname(domainname.as_bytes()).at("setting the domain name")?;
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::sys::personality;
 use nix::sys::prctl;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
@@ -16,7 +17,7 @@ use super::{ChildStdio, init, start_hooks, stdio, terminal::Terminal, workdir};
 use crate::container::user::{self, Identity};
 use crate::container::{ProcessPlan, environment, program, rlimits};
 use crate::fault::{At, Fault};
-use crate::sys::{capset, clone, descriptors, personality, signals, tty};
+use crate::sys::{capset, clone, descriptors, signals, tty};
 
 const DEFAULT_UMASK: u32 = 0o022;
 

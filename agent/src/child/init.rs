@@ -14,7 +14,7 @@ use super::finish;
 use crate::container::ProcessPlan;
 use crate::fault::{At, Fault};
 use crate::sys::clone::{Cloned, clone_process, exit_now};
-use crate::sys::{descriptors, pidfd, signals};
+use crate::sys::{descriptors, signals};
 
 /// Splits the process: the caller goes on in the child, the parent stays as PID 1 and never returns.
 pub(crate) fn split(plan: &ProcessPlan) -> Result<(), Fault> {
@@ -48,7 +48,7 @@ fn serve(workload: Pid, pidfd: BorrowedFd<'_>) -> ! {
             // The terminal stops and continues the workload's group itself.
             Ok(Signal::SIGTTIN | Signal::SIGTTOU | Signal::SIGTSTP) | Err(_) => {}
             Ok(signal) => {
-                pidfd::send_signal(pidfd, signal as i32).unwrap_or_default();
+                signals::send_to(pidfd, signal as i32).unwrap_or_default();
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::container::start_hooks::{StartHook, StartHooks};
 use crate::container::{ProcessPlan, program};
 use crate::fault::{At, Fault};
 use crate::sys::clone::{Cloned, clone_process, exit_now};
-use crate::sys::{pidfd, signals};
+use crate::sys::signals;
 
 /// What a shell says of a program that it cannot execute.
 const NOT_EXECUTED: i32 = 127;
@@ -69,7 +69,7 @@ fn run_one(hook: &StartHook, state: &[u8], plan: &ProcessPlan) -> Result<(), Fau
             let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
             match poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], left) {
                 Ok(0) if begun.elapsed() >= limit => {
-                    pidfd::send_signal(pidfd.as_fd(), libc::SIGKILL).unwrap_or_default();
+                    signals::send_to(&pidfd, libc::SIGKILL).unwrap_or_default();
                     waitpid(pid, None).at("waiting for it")?;
                     return Err(Fault::precondition(format!("it took longer than {} s", limit.as_secs())));
                 }

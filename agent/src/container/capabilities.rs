@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use caps::Capability;
-use nix::errno::Errno;
+use rustix::io::Errno;
 
 use crate::fault::Fault;
 use crate::oci;
@@ -43,11 +43,11 @@ impl CapabilitySets {
     }
 
     /// Shrinks the bounding set. Needs CAP_SETPCAP, so it comes before the change of user.
-    pub(crate) fn limit_bounding(&self) -> nix::Result<()> {
+    pub(crate) fn limit_bounding(&self) -> rustix::io::Result<()> {
         for capability in 0..=MAX_CAPABILITY {
             if self.bounding >> capability & 1 == 0 {
                 match capset::drop_from_bounding(capability) {
-                    Err(Errno::EINVAL) => break,
+                    Err(Errno::INVAL) => break,
                     result => result?,
                 }
             }
@@ -56,7 +56,7 @@ impl CapabilitySets {
     }
 
     /// Sets the other four. The last step before execve that needs any privilege.
-    pub(crate) fn apply(&self) -> nix::Result<()> {
+    pub(crate) fn apply(&self) -> rustix::io::Result<()> {
         capset::clear_ambient()?;
         capset::set(self.effective, self.permitted, self.inheritable)?;
         for capability in 0..=MAX_CAPABILITY {

@@ -54,7 +54,7 @@ fn find(root: &RootDir, path: &Path) -> nix::Result<Option<OwnedFd>> {
     }
 }
 
-fn empty_directory() -> nix::Result<OwnedFd> {
+fn empty_directory() -> rustix::io::Result<OwnedFd> {
     let tmpfs = FsContext::open(c"tmpfs")?;
     tmpfs.set(c"size", c"0k")?;
     tmpfs.set(c"nr_inodes", c"1")?;

@@ -13,11 +13,11 @@ pub(crate) struct MountOptions {
     pub(crate) bind: bool,
     pub(crate) recursive_bind: bool,
     /// Attributes of the mount itself; `clear` counts for binds, which inherit.
-    pub(crate) set: u64,
-    pub(crate) clear: u64,
+    pub(crate) set: u32,
+    pub(crate) clear: u32,
     /// The same for a bind and all mounts below it (`rro` and so on).
-    pub(crate) recursive_set: u64,
-    pub(crate) recursive_clear: u64,
+    pub(crate) recursive_set: u32,
+    pub(crate) recursive_clear: u32,
     /// `MS_PRIVATE` and so on, in order; with `MS_REC` for a whole tree.
     pub(crate) propagation: Vec<u64>,
     /// The file system's own parameters: a flag, or a key with a value.
@@ -76,7 +76,7 @@ fn parse_one(option: &str, parsed: &mut MountOptions) {
 }
 
 /// Attributes that an option sets and clears. The access time modes exclude each other, so each clears the whole field.
-fn attributes(option: &str) -> Option<(u64, u64)> {
+fn attributes(option: &str) -> Option<(u32, u32)> {
     Some(match option {
         "ro" => (attr::RDONLY, 0),
         "rw" => (0, attr::RDONLY),

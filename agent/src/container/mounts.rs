@@ -169,10 +169,10 @@ impl MountPlan {
     }
 
     /// A new file system that is nowhere yet, with these attributes of a mount.
-    fn file_system(&self, what: &str, set: u64, covered: Option<&FileStat>) -> Result<OwnedFd, Fault> {
+    fn file_system(&self, what: &str, set: u32, covered: Option<&FileStat>) -> Result<OwnedFd, Fault> {
         let text = |text: &[u8]| CString::new(text).refuse(what);
         let context = FsContext::open(&text(self.kind.as_bytes())?).refuse(what)?;
-        let configure = || -> Result<nix::Result<OwnedFd>, Fault> {
+        let configure = || -> Result<rustix::io::Result<OwnedFd>, Fault> {
             let mut done = context.set(c"source", &text(self.source.as_os_str().as_bytes())?);
             for (key, value) in &self.options.parameters {
                 let key = text(key.as_bytes())?;

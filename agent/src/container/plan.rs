@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use holm_protocol::agent::STATE_ANNOTATION;
+use nix::sys::personality::Persona;
 
 use super::devices::{self, DeviceNode};
 use super::interface::Interfaces;
@@ -20,7 +21,7 @@ use crate::oci::{self, NamespaceKind, Resources};
 const INIT_ANNOTATION: &str = "holm.init";
 
 /// `PER_LINUX32` of linux/personality.h.
-const PER_LINUX32: libc::c_ulong = 0x8;
+const PER_LINUX32: Persona = Persona::from_bits_retain(0x8);
 
 /// Longest host and domain name of the kernel in bytes (`__NEW_UTS_LEN`).
 const MAX_HOSTNAME_BYTES: usize = 64;
@@ -105,9 +106,9 @@ impl ContainerPlan {
     }
 }
 
-fn personality(personality: &oci::Personality) -> Result<libc::c_ulong, Fault> {
+fn personality(personality: &oci::Personality) -> Result<Persona, Fault> {
     match personality.domain.as_str() {
-        "LINUX" => Ok(0),
+        "LINUX" => Ok(Persona::empty()),
         "LINUX32" => Ok(PER_LINUX32),
         other => Err(Fault::invalid(format!("personality {other:?} is not known"))),
     }

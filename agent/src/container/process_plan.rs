@@ -2,6 +2,8 @@
 
 use std::ffi::CString;
 
+use nix::sys::personality::Persona;
+
 use super::capabilities::CapabilitySets;
 use super::environment;
 use super::rlimits::{self, Limit};
@@ -40,8 +42,8 @@ pub(crate) struct ProcessPlan {
     pub(crate) no_new_privileges: bool,
     pub(crate) oom_score_adj: Option<i32>,
     pub(crate) seccomp: Option<Filter>,
-    /// A value for personality(2).
-    pub(crate) personality: Option<libc::c_ulong>,
+    /// The execution domain (personality(2)).
+    pub(crate) personality: Option<Persona>,
     /// Runs below a small init instead of being PID 1 itself.
     pub(crate) init: bool,
     /// Run before it, in its place.
@@ -54,7 +56,7 @@ impl ProcessPlan {
         process: &oci::Process,
         size: TerminalSize,
         seccomp: Option<Filter>,
-        personality: Option<libc::c_ulong>,
+        personality: Option<Persona>,
     ) -> Result<Self, Fault> {
         let program =
             process.args.first().cloned().ok_or_else(|| Fault::invalid("the process has no arguments"))?;

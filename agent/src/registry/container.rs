@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::sys::personality::Persona;
+
 use super::Process;
 use crate::container::cgroup::Cgroup;
 use crate::container::injected_files::Injected;
@@ -36,7 +38,7 @@ pub(crate) struct Container {
     pub(crate) namespaces: Namespaces,
     /// Further processes run under the same filter and personality.
     pub(crate) seccomp: Option<Filter>,
-    pub(crate) personality: Option<libc::c_ulong>,
+    pub(crate) personality: Option<Persona>,
     first: Arc<Process>,
     /// In the order of their creation.
     others: Mutex<VecDeque<(String, Arc<Process>)>>,
@@ -47,7 +49,7 @@ impl Container {
         sandbox: Arc<Sandbox>,
         namespaces: Namespaces,
         seccomp: Option<Filter>,
-        personality: Option<libc::c_ulong>,
+        personality: Option<Persona>,
         first: Arc<Process>,
     ) -> Self {
         Self { sandbox, namespaces, seccomp, personality, first, others: Mutex::default() }

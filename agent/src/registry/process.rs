@@ -1,6 +1,6 @@
 //! One process: created, started, ended.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
@@ -13,7 +13,7 @@ use crate::container::cgroup::Exhausted;
 use crate::fault::{At, Fault};
 use crate::reaper::Ended;
 use crate::stdio::Streams;
-use crate::sys::pidfd;
+use crate::sys::signals;
 
 /// How a process ended, and why, as far as the kernel told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Process {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: i32) -> Result<(), Fault> {
-        match pidfd::send_signal(self.pidfd.as_fd(), signal) {
+        match signals::send_to(&self.pidfd, signal) {
             Err(Errno::ESRCH) => Err(Fault::precondition("the process has ended")),
             Err(Errno::EINVAL) => Err(Fault::invalid(format!("there is no signal {signal}"))),
             sent => sent.at(format_args!("sending signal {signal}")),

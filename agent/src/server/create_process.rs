@@ -80,7 +80,7 @@ async fn spawn(
             Ok(process)
         }
         Err(fault) => {
-            crate::sys::pidfd::send_signal(pidfd.as_fd(), libc::SIGKILL).unwrap_or_default();
+            crate::sys::signals::send_to(&pidfd, libc::SIGKILL).unwrap_or_default();
             Err(fault)
         }
     }

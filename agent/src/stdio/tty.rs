@@ -5,10 +5,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::container::TerminalSize;
 use crate::sys::tty;
+use crate::sys::watched::watched;
 
 /// A terminal's controlling end.
 pub(crate) struct Tty(AsyncFd<OwnedFd>);
@@ -18,10 +20,7 @@ impl Tty {
     pub(crate) fn new(master: OwnedFd) -> io::Result<Self> {
         let flags = OFlag::from_bits_retain(fcntl(&master, FcntlArg::F_GETFL)?);
         fcntl(&master, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-        // SAFETY: the descriptor is owned, and neither replaced nor closed while it is registered.
-        #[allow(unsafe_code)]
-        let master = unsafe { AsyncFd::register(master)? };
-        Ok(Self(master))
+        watched(master, Interest::READABLE | Interest::WRITABLE).map(Self)
     }
 
     /// Reads what the process printed; 0 when nobody has the terminal open any more.
@@ -50,7 +49,7 @@ impl Tty {
     }
 
     /// Sets the size; the kernel signals SIGWINCH.
-    pub(crate) fn resize(&self, size: TerminalSize) -> nix::Result<()> {
+    pub(crate) fn resize(&self, size: TerminalSize) -> rustix::io::Result<()> {
         tty::resize(self.0.get_ref().as_fd(), size.columns, size.rows)
     }
 }

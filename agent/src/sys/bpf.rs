@@ -57,9 +57,7 @@ pub(crate) fn load_device_program(program: &[Instruction]) -> Result<OwnedFd> {
         license: c"Apache-2.0".as_ptr() as u64,
         ..Default::default()
     };
-    // SAFETY: `attr` is a prefix of `union bpf_attr` of the size passed; program and licence outlive the call.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const attr, size_of::<LoadAttr>()) };
-    let fd = RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
+    let fd = RawFd::try_from(bpf(BPF_PROG_LOAD, &attr)?).map_err(|_| Errno::EBADF)?;
     // SAFETY: the kernel just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -73,8 +71,12 @@ pub(crate) fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<
         attach_type: BPF_CGROUP_DEVICE,
         attach_flags: BPF_F_ALLOW_MULTI,
     };
-    // SAFETY: `attr` is a prefix of `union bpf_attr` of the size passed.
-    let done =
-        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &raw const attr, size_of::<AttachAttr>()) };
-    Errno::result(done).map(drop)
+    bpf(BPF_PROG_ATTACH, &attr).map(drop)
+}
+
+/// Gives a command what it takes. What `attr` points to must outlive the call.
+fn bpf<T>(command: libc::c_int, attr: &T) -> Result<libc::c_long> {
+    // SAFETY: `attr` is a prefix of `union bpf_attr` of the size passed, and lives; the two commands of this module write to
+    // nothing of it, and read a program and a licence that their caller holds.
+    Errno::result(unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) })
 }

@@ -1,13 +1,13 @@
 //! Connections that are reset by what carries them, as vsock's are in a VM that goes on from a template.
 
-#![allow(unsafe_code)] // tokio asks for a promise about the descriptor that it watches.
-
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::sys::socket::{Shutdown, shutdown};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::watched::watched;
 
 /// Sees a connection being reset. Linux reports an error then and nothing to read, which wakes no reader of tokio's.
 pub(crate) struct ResetWatch(AsyncFd<OwnedFd>);
@@ -16,8 +16,7 @@ impl ResetWatch {
     /// Watches a descriptor of its own of the same connection.
     pub(crate) fn new(connection: &impl AsFd) -> io::Result<Self> {
         let own = connection.as_fd().try_clone_to_owned()?;
-        // SAFETY: the descriptor is open as long as the value that owns it, which never gives it away.
-        Ok(Self(unsafe { AsyncFd::register_with_interest(own, Interest::ERROR) }.map_err(io::Error::from)?))
+        watched(own, Interest::ERROR).map(Self)
     }
 
     /// Waits for the reset, and then ends the connection for those who read from it.
