@@ -226,7 +226,7 @@ impl Drop for Holm {
     fn drop(&mut self) {
         for name in self.names.lock().expect("names").iter() {
             // A test that went well has removed its containers.
-            let _ = self.holm(["rm", "-f", name]).outcome();
+            let _ = self.holm(["rm", "-f", "-v", name]).outcome();
         }
         if self._owned.is_some() && self.run.join("networks").exists() {
             // Bridges stay for the next container of their root: here there is none.

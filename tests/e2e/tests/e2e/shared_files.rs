@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use holm_e2e::{Holm, Outcome, TestImage, until};
@@ -144,13 +145,12 @@ fn m34_changes_on_the_host_reach_inotify() {
     let mounts =
         [mount("guest", "/data"), mount("program", "/program:ro"), mount("host/file", "/etc/single:ro")];
     let name = holm.name();
-    let words =
-        ["run", "-d", "--name", &name, "-v", &mounts[0], "-v", &mounts[1], "-v", &mounts[2], "databases"];
-    let program = ["python3", "/program", "/data", "/data/file", "/etc/single"];
-    holm.holm(words.iter().chain(&program)).outcome().ok();
+    let volumes = ["-v", &mounts[0], "-v", &mounts[1], "-v", &mounts[2], "-v", "/volume"];
+    let program = ["databases", "python3", "/program", "/data", "/data/file", "/etc/single", "/volume"];
+    holm.holm(["run", "-d", "--name", &name].iter().chain(&volumes).chain(&program)).outcome().ok();
     let lines = || holm.holm(["logs", &name]).outcome().out().lines().map(str::to_owned).collect::<Vec<_>>();
     let shows = |line: &str| until(line, || lines().iter().any(|shown| shown.trim_end() == line));
-    shows("watching 3");
+    shows("watching 4");
     fs::write(at("guest/new"), "text").unwrap();
     fs::rename(at("guest/new"), at("guest/newer")).unwrap();
     fs::remove_file(at("guest/newer")).unwrap();
@@ -161,6 +161,13 @@ fn m34_changes_on_the_host_reach_inotify() {
     shows("/etc/single CLOSE_WRITE");
     fs::remove_file(at("guest/file")).unwrap();
     shows("/data DELETE file");
+    // In a volume, while nothing of the VM runs.
+    let place = "{{range .Mounts}}{{if eq .Destination \"/volume\"}}{{.Source}}{{end}}{{end}}";
+    let volume = holm.holm(["inspect", "-f", place, &name]).outcome().ok();
+    holm.holm(["pause", &name]).outcome().ok();
+    fs::create_dir(Path::new(&volume).join("directory")).unwrap();
+    holm.holm(["unpause", &name]).outcome().ok();
+    shows("/volume CREATE directory");
     let expected = [
         "/data CREATE new",
         "/data MODIFY new",
@@ -177,6 +184,7 @@ fn m34_changes_on_the_host_reach_inotify() {
         "/data/file DELETE_SELF",
         "/data/file 0x8000",
         "/data DELETE file",
+        "/volume CREATE directory",
     ];
     let shown: Vec<_> = lines()[1..].iter().map(|line| line.trim_end().to_owned()).collect();
     assert_eq!(shown, expected);
