@@ -1,9 +1,13 @@
 //! `/dev/kvm`: opened, and checked for all that this VMM builds on. That it can really run a guest kernel is another
 //! question, which [`crate::probe`] answers.
+#![allow(unsafe_code)] // KVM_SET_USER_MEMORY_REGION
 
 use std::io;
 
-use kvm_ioctls::{Cap, Kvm};
+use kvm_bindings::kvm_userspace_memory_region;
+use kvm_ioctls::{Cap, Kvm, VmFd};
+
+use crate::memory::{Address, GuestMemory, GuestMemoryRegion, GuestRam};
 
 /// The only version there ever was (Linux `Documentation/virt/kvm/api.rst` section 4.1).
 const API_VERSION: i32 = 12;
@@ -60,4 +64,24 @@ pub fn open() -> Result<Kvm, KvmError> {
         Some((_, name)) => Err(KvmError::Capability(name)),
         None => Ok(kvm),
     }
+}
+
+/// Gives a new VM its memory.
+///
+/// # Errors
+/// KVM refuses.
+pub fn give_memory(vm: &VmFd, memory: &GuestRam) -> Result<(), kvm_ioctls::Error> {
+    for (slot, region) in (0..).zip(memory.iter()) {
+        let slot = kvm_userspace_memory_region {
+            slot,
+            flags: 0,
+            guest_phys_addr: region.start_addr().raw_value(),
+            memory_size: region.len(),
+            userspace_addr: region.as_ptr() as u64,
+        };
+        // SAFETY: the mapping is as long as the slot says, and `memory::allocate`'s are never unmapped. Nothing in this process
+        // has a reference into guest memory.
+        unsafe { vm.set_user_memory_region(slot) }?;
+    }
+    Ok(())
 }

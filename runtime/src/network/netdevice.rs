@@ -8,7 +8,9 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::ptr;
 
+use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::error::NetworkError;
@@ -31,28 +33,53 @@ fn failed(action: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
     }
 }
 
-/// An interface request with this name.
-fn request(name: &str) -> io::Result<nix::libc::ifreq> {
-    // SAFETY: all-zero is a valid ifreq: bytes and integers.
-    let mut request: nix::libc::ifreq = unsafe { std::mem::zeroed() };
-    // One byte stays zero.
-    if name.is_empty() || name.len() >= request.ifr_name.len() {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+/// `struct ifreq` (netdevice(7)): the name of an interface, and what is asked of it or told about it, at the front of `value`.
+#[repr(C)]
+struct Request {
+    name: [u8; nix::libc::IFNAMSIZ],
+    value: [u8; 24],
+}
+
+const _: () = assert!(size_of::<Request>() == size_of::<nix::libc::ifreq>());
+
+impl Request {
+    /// One with this name.
+    fn new(name: &str) -> io::Result<Self> {
+        let mut request = Self { name: [0; nix::libc::IFNAMSIZ], value: [0; 24] };
+        // One byte stays zero.
+        if name.is_empty() || name.len() >= request.name.len() {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        request.name[..name.len()].copy_from_slice(name.as_bytes());
+        Ok(request)
     }
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = nix::libc::c_char::from_ne_bytes([from]);
+
+    /// With this value: an integer in the host's order, or an address.
+    fn with<const BYTES: usize>(name: &str, value: [u8; BYTES]) -> io::Result<Self> {
+        let mut request = Self::new(name)?;
+        request.value[..BYTES].copy_from_slice(&value);
+        Ok(request)
     }
-    Ok(request)
+
+    fn flags(&self) -> i16 {
+        i16::from_ne_bytes([self.value[0], self.value[1]])
+    }
+
+    fn number(&self) -> i32 {
+        i32::from_ne_bytes([self.value[0], self.value[1], self.value[2], self.value[3]])
+    }
 }
 
 fn control() -> io::Result<OwnedFd> {
     Ok(socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
 }
 
-fn ioctl(fd: &impl AsRawFd, number: nix::libc::Ioctl, request: &mut nix::libc::ifreq) -> io::Result<()> {
-    // SAFETY: the calls of this module all take a pointer to an ifreq.
-    let result = unsafe { nix::libc::ioctl(fd.as_raw_fd(), number, std::ptr::from_mut(request)) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// Makes a call that takes a pointer to a `T`.
+fn ioctl<T>(fd: &impl AsRawFd, number: nix::libc::Ioctl, request: &mut T) -> io::Result<()> {
+    // SAFETY: this module names each call with what it reads or fills: a `Request`, or an `In6Ifreq` on a socket of IPv6. Both are
+    // integers and bytes, of which any will do.
+    Errno::result(unsafe { nix::libc::ioctl(fd.as_raw_fd(), number, ptr::from_mut(request)) })?;
+    Ok(())
 }
 
 /// `SIOCBRADDBR` and its like take a name or an ifreq (linux/sockios.h).
@@ -60,30 +87,37 @@ const SIOCBRADDBR: nix::libc::Ioctl = 0x89a0;
 const SIOCBRDELBR: nix::libc::Ioctl = 0x89a1;
 const SIOCBRADDIF: nix::libc::Ioctl = 0x89a2;
 
-fn address(ip: Ipv4Addr) -> nix::libc::sockaddr {
-    let [a, b, c, d] = ip.octets().map(|byte| nix::libc::c_char::from_ne_bytes([byte]));
-    nix::libc::sockaddr {
-        sa_family: nix::libc::sa_family_t::try_from(nix::libc::AF_INET).unwrap_or_default(),
-        sa_data: [0, 0, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0],
-    }
+#[allow(clippy::cast_possible_truncation)] // the first of them
+const UP: i16 = nix::libc::IFF_UP as i16;
+
+/// A `struct sockaddr` with this family.
+fn address<const BYTES: usize>(family: u16, bytes: [u8; BYTES]) -> [u8; 16] {
+    let mut address = [0; 16];
+    address[..2].copy_from_slice(&family.to_ne_bytes());
+    address[2..2 + BYTES].copy_from_slice(&bytes);
+    address
+}
+
+fn ip_address(ip: Ipv4Addr) -> [u8; 16] {
+    let [a, b, c, d] = ip.octets();
+    // Behind a port.
+    let family = u16::try_from(nix::libc::AF_INET).unwrap_or_default();
+    address(family, [0, 0, a, b, c, d])
+}
+
+fn set_flags(control: &OwnedFd, name: &str, change: impl FnOnce(i16) -> i16) -> io::Result<()> {
+    let mut asked = Request::new(name)?;
+    ioctl(control, nix::libc::SIOCGIFFLAGS, &mut asked)?;
+    let flags = change(asked.flags());
+    ioctl(control, nix::libc::SIOCSIFFLAGS, &mut Request::with(name, flags.to_ne_bytes())?)
 }
 
 fn bring_up(control: &OwnedFd, name: &str) -> io::Result<()> {
-    let mut up = request(name)?;
-    ioctl(control, nix::libc::SIOCGIFFLAGS, &mut up)?;
-    let flag = nix::libc::c_short::try_from(nix::libc::IFF_UP).unwrap_or_default();
-    // SAFETY: SIOCGIFFLAGS has just filled in the flags member of the union.
-    unsafe { up.ifr_ifru.ifru_flags |= flag };
-    ioctl(control, nix::libc::SIOCSIFFLAGS, &mut up)
+    set_flags(control, name, |flags| flags | UP)
 }
 
 fn bring_down(control: &OwnedFd, name: &str) -> io::Result<()> {
-    let mut down = request(name)?;
-    ioctl(control, nix::libc::SIOCGIFFLAGS, &mut down)?;
-    let flag = nix::libc::c_short::try_from(nix::libc::IFF_UP).unwrap_or_default();
-    // SAFETY: SIOCGIFFLAGS has just filled in the flags member of the union.
-    unsafe { down.ifr_ifru.ifru_flags &= !flag };
-    ioctl(control, nix::libc::SIOCSIFFLAGS, &mut down)
+    set_flags(control, name, |flags| flags & !UP)
 }
 
 /// Whether there is an interface of this name.
@@ -109,23 +143,19 @@ fn make_bridge(network: &Network) -> io::Result<()> {
     let (name, gateway) = (&network.bridge, network.gateway());
     let control = control()?;
     holm_faults::fault!("network.bridge.make")?;
-    ioctl(&control, SIOCBRADDBR, &mut request(name)?)?;
+    ioctl(&control, SIOCBRADDBR, &mut Request::new(name)?)?;
     holm_faults::fault!("network.bridge.configure")?;
     // A bridge without one of its own takes that of one of its members, and another when that one leaves: containers would
     // then send to an address that is nobody's, until their ARP entries expire.
-    let mut own = request(name)?;
-    own.ifr_ifru.ifru_hwaddr = hardware_address(MacAddress::of_ip(gateway));
-    ioctl(&control, nix::libc::SIOCSIFHWADDR, &mut own)?;
+    let own = address(nix::libc::ARPHRD_ETHER, MacAddress::of_ip(gateway).bytes());
+    ioctl(&control, nix::libc::SIOCSIFHWADDR, &mut Request::with(name, own)?)?;
     if network.ipv6.is_none() {
         // A router advertisement from a container would be taken for real.
         set_sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1").or_else(absent_is_fine)?;
     }
-    let mut own = request(name)?;
-    own.ifr_ifru.ifru_addr = address(gateway);
-    ioctl(&control, nix::libc::SIOCSIFADDR, &mut own)?;
-    let mut mask = request(name)?;
-    mask.ifr_ifru.ifru_netmask = address(network.subnet.mask());
-    ioctl(&control, nix::libc::SIOCSIFNETMASK, &mut mask)?;
+    ioctl(&control, nix::libc::SIOCSIFADDR, &mut Request::with(name, ip_address(gateway))?)?;
+    let mask = ip_address(network.subnet.mask());
+    ioctl(&control, nix::libc::SIOCSIFNETMASK, &mut Request::with(name, mask)?)?;
     // For published ports from the host's own loopback addresses; the rules keep containers away from them.
     set_sysctl(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
     set_sysctl("ipv4/ip_forward", "1")?;
@@ -149,16 +179,12 @@ fn give_ipv6(name: &str, ipv6: NetworkIpv6) -> io::Result<()> {
         set_sysctl(&format!("ipv6/conf/{name}/{setting}"), value)?;
     }
     let control = socket(AddressFamily::Inet6, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    let own = In6Ifreq {
+    let mut own = In6Ifreq {
         address: nix::libc::in6_addr { s6_addr: ipv6.gateway.octets() },
         prefix_length: ipv6.subnet.prefix_length().into(),
         index: i32::try_from(nix::net::if_::if_nametoindex(name)?).map_err(io::Error::other)?,
     };
-    // SAFETY: on a socket of IPv6, SIOCSIFADDR reads an in6_ifreq.
-    let result = unsafe { nix::libc::ioctl(control.as_raw_fd(), nix::libc::SIOCSIFADDR, &raw const own) };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    ioctl(&control, nix::libc::SIOCSIFADDR, &mut own)?;
     forward_ipv6()
 }
 
@@ -178,12 +204,6 @@ fn forward_ipv6() -> io::Result<()> {
         }
     }
     set_sysctl(FORWARDING, "1")
-}
-
-fn hardware_address(mac: MacAddress) -> nix::libc::sockaddr {
-    let mut sa_data = [0; 14];
-    sa_data.iter_mut().zip(mac.bytes()).for_each(|(to, from)| *to = from.cast_signed());
-    nix::libc::sockaddr { sa_family: nix::libc::ARPHRD_ETHER, sa_data }
 }
 
 /// Hosts without IPv6 have no setting for it.
@@ -209,7 +229,7 @@ pub(super) fn remove_bridge(name: &str) -> Result<(), NetworkError> {
         let control = control()?;
         holm_faults::fault!("network.bridge.remove")?;
         bring_down(&control, name)?;
-        ioctl(&control, SIOCBRDELBR, &mut request(name)?)
+        ioctl(&control, SIOCBRDELBR, &mut Request::new(name)?)
     };
     remove().map_err(failed(format!("remove the bridge {name}")))
 }
@@ -232,10 +252,9 @@ fn add_queue(tap: &str, is_one_of_several: bool) -> Result<OwnedFd, NetworkError
     let several = if is_one_of_several { nix::libc::IFF_MULTI_QUEUE } else { 0 };
     let flags = nix::libc::IFF_TAP | nix::libc::IFF_NO_PI | nix::libc::IFF_VNET_HDR | several;
     let make = || {
-        let mut tap = request(tap)?;
-        tap.ifr_ifru.ifru_flags = nix::libc::c_short::try_from(flags).unwrap_or_default();
+        let flags = i16::try_from(flags).map_err(io::Error::other)?;
         holm_faults::fault!("network.tap.make")?;
-        ioctl(&tun, nix::libc::TUNSETIFF, &mut tap)
+        ioctl(&tun, nix::libc::TUNSETIFF, &mut Request::with(tap, flags.to_ne_bytes())?)
     };
     make().map_err(failed("make a TAP interface"))?;
     Ok(tun.into())
@@ -244,10 +263,9 @@ fn add_queue(tap: &str, is_one_of_several: bool) -> Result<OwnedFd, NetworkError
 /// What an interface carries, in bytes.
 pub(super) fn mtu(name: &str) -> Result<u16, NetworkError> {
     let read = || {
-        let mut asked = request(name)?;
+        let mut asked = Request::new(name)?;
         ioctl(&control()?, nix::libc::SIOCGIFMTU, &mut asked)?;
-        // SAFETY: SIOCGIFMTU has just filled in this member of the union.
-        u16::try_from(unsafe { asked.ifr_ifru.ifru_mtu }).or(Ok(u16::MAX))
+        u16::try_from(asked.number()).or(Ok(u16::MAX))
     };
     read().map_err(failed(format!("read the MTU of {name}")))
 }
@@ -256,9 +274,8 @@ pub(super) fn mtu(name: &str) -> Result<u16, NetworkError> {
 pub(super) fn bring_up_with_mtu(name: &str, mtu_bytes: u16) -> Result<(), NetworkError> {
     let set = || {
         let control = control()?;
-        let mut mtu = request(name)?;
-        mtu.ifr_ifru.ifru_mtu = mtu_bytes.into();
-        ioctl(&control, nix::libc::SIOCSIFMTU, &mut mtu)?;
+        let mtu = i32::from(mtu_bytes).to_ne_bytes();
+        ioctl(&control, nix::libc::SIOCSIFMTU, &mut Request::with(name, mtu)?)?;
         bring_up(&control, name)
     };
     set().map_err(failed(format!("bring {name} up")))
@@ -268,11 +285,9 @@ pub(super) fn bring_up_with_mtu(name: &str, mtu_bytes: u16) -> Result<(), Networ
 pub(super) fn join_bridge(bridge: &str, interface: &str) -> Result<(), NetworkError> {
     let join = || {
         let control = control()?;
-        let mut member = request(bridge)?;
         let index = nix::net::if_::if_nametoindex(interface)?;
-        member.ifr_ifru.ifru_ifindex = i32::try_from(index).map_err(io::Error::other)?;
         holm_faults::fault!("network.tap.join")?;
-        ioctl(&control, SIOCBRADDIF, &mut member)?;
+        ioctl(&control, SIOCBRADDIF, &mut Request::with(bridge, index.to_ne_bytes())?)?;
         holm_faults::fault!("network.tap.up")?;
         bring_up(&control, interface)
     };
@@ -285,7 +300,23 @@ mod tests {
 
     #[test]
     fn names_that_are_too_long_are_refused() {
-        assert!(request("123456789012345").is_ok());
-        assert!(request("1234567890123456").is_err() && request("").is_err());
+        assert!(Request::new("123456789012345").is_ok());
+        assert!(Request::new("1234567890123456").is_err() && Request::new("").is_err());
+    }
+
+    #[test]
+    fn addresses_are_behind_their_family() {
+        assert_eq!(
+            ip_address(Ipv4Addr::new(10, 88, 0, 1)),
+            [2, 0, 0, 0, 10, 88, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+        );
+    }
+
+    #[test]
+    fn the_loopback_interface_tells_of_itself() {
+        assert!(mtu("lo").unwrap() > 1000);
+        let mut asked = Request::new("lo").unwrap();
+        ioctl(&control().unwrap(), nix::libc::SIOCGIFFLAGS, &mut asked).unwrap();
+        assert_ne!(i32::from(asked.flags()) & nix::libc::IFF_LOOPBACK, 0);
     }
 }

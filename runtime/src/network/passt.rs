@@ -51,18 +51,18 @@ impl Passt {
     pub(super) fn start(network: &Network, endpoint: &Endpoint) -> Result<(Self, OwnedFd), NetworkError> {
         let started = || {
             let (mut own, others) = UnixStream::pair()?;
-            let others = [OwnedFd::from(others)];
+            let others = OwnedFd::from(others);
             own.write_all(&announcement(endpoint.mac, endpoint.address))?;
             let complaints = File::from(memfd_create("passt-errors", MemfdFlags::CLOEXEC)?);
             let mut command = Command::new("passt");
-            inherit(&mut command, &others);
-            let mut child = command
-                .args(["--fd", &others[0].as_raw_fd().to_string()])
+            command
+                .args(["--fd", &others.as_raw_fd().to_string()])
                 .args(arguments(network, endpoint))
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
-                .stderr(complaints.try_clone()?)
-                .spawn()?;
+                .stderr(complaints.try_clone()?);
+            inherit(&mut command, vec![others]);
+            let mut child = command.spawn()?;
             let ready = child.stdout.take();
             Ok((Self { child, ready, complaints }, own.into()))
         };

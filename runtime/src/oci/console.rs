@@ -59,31 +59,28 @@ pub(super) fn size_of(terminal: impl AsFd) -> Option<(u16, u16)> {
 mod tests {
     use std::fs::File;
     use std::io::{IoSliceMut, Read, Write};
-    use std::os::fd::FromRawFd;
+    use std::mem::MaybeUninit;
     use std::os::unix::net::UnixListener;
 
-    use nix::sys::socket::{ControlMessageOwned, recvmsg};
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
     use super::*;
 
     #[test]
-    #[allow(unsafe_code)] // a received descriptor
     fn the_master_arrives_and_the_terminal_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("console");
         let listener = UnixListener::bind(&socket).unwrap();
         let slave = open_console(&socket, Some((80, 24))).unwrap();
         let (engine, _) = listener.accept().unwrap();
-        let (mut name, mut space) = ([0; 64], nix::cmsg_space!(i32));
-        let mut parts = [IoSliceMut::new(&mut name)];
-        let message =
-            recvmsg::<()>(engine.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty()).unwrap();
-        let rights = message.cmsgs().unwrap().find_map(|control| match control {
-            ControlMessageOwned::ScmRights(descriptors) => descriptors.first().copied(),
+        let (mut name, mut space) = ([0; 64], [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))]);
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        recvmsg(&engine, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::empty()).unwrap();
+        let master = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
             _ => None,
         });
-        // SAFETY: it has just been received.
-        let mut master = unsafe { File::from_raw_fd(rights.unwrap()) };
+        let mut master = File::from(master.unwrap());
         assert_eq!(size_of(&master), Some((80, 24)));
         let mut slave = File::from(slave);
         slave.write_all(b"a\nb").unwrap();

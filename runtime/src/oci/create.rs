@@ -168,8 +168,7 @@ fn spawn(
     let mut command = Command::new(&installation.holm);
     small_stacks(&mut command).args(&request.global_words).arg(SUPERVISE_VERB);
     streams.are_of(&mut command);
-    let descriptors = [listener.into(), lock, reporter.into()];
-    let numbers = hand_over(&mut command, &descriptors);
+    let numbers = hand_over(&mut command, vec![listener.into(), lock, reporter.into()]);
     let &[listener, lock, report] = numbers.as_slice() else { return Err(OciError::Died) };
     let words = SuperviseWords {
         root: request.root.clone(),
@@ -184,7 +183,7 @@ fn spawn(
     let supervisor = holm_faults::fault!("oci.create.spawn").and_then(|()| command.arg(words).spawn());
     let mut supervisor = supervisor.map_err(OciError::system("cannot start the container's supervisor"))?;
     holm_faults::crash!("oci.create.spawned");
-    drop(descriptors);
+    drop(command);
     let failure = match receive(&mut BufReader::new(reports)) {
         Ok(Some(Report::Done)) => return Ok(supervisor),
         Ok(Some(Report::Failed { message })) => OciError::Refused(message),

@@ -68,12 +68,11 @@ pub fn execute_detached(
     let program = Installation::find()?.holm;
     let mut command = Command::new(program);
     command.args(global_words).arg(HOLD_VERB);
-    let descriptors = [far.into()];
-    let numbers = hand_over(&mut command, &descriptors);
+    let numbers = hand_over(&mut command, vec![far.into()]);
     streams.are_of(&mut command);
     let holder = command.args(numbers.iter().map(ToString::to_string)).spawn();
     let mut holder = holder.map_err(OciError::system("cannot start the process that holds another"))?;
-    drop(descriptors);
+    drop(command);
     send(&near, request).map_err(OciError::system("cannot pass on what was asked"))?;
     let failure = match receive(&mut BufReader::new(near)) {
         Ok(Some(Report::Executed { process })) => return Ok(Executed { holder, process }),

@@ -217,7 +217,7 @@ impl Sandbox {
         let links = host.networks.into_iter().flat_map(|network| network.link.into_fds());
         let descriptors: Vec<OwnedFd> = links.chain(host.locks).chain([dial]).collect();
         let vmm =
-            VmmProcess::start(&installation.vmm, &config, &descriptors, move |end| events.vmm_ended(end))?;
+            VmmProcess::start(&installation.vmm, &config, descriptors, move |end| events.vmm_ended(end))?;
         std::thread::spawn(move || switchboard.serve());
         let told = Told {
             devices: config.told_places(),

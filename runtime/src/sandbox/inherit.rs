@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // code between fork and execve, and close_range(2)
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -12,13 +12,11 @@ use rustix::io::{FdFlags, fcntl_setfd};
 /// The first descriptor after the standard streams.
 const FIRST_OTHER: libc::c_uint = 3;
 
-/// Lets the child of `command` inherit `descriptors`, and no other child of this process.
-pub(crate) fn inherit(command: &mut Command, descriptors: &[OwnedFd]) {
-    let numbers: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+/// Lets the child of `command` inherit `descriptors`, and no other child of this process. Here they are closed with the command.
+pub(crate) fn inherit(command: &mut Command, descriptors: Vec<OwnedFd>) {
     let keep = move || {
-        for number in &numbers {
-            // SAFETY: the caller keeps the descriptors open until the child was made, and in the child nobody closes them.
-            fcntl_setfd(unsafe { BorrowedFd::borrow_raw(*number) }, FdFlags::empty())?;
+        for descriptor in &descriptors {
+            fcntl_setfd(descriptor, FdFlags::empty())?;
         }
         Ok(())
     };

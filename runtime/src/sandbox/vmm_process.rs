@@ -71,7 +71,7 @@ impl VmmProcess {
     pub fn start(
         vmm: &Path,
         config: &VmConfig,
-        descriptors: &[OwnedFd],
+        descriptors: Vec<OwnedFd>,
         ended: impl FnOnce(VmmEnd) + Send + 'static,
     ) -> Result<Self, VmmError> {
         let (control, others) = VmmControl::pair().map_err(VmmError::Config)?;
@@ -216,7 +216,7 @@ mod tests {
             sender.send(end).unwrap();
             drop(dir);
         };
-        (VmmProcess::start(&vmm, &config, &[], ended).unwrap(), receiver)
+        (VmmProcess::start(&vmm, &config, Vec::new(), ended).unwrap(), receiver)
     }
 
     fn end_of(script: &str) -> VmmEnd {

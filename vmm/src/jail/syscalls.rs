@@ -126,12 +126,8 @@ const FRAMES: &[Call] = &[any!(SYS_sendto), any!(SYS_writev)];
 const QUEUES: &[Call] = &[one_of!(SYS_ioctl, 1, commands::OF_QUEUES)];
 
 /// Not F_SETOWN, by which a file signals any process.
-const ON_DESCRIPTORS: &[u32] = &[
-    libc::F_DUPFD_CLOEXEC.unsigned_abs(),
-    libc::F_GETFD.unsigned_abs(),
-    libc::F_SETFD.unsigned_abs(),
-    libc::F_SETFL.unsigned_abs(),
-];
+const ON_DESCRIPTORS: &[u32] =
+    &[libc::F_DUPFD_CLOEXEC.unsigned_abs(), libc::F_GETFD.unsigned_abs(), libc::F_SETFL.unsigned_abs()];
 
 /// Of whoever starts threads, for a network or a disk that comes later and for the disks of a VM that goes on after its checkpoint, and of
 /// those threads before they have their own filter. No filter sees the arguments of clone3, which lie in memory; where there is

@@ -4,14 +4,15 @@
 //! is; a guest has no way here.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use holm_protocol::causes::with_causes;
 use holm_protocol::vm_control::{ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES};
-use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
+use rustix::net::RecvFlags;
 use vmm_sys_util::epoll::EventSet;
 
 use super::{Machine, MachineError};
@@ -41,7 +42,7 @@ impl Control {
     fn serve(&mut self) -> bool {
         let packet = match receive(&self.socket) {
             Ok(Some(packet)) => packet,
-            Err(Errno::EAGAIN | Errno::EINTR) => return true,
+            Err(error) if is_passing(&error) => return true,
             Ok(None) | Err(_) => return false,
         };
         let reply = self.answer(packet).unwrap_or_else(|error| {
@@ -123,11 +124,15 @@ fn plugged(slot: usize) -> Result<ControlReply, String> {
 }
 
 /// The next packet; `None` at the end.
-fn receive(socket: &OwnedFd) -> nix::Result<Option<Packet>> {
+fn receive(socket: &OwnedFd) -> io::Result<Option<Packet>> {
     let mut bytes = vec![0; MAX_CONTROL_BYTES];
-    let (length, descriptors) = descriptors::receive(socket, &mut bytes, MsgFlags::MSG_DONTWAIT)?;
+    let (length, descriptors) = descriptors::receive(socket, &mut bytes, RecvFlags::DONTWAIT)?;
     bytes.truncate(length);
     Ok((length > 0).then_some(Packet { bytes, descriptors }))
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 impl MutEventSubscriber for Control {

@@ -1,15 +1,14 @@
 //! The VM as KVM sees it: memory, interrupt controllers, the pages that KVM keeps.
-#![allow(unsafe_code)] // KVM_SET_USER_MEMORY_REGION
 
 use kvm_bindings::{
     CpuId, KVM_CAP_PMU_CAPABILITY, KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE,
     KVM_MAX_CPUID_ENTRIES, KVM_PMU_CAP_DISABLE, kvm_clock_data, kvm_enable_cap, kvm_irqchip,
-    kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Kvm, VmFd};
 
+use crate::kvm;
 use crate::layout;
-use crate::memory::{Address, GuestMemory, GuestMemoryRegion, GuestRam};
+use crate::memory::GuestRam;
 use crate::template::VmState;
 
 const INTERRUPT_CONTROLLERS: [u32; 3] = [KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQCHIP_IOAPIC];
@@ -39,18 +38,7 @@ pub(super) fn create(kvm: &Kvm, memory: &GuestRam) -> Result<VmFd, VmError> {
     vm.set_tss_address(layout::TSS).map_err(failed("place its TSS"))?;
     disable_performance_counters(&vm)?;
     vm.create_irq_chip().map_err(failed("create interrupt controllers"))?;
-    for (slot, region) in (0..).zip(memory.iter()) {
-        let slot = kvm_userspace_memory_region {
-            slot,
-            flags: 0,
-            guest_phys_addr: region.start_addr().raw_value(),
-            memory_size: region.len(),
-            userspace_addr: region.as_ptr() as u64,
-        };
-        // SAFETY: the mapping is as long as the slot says, and outlives the VM: both live until `machine::run` returns,
-        // the VM's vCPUs before that.
-        unsafe { vm.set_user_memory_region(slot) }.map_err(failed("give it memory"))?;
-    }
+    kvm::give_memory(&vm, memory).map_err(failed("give it memory"))?;
     Ok(vm)
 }
 

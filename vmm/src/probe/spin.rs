@@ -1,14 +1,14 @@
 //! The throwaway VM: counts down in ring 0 and says when it is done.
-#![allow(unsafe_code)] // KVM_SET_USER_MEMORY_REGION
 
 use std::time::{Duration, Instant};
 
-use kvm_bindings::{kvm_regs, kvm_userspace_memory_region};
+use kvm_bindings::kvm_regs;
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd};
 
 use super::{ENOUGH_INSTRUCTIONS_PER_SECOND, LONG_ENOUGH, LONG_ENOUGH_TO_BE_SLOW, ProbeError};
+use crate::kvm;
 use crate::layout;
-use crate::memory::{Address, Bytes, GuestAddress, GuestMemory, GuestMemoryRegion};
+use crate::memory::{Bytes, GuestAddress};
 use crate::vcpu::flat_32_bit;
 
 const CODE_ADDRESS: u64 = 0x1000;
@@ -26,17 +26,7 @@ pub(super) fn measure(kvm: &Kvm) -> Result<u64, ProbeError> {
     let vm = kvm.create_vm().map_err(failed("create a VM"))?;
     vm.set_identity_map_address(layout::IDENTITY_MAP).map_err(failed("place the identity map"))?;
     vm.set_tss_address(layout::TSS).map_err(failed("place the TSS"))?;
-    for region in memory.iter() {
-        let slot = kvm_userspace_memory_region {
-            slot: 0,
-            flags: 0,
-            guest_phys_addr: region.start_addr().raw_value(),
-            memory_size: region.len(),
-            userspace_addr: region.as_ptr() as u64,
-        };
-        // SAFETY: the mapping is as long as the slot says, and is dropped after the VM that was made later.
-        unsafe { vm.set_user_memory_region(slot) }.map_err(failed("give memory"))?;
-    }
+    kvm::give_memory(&vm, &memory).map_err(failed("give memory"))?;
     let mut vcpu = vm.create_vcpu(0).map_err(failed("create a vCPU"))?;
     flat_32_bit(&vcpu).map_err(failed("set registers"))?;
 

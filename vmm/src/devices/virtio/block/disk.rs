@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use holm_protocol::vm_config::{DiskConfig, SegmentConfig};
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use super::io::{read_at, write_at, zero};
 use super::segments::Layout;
 use crate::devices::virtio::ring::{Buffer, split_front};
-use crate::memory::GuestRam;
+use crate::devices::virtio::vectors::{read_at, write_at};
+use crate::memory::{Bytes, GuestAddress, GuestRam};
 
 const PUNCH_HOLE: FallocateFlags = FallocateFlags::FALLOC_FL_PUNCH_HOLE;
 const ZERO_RANGE: FallocateFlags = FallocateFlags::FALLOC_FL_ZERO_RANGE;
@@ -247,6 +247,21 @@ fn open(disk: &DiskConfig, segment: &SegmentConfig) -> Result<File, DiskError> {
         });
     }
     Ok(file)
+}
+
+/// Fills `buffers` with zeroes.
+fn zero(memory: &GuestRam, buffers: &[Buffer]) -> io::Result<()> {
+    const ZEROES: [u8; 4096] = [0; 4096];
+    for buffer in buffers {
+        let mut address = buffer.address.0;
+        let end = address.saturating_add(buffer.length.into());
+        while address < end {
+            let count = usize::try_from(end - address).unwrap_or(usize::MAX).min(ZEROES.len());
+            memory.write_slice(&ZEROES[..count], GuestAddress(address)).map_err(io::Error::other)?;
+            address += count as u64;
+        }
+    }
+    Ok(())
 }
 
 fn allocate(file: &File, mode: FallocateFlags, offset_bytes: u64, length_bytes: u64) -> io::Result<()> {

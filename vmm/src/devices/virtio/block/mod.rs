@@ -4,7 +4,6 @@
 //! - `request`: a descriptor chain to a complete, checked request. Pure.
 //! - `segments`: which bytes of which file are a range of the disk. Pure.
 //! - `disk`: the files, and what can be done to them.
-//! - `io`: guest memory and files, without a copy in between; the only unsafe code.
 //! - `throttle`: what may pass in a second. Pure.
 //! - `device`: queue, request, disk, answer.
 //!
@@ -16,7 +15,6 @@
 mod config;
 mod device;
 mod disk;
-mod io;
 mod request;
 mod segments;
 mod state;

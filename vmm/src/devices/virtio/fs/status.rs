@@ -1,14 +1,13 @@
 //! What stat(2) and statvfs(2) say, in the types of the protocol.
-#![allow(unsafe_code)] // plain structures of C that have padding and no constructor
+#![allow(unsafe_code)] // a plain structure of C that has padding and no constructor
 
 use std::ffi::CStr;
 use std::io;
 use std::mem::zeroed;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
-use fuse_backend_rs::abi::fuse_abi::{stat64, statvfs64};
-use nix::errno::Errno;
-use rustix::fs::{AtFlags, Statx, StatxFlags, makedev, statx};
+use fuse_backend_rs::abi::fuse_abi::{Attr, stat64, statvfs64};
+use rustix::fs::{AtFlags, Statx, StatxFlags, fstatvfs, makedev, statx};
 
 /// The kernel's own flag for the mount's number (linux/stat.h `STATX_MNT_ID`).
 const MOUNT: StatxFlags = StatxFlags::MNT_ID;
@@ -35,8 +34,8 @@ pub(super) fn of_name(directory: impl AsFd, name: &CStr) -> io::Result<(stat64, 
 }
 
 fn converted(found: &Statx, device: u64) -> stat64 {
-    // SAFETY: a structure of integers, all of which may be zero.
-    let mut status: stat64 = unsafe { zeroed() };
+    // All zeroes.
+    let mut status = stat64::from(Attr::default());
     status.st_dev = device;
     status.st_ino = found.stx_ino;
     status.st_nlink = found.stx_nlink.into();
@@ -54,9 +53,12 @@ fn converted(found: &Statx, device: u64) -> stat64 {
 
 /// The file system that holds what a descriptor refers to.
 pub(super) fn of_file_system(file: impl AsFd) -> io::Result<statvfs64> {
+    let found = fstatvfs(file)?;
     // SAFETY: a structure of integers, all of which may be zero.
     let mut status: statvfs64 = unsafe { zeroed() };
-    // SAFETY: the descriptor lives as long as `file`; the call fills the structure and keeps no pointer.
-    let failed = unsafe { libc::fstatvfs64(file.as_fd().as_raw_fd(), &raw mut status) } != 0;
-    if failed { Err(Errno::last().into()) } else { Ok(status) }
+    (status.f_bsize, status.f_frsize, status.f_namemax) = (found.f_bsize, found.f_frsize, found.f_namemax);
+    (status.f_blocks, status.f_bfree, status.f_bavail) = (found.f_blocks, found.f_bfree, found.f_bavail);
+    (status.f_files, status.f_ffree, status.f_favail) = (found.f_files, found.f_ffree, found.f_favail);
+    (status.f_fsid, status.f_flag) = (found.f_fsid, found.f_flag.bits());
+    Ok(status)
 }

@@ -1,14 +1,10 @@
 //! What the thread that serves files must be, beside any other thread.
-#![allow(unsafe_code)] // prctl(2)
 
 use std::io;
 
-use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-/// `SECBIT_NO_SETUID_FIXUP` of linux/securebits.h.
-const NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
+use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
 
 /// Makes the calling thread one that can make files for others.
 ///
@@ -22,9 +18,8 @@ const NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
 pub(super) fn prepare() -> io::Result<()> {
     unshare(CloneFlags::CLONE_FS)?;
     rustix::process::umask(rustix::fs::Mode::empty());
-    // SAFETY: changes flags of this thread, no memory.
-    if unsafe { libc::prctl(libc::PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0) } != 0 {
-        tracing::debug!(error = %Errno::last(), "the host's permissions count for the guest's users");
+    if let Err(error) = set_capabilities_secure_bits(CapabilitiesSecureBits::NO_SETUID_FIXUP) {
+        tracing::debug!(%error, "the host's permissions count for the guest's users");
     }
     Ok(())
 }

@@ -8,10 +8,10 @@ use holm_protocol::vm_config::NetworkDevice;
 
 use super::config::{OFFLOADS, Offloads};
 use super::header::HEADER_BYTES;
-use super::io::{self as frames, Vectors};
 use super::{Link, Net, NetError};
 use crate::devices::virtio::device::VirtioDevice;
 use crate::devices::virtio::ring::Buffer;
+use crate::devices::virtio::vectors::Vectors;
 use crate::memory::GuestRam;
 
 /// A datagram socket as a link.
@@ -52,11 +52,11 @@ impl Link for Wire {
     }
 
     fn receive(&mut self, frame: &mut [u8]) -> io::Result<usize> {
-        frames::receive(self.socket.as_fd(), frame)
+        Ok(nix::unistd::read(&self.socket, frame)?)
     }
 
     fn send(&mut self, memory: &GuestRam, header: &[u8; HEADER_BYTES], body: &[Buffer]) -> io::Result<()> {
-        frames::send(self.socket.as_fd(), memory, header, body, &mut self.vectors)
+        self.vectors.write(self.socket.as_fd(), header, memory, body)
     }
 }
 

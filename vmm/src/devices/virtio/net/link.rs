@@ -1,13 +1,14 @@
 //! The other end of the wire: what a network device sends to and receives from.
-#![allow(unsafe_code)] // taking over an inherited descriptor
 
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
+use rustix::fs::{OFlags, fcntl_setfl};
 use vmm_sys_util::epoll::EventSet;
 
 use super::config::Offloads;
 use super::header::HEADER_BYTES;
+use crate::descriptors;
 use crate::devices::virtio::ring::Buffer;
 use crate::memory::GuestRam;
 
@@ -75,27 +76,24 @@ pub enum LinkError {
 /// Takes over a descriptor that was inherited by number. Call it once for each number, before devices are made; `require` tells
 /// whether the descriptor is of the kind that nothing in this process opens by itself.
 pub(super) fn inherited(
-    fd: RawFd,
-    require: impl FnOnce(RawFd) -> Result<(), LinkError>,
+    number: RawFd,
+    require: impl FnOnce(BorrowedFd<'_>) -> Result<(), LinkError>,
 ) -> Result<OwnedFd, LinkError> {
-    // SAFETY: F_GETFD takes no pointer.
-    if fd <= libc::STDERR_FILENO || unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
-        return Err(LinkError::Descriptor(fd));
+    if number <= libc::STDERR_FILENO {
+        return Err(LinkError::Descriptor(number));
     }
-    require(fd)?;
-    // SAFETY: the descriptor is open and of a kind that nothing in this process opens: it is the one that the parent gave to
-    // this process for this one use.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let fd = descriptors::inherited(number).map_err(|_| LinkError::Descriptor(number))?;
+    match require(fd.as_fd()) {
+        Ok(()) => Ok(fd),
+        Err(error) => {
+            // It is somebody else's to close.
+            let _ = fd.into_raw_fd();
+            Err(error)
+        }
+    }
 }
 
-/// Makes a descriptor one that does not block and that no child inherits.
-pub(super) fn set_up(fd: RawFd) -> io::Result<()> {
-    // SAFETY: this takes no pointer.
-    succeeded(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
-    // SAFETY: as above.
-    succeeded(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) })
-}
-
-pub(super) fn succeeded(result: libc::c_int) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// Makes a descriptor one that does not block.
+pub(super) fn set_up(fd: impl AsFd) -> Result<(), LinkError> {
+    fcntl_setfl(fd, OFlags::NONBLOCK).map_err(|errno| LinkError::Setup(errno.into()))
 }

@@ -26,7 +26,6 @@ mod fence;
 #[doc(hidden)]
 pub mod fuzzing;
 mod header;
-mod io;
 mod limit;
 mod link;
 mod pair;

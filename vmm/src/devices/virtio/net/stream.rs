@@ -5,7 +5,6 @@
 //! The other end is a process that parses what comes from networks: lengths are bounded, and one that cannot be is the end of
 //! the link, as nobody knows where the next frame begins. It is also a process that opens connections for whoever sends frames:
 //! see [`super::fence`]. The link may end at any time; the device goes on, with nobody to talk to.
-#![allow(unsafe_code)] // looking at an inherited descriptor
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -57,7 +56,7 @@ impl Stream {
 
     /// A link over a connected socket.
     pub(super) fn new(socket: OwnedFd, host: Ipv4Addr) -> Result<Self, LinkError> {
-        link::set_up(socket.as_raw_fd()).map_err(LinkError::Setup)?;
+        link::set_up(&socket)?;
         let input = vec![0; INPUT_BYTES].into_boxed_slice();
         let (output, fence) = (Vec::new(), Fence::new(host));
         Ok(Self { socket, input, taken: 0, filled: 0, output, sent: 0, fence, is_down: false })
@@ -130,9 +129,8 @@ impl Stream {
     }
 }
 
-fn require_stream(fd: RawFd) -> Result<(), LinkError> {
-    // SAFETY: the caller has found the descriptor open, and nobody else of this process closes what it inherited.
-    let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+fn require_stream(socket: BorrowedFd<'_>) -> Result<(), LinkError> {
+    let fd = socket.as_raw_fd();
     let is_stream =
         getsockopt(&socket, sockopt::SockType) == Ok(SockType::Stream) && getpeername::<UnixAddr>(fd).is_ok();
     if is_stream { Ok(()) } else { Err(LinkError::NotAStream(fd)) }

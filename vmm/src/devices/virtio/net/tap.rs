@@ -5,12 +5,15 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::ptr;
+
+use nix::errno::Errno;
 
 use super::config::{OFFLOADS, Offloads};
 use super::header::HEADER_BYTES;
-use super::io::{self as frames, Vectors};
-use super::link::{self, Link, LinkError, succeeded};
+use super::link::{self, Link, LinkError};
 use crate::devices::virtio::ring::Buffer;
+use crate::devices::virtio::vectors::Vectors;
 use crate::memory::GuestRam;
 
 /// A TAP interface.
@@ -36,36 +39,47 @@ impl Tap {
     /// # Errors
     /// The descriptor is not what it should be.
     pub fn received(fd: OwnedFd) -> Result<Self, LinkError> {
-        require_tap(fd.as_raw_fd())?;
+        require_tap(fd.as_fd())?;
         Self::new(fd)
     }
 
     fn new(fd: OwnedFd) -> Result<Self, LinkError> {
-        let tap = Self { fd, vectors: Vectors::default(), is_attached: true };
-        tap.set_up().map_err(LinkError::Setup)?;
-        Ok(tap)
-    }
-
-    fn set_up(&self) -> io::Result<()> {
-        let fd = self.fd.as_raw_fd();
-        let header_bytes = libc::c_int::try_from(HEADER_BYTES).map_err(io::Error::other)?;
-        link::set_up(fd)?;
-        // SAFETY: TUNSETVNETHDRSZ reads an int.
-        succeeded(unsafe { libc::ioctl(fd, libc::TUNSETVNETHDRSZ, &raw const header_bytes) })
+        link::set_up(&fd)?;
+        set_header_bytes(fd.as_fd()).map_err(LinkError::Setup)?;
+        Ok(Self { fd, vectors: Vectors::default(), is_attached: true })
     }
 }
 
-fn require_tap(fd: RawFd) -> Result<(), LinkError> {
-    // SAFETY: all-zero is a valid ifreq: bytes and integers.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    // SAFETY: TUNGETIFF fills the ifreq; other devices refuse it.
-    if unsafe { libc::ioctl(fd, libc::TUNGETIFF, &raw mut request) } < 0 {
-        return Err(LinkError::NotATap(fd));
-    }
+/// `struct ifreq` (netdevice(7)) with the member that TAPs use.
+#[repr(C)]
+#[derive(Default)]
+struct Request {
+    name: [u8; libc::IFNAMSIZ],
+    flags: libc::c_short,
+    rest: [u8; 22],
+}
+
+const _: () = assert!(size_of::<Request>() == size_of::<libc::ifreq>());
+
+/// Makes a call of a TAP that takes a pointer to a `T`.
+fn ioctl<T>(fd: BorrowedFd<'_>, call: libc::Ioctl, argument: &mut T) -> io::Result<()> {
+    // SAFETY: this module names each call with what it reads or fills (linux/if_tun.h): integers and bytes, of which any will do.
+    // Other devices refuse the calls.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), call, ptr::from_mut(argument)) })?;
+    Ok(())
+}
+
+fn set_header_bytes(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut header_bytes = libc::c_int::try_from(HEADER_BYTES).map_err(io::Error::other)?;
+    ioctl(fd, libc::TUNSETVNETHDRSZ, &mut header_bytes)
+}
+
+fn require_tap(fd: BorrowedFd<'_>) -> Result<(), LinkError> {
     let wanted = libc::IFF_TAP | libc::IFF_VNET_HDR | libc::IFF_NO_PI;
-    // SAFETY: TUNGETIFF fills in the flags member of the union.
-    let flags = libc::c_int::from(unsafe { request.ifr_ifru.ifru_flags });
-    if flags & wanted == wanted { Ok(()) } else { Err(LinkError::NotATap(fd)) }
+    let mut request = Request::default();
+    let asked = ioctl(fd, libc::TUNGETIFF, &mut request);
+    let is_tap = asked.is_ok() && libc::c_int::from(request.flags) & wanted == wanted;
+    if is_tap { Ok(()) } else { Err(LinkError::NotATap(fd.as_raw_fd())) }
 }
 
 impl AsFd for Tap {
@@ -87,9 +101,10 @@ impl Link for Tap {
         ];
         let wanted = bits.iter().filter(|(is_wanted, _)| *is_wanted).fold(0, |all, (_, bit)| all | bit);
         // SAFETY: TUNSETOFFLOAD takes its argument by value.
-        succeeded(unsafe {
-            libc::ioctl(self.fd.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(wanted))
-        })
+        let set =
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(wanted)) };
+        Errno::result(set)?;
+        Ok(())
     }
 
     fn set_used(&mut self, used: bool) -> io::Result<()> {
@@ -97,20 +112,17 @@ impl Link for Tap {
             return Ok(());
         }
         let flag = if used { libc::IFF_ATTACH_QUEUE } else { libc::IFF_DETACH_QUEUE };
-        // SAFETY: all-zero is a valid ifreq: bytes and integers.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        request.ifr_ifru.ifru_flags = libc::c_short::try_from(flag).map_err(io::Error::other)?;
-        // SAFETY: TUNSETQUEUE reads the flags of an ifreq.
-        succeeded(unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TUNSETQUEUE, &raw const request) })?;
+        let flags = libc::c_short::try_from(flag).map_err(io::Error::other)?;
+        ioctl(self.fd.as_fd(), libc::TUNSETQUEUE, &mut Request { flags, ..Request::default() })?;
         self.is_attached = used;
         Ok(())
     }
 
     fn receive(&mut self, frame: &mut [u8]) -> io::Result<usize> {
-        frames::receive(self.fd.as_fd(), frame)
+        Ok(nix::unistd::read(&self.fd, frame)?)
     }
 
     fn send(&mut self, memory: &GuestRam, header: &[u8; HEADER_BYTES], body: &[Buffer]) -> io::Result<()> {
-        frames::send(self.fd.as_fd(), memory, header, body, &mut self.vectors)
+        self.vectors.write(self.fd.as_fd(), header, memory, body)
     }
 }

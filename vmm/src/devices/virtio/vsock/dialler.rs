@@ -7,13 +7,14 @@
 //! refused from then on.
 
 use std::collections::HashSet;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use holm_protocol::vm_dial::{CONNECTED, REFUSED};
-use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, send, setsockopt, shutdown, sockopt};
 use nix::sys::time::TimeVal;
+use rustix::net::RecvFlags;
 
 use super::VsockError;
 use crate::descriptors;
@@ -62,12 +63,12 @@ impl Dialler {
     }
 }
 
-fn ask(channel: &OwnedFd, port: u32) -> nix::Result<Option<UnixStream>> {
+fn ask(channel: &OwnedFd, port: u32) -> io::Result<Option<UnixStream>> {
     send(channel.as_raw_fd(), &port.to_le_bytes(), MsgFlags::MSG_NOSIGNAL)?;
     let mut answer = [REFUSED];
-    let (length, descriptors) = descriptors::receive(channel, &mut answer, MsgFlags::empty())?;
+    let (length, descriptors) = descriptors::receive(channel, &mut answer, RecvFlags::empty())?;
     if length == 0 {
-        return Err(Errno::ECONNRESET);
+        return Err(io::ErrorKind::ConnectionReset.into());
     }
     let stream = descriptors.into_iter().next().filter(|_| answer == [CONNECTED]).map(UnixStream::from);
     Ok(stream.filter(|stream| stream.set_nonblocking(true).is_ok()))
@@ -77,6 +78,7 @@ fn ask(channel: &OwnedFd, port: u32) -> nix::Result<Option<UnixStream>> {
 mod tests {
     use std::os::fd::IntoRawFd;
 
+    use nix::errno::Errno;
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, recv, socketpair};
 
     use super::*;
