@@ -13,17 +13,17 @@ use holm_runtime::container::settings::{
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
 use holm_runtime::image::{Image, ImageError, ImageStore};
 use holm_runtime::logs;
-use holm_runtime::registry::Registries;
+use holm_runtime::registry::RegistryConfig;
 use holm_runtime::volume::{self, MountRequests, VolumeName, VolumeStore};
 use time::OffsetDateTime;
 
 use crate::cid_file::CidFile;
 use crate::device_rate_options::DeviceRateOptions;
+use crate::fetch::fetch;
 use crate::health_options::HealthOptions;
 use crate::limit_options::LimitOptions;
 use crate::network_options::NetworkOptions;
 use crate::nonce::nonce;
-use crate::transfer::{Show, SignalWatch};
 use crate::{commands, output};
 
 /// The flags and words that make a container.
@@ -208,14 +208,11 @@ impl ContainerOptions {
                 other => return Ok(other?),
             }
         }
-        let registries = Registries::from_environment()?;
-        let _watch = SignalWatch::start(registries.interrupt())?;
-        let name = registries.config().complete(&self.image)?;
+        let name = RegistryConfig::from_environment()?.complete(&self.image)?;
         if self.pull == Pull::Missing {
             output::note(&format!("Unable to find image '{}' locally", name.familiar()));
         }
-        let pulled = commands::pull(store, &registries, &name, Show::Stderr)?;
-        Ok(store.resolve(&pulled.id.to_string())?)
+        Ok(store.resolve(&fetch(&name)?.to_string())?)
     }
 
     fn create_from(

@@ -7,10 +7,12 @@ mod attach;
 mod cid_file;
 mod commands;
 mod completion;
+mod confined;
 mod container_options;
 mod copy;
 mod device_rate_options;
 mod exit;
+mod fetch;
 mod filters;
 mod format;
 mod health_options;
@@ -48,6 +50,10 @@ fn main() -> ExitCode {
     if let Some(words) = supervise::asked() {
         init_logging();
         return supervise::run(&words).unwrap_or_else(|error| exit::failure(&error));
+    }
+    if let Some(words) = fetch::asked() {
+        init_logging();
+        return fetch::run(&words);
     }
     let cli = match parse() {
         Ok(cli) => cli,

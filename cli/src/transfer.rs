@@ -9,7 +9,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use holm_runtime::registry::Interrupt;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -117,8 +116,8 @@ pub(crate) struct SignalWatch {
 }
 
 impl SignalWatch {
-    /// To be called while there is one thread only: others would take the signals.
-    pub(crate) fn start(interrupt: Interrupt) -> Result<Self> {
+    /// With what a signal has to do. To be called while there is one thread only: others would take the signals.
+    pub(crate) fn start(interrupt: impl FnOnce() + Send + 'static) -> Result<Self> {
         let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
         set.thread_block().context("cannot block signals")?;
         let signals = SignalFd::new(&set).context("cannot watch for signals")?;
@@ -130,7 +129,7 @@ impl SignalWatch {
                 return;
             }
             let _ = signals.read_signal();
-            interrupt.set();
+            interrupt();
             let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
             let mut waiting = [PollFd::new(ended.as_fd(), wanted)];
             if matches!(poll(&mut waiting, patience), Ok(0)) {

@@ -17,7 +17,7 @@ use anyhow::Result;
 use clap::Args;
 use holm_cli::raw_mode::RawMode;
 use holm_protocol::stream::StreamKind;
-use holm_runtime::host::{Directories, confine_to};
+use holm_runtime::host::{Directories, Left, OfOthers, confine};
 use holm_runtime::supervisor::protocol::{Report, Request};
 use holm_runtime::supervisor::{Client, ClientError, Requests};
 
@@ -104,7 +104,8 @@ pub(crate) fn attached(
     directories: &Directories,
     session: Session<'_>,
 ) -> Result<ExitCode> {
-    confine_to(&[directories.root(), directories.run()])?;
+    let of_others = OfOthers::Everything;
+    confine(&Left { directories: &[directories.root(), directories.run()], of_others, ..Left::default() })?;
     // Before any thread: all of them inherit the mask.
     let signals = signals::block(session.tty, session.options.sig_proxy)?;
     let (stdout, stderr, stdin) = streams(&client, session)?;

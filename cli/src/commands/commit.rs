@@ -10,7 +10,7 @@ use holm_runtime::image::{CommitOptions, ConfigChange, Reference};
 use holm_runtime::sandbox::{Transfer, TransferRequest};
 use holm_runtime::supervisor::Moving;
 
-use crate::output;
+use crate::{confined, output};
 
 /// Create a new image from a container's changes
 #[derive(Debug, Args)]
@@ -53,6 +53,7 @@ impl Commit {
         let files = super::files(&store, &container)?;
         let request = TransferRequest { pause: self.pause, ..super::transfer(Transfer::ExportLayer)? };
         let layer = WholeLayer(Some(files.begin(request)?));
+        confined::to_store(&images)?;
         let image = images.commit_layer(&base, layer, &options)?;
         container.note("commit", &[("imageID", image.id.to_string())]);
         output::line(&image.id.to_string());

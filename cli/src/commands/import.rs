@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use holm_runtime::image::{Archive, ConfigChange, ImportOptions, Reference};
 
-use crate::output;
+use crate::{confined, output};
 
 /// Import the contents of a tarball to create a filesystem image
 #[derive(Debug, Args)]
@@ -31,10 +31,12 @@ impl Import {
         let archive = if self.file.as_os_str() == "-" {
             super::load::stdin_archive()?
         } else {
-            Archive::Path(self.file)
+            Archive::open(self.file)?
         };
         let options = ImportOptions { name: self.name, message: self.message, changes: self.change };
-        let image = super::images()?.import(archive, &options, &mut crate::progress::reporter(false))?;
+        let store = super::images()?;
+        confined::to_archive(&store, &archive)?;
+        let image = store.import(archive, &options, &mut crate::progress::reporter(false))?;
         output::line(&image.id.to_string());
         Ok(ExitCode::SUCCESS)
     }

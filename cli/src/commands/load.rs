@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use holm_runtime::image::{Archive, LoadedImage};
 
-use crate::output;
+use crate::{confined, output};
 
 /// Load images from a tar archive, an OCI directory or STDIN
 #[derive(Debug, Args)]
@@ -26,10 +26,12 @@ pub(crate) struct Load {
 impl Load {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let archive = match self.input {
-            Some(path) => Archive::Path(path),
+            Some(path) => Archive::open(path)?,
             None => stdin_archive()?,
         };
-        let loaded = super::images()?.load(archive, &mut crate::progress::reporter(self.quiet))?;
+        let store = super::images()?;
+        confined::to_archive(&store, &archive)?;
+        let loaded = store.load(archive, &mut crate::progress::reporter(self.quiet))?;
         if !self.quiet {
             loaded.iter().for_each(report);
         }
@@ -52,5 +54,5 @@ pub(super) fn stdin_archive() -> Result<Archive> {
         bail!("requested load from stdin, but stdin is empty");
     }
     let file = io::stdin().as_fd().try_clone_to_owned().context("standard input")?;
-    Ok(Archive::File(file.into()))
+    Ok(Archive::stdin(file.into()))
 }

@@ -7,8 +7,8 @@ use clap::Args;
 use holm_runtime::image::{Digest, ImageStore, Platform, Progress, Pulled, Reference};
 use holm_runtime::registry::Registries;
 
-use crate::output;
 use crate::transfer::{Layers, Show, SignalWatch};
+use crate::{confined, output};
 
 /// Download an image from a registry
 #[derive(Debug, Args)]
@@ -30,8 +30,10 @@ pub(crate) struct Pull {
 impl Pull {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let (store, registries) = (super::images()?, Registries::from_environment()?);
-        let _watch = SignalWatch::start(registries.interrupt())?;
         let name = registries.config().complete(&self.name)?;
+        confined::to_registry(&store, &registries, &name)?;
+        let interrupt = registries.interrupt();
+        let _watch = SignalWatch::start(move || interrupt.set())?;
         let names = if self.all_tags {
             if has_tag(&self.name) {
                 bail!("tag can't be used with --all-tags/-a");

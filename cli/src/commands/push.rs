@@ -8,8 +8,8 @@ use clap::Args;
 use holm_runtime::image::PushProgress;
 use holm_runtime::registry::Registries;
 
-use crate::output;
 use crate::transfer::{Layers, Show, SignalWatch};
+use crate::{confined, output};
 
 /// Upload an image to a registry
 #[derive(Debug, Args)]
@@ -25,7 +25,6 @@ pub(crate) struct Push {
 impl Push {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let (store, registries) = (super::images()?, Registries::from_environment()?);
-        let _watch = SignalWatch::start(registries.interrupt())?;
         let image = super::find_image(&store, &self.name)?;
         let plain = self.name.parse()?;
         // As it is called in the store; with a default registry, that may be either.
@@ -34,6 +33,9 @@ impl Push {
         if name.digest().is_some() {
             bail!("cannot push a digest reference: {} must have a tag", self.name);
         }
+        confined::to_registry(&store, &registries, &name)?;
+        let interrupt = registries.interrupt();
+        let _watch = SignalWatch::start(move || interrupt.set())?;
         let layers = Arc::new(Mutex::new(Layers::new(if self.quiet { Show::Nothing } else { Show::Stdout })));
         let shown = layers.clone();
         let line = |text: &str| layers.lock().unwrap_or_else(PoisonError::into_inner).line(text);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use holm_archive::{Destination, Keep, TarError, TarReader, UnpackError, Unpacker};
-use holm_runtime::host::confine_to;
+use holm_runtime::host::{Left, OfOthers, confine};
 use holm_runtime::sandbox::{FileStatus, Transfer, TransferRequest};
 use holm_runtime::supervisor::{FilesClient, Moving};
 
@@ -84,6 +84,11 @@ pub(crate) fn tree_out(
     let moving = source.begin(files, &target.name)?;
     confine_to(&[Path::new(&target.directory), journal])?;
     unpack(moving, unpacker)
+}
+
+/// Gives up all but what is below these directories, where files may be anybody's.
+fn confine_to(directories: &[&Path]) -> Result<()> {
+    Ok(confine(&Left { directories, of_others: OfOthers::Everything, ..Left::default() })?)
 }
 
 fn look(to: &EndedPath) -> Result<(Standing, String)> {

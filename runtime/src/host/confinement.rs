@@ -1,6 +1,6 @@
 //! What a supervisor gives up for as long as it lives: it parses what a guest's agent says, and starts the VMM and some programs of
-//! the host. And what a command gives up before it takes a guest's bytes, or an image's: it has nothing more to open then but below
-//! few directories.
+//! the host. And what a command gives up before it takes what comes from a guest, an archive or a registry: it has nothing more to
+//! open then but below few directories.
 //!
 //! Capabilities are dropped by one call and for good: of a process that renounced new privileges, a program that it executes has
 //! no more than it has itself (capabilities(7)), whatever the bounding set says.
@@ -85,17 +85,58 @@ pub fn renounce() -> Result<(), ConfinementError> {
     keep(&[&FOR_FILES, &FOR_VMS])
 }
 
-/// Gives up all that reading and writing below these directories does not take, and TCP. What is open stays so, and
-/// sockets in the file system can be connected to. Call it before there are other threads.
+/// What is left to a command that confines itself, beside what it has open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Left<'a> {
+    /// Below these it reads, writes, makes and removes.
+    pub directories: &'a [&'a Path],
+    /// These, and what is below them, it reads. One that is not there is none.
+    pub readable: &'a [&'a Path],
+    /// What it does with files of other users, as far as it could before.
+    pub of_others: OfOthers,
+    /// It makes TCP connections; it never takes any.
+    pub connections: bool,
+}
+
+/// What is left of root's rights to files of other users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OfOthers {
+    /// What their owners let everybody do.
+    #[default]
+    Nothing,
+    /// To find and read them.
+    Reading,
+    /// All.
+    Everything,
+}
+
+impl OfOthers {
+    const fn capabilities(self) -> &'static [Capability] {
+        match self {
+            Self::Nothing => &[],
+            Self::Reading => &[Capability::CAP_DAC_READ_SEARCH],
+            Self::Everything => &FOR_FILES,
+        }
+    }
+}
+
+/// Gives up everything else, and to execute programs. What is open stays so, and sockets in the file system can be connected to. Call
+/// it before there are other threads.
 ///
 /// # Errors
 /// The host refuses. A kernel without Landlock does not: then it is the capabilities that are dropped.
-pub fn confine_to(directories: &[&Path]) -> Result<(), ConfinementError> {
-    keep(&[&FOR_FILES])?;
+pub fn confine(left: &Left<'_>) -> Result<(), ConfinementError> {
+    holm_faults::prepare();
+    keep(&[left.of_others.capabilities()])?;
     let all = AccessFs::from_all(NEWEST_RULES);
+    let ports = if left.connections { AccessNet::BindTcp.into() } else { AccessNet::from_all(NEWEST_RULES) };
     let rules = Ruleset::default().handle_access(all).and_then(|rules| {
-        let rules = rules.handle_access(AccessNet::from_all(NEWEST_RULES))?;
-        rules.create()?.add_rules(path_beneath_rules(directories, all))?.restrict_self()
+        rules
+            .handle_access(ports)?
+            .create()?
+            .add_rules(path_beneath_rules(left.directories, all & !AccessFs::Execute))?
+            .add_rules(path_beneath_rules(left.readable, AccessFs::ReadFile | AccessFs::ReadDir))?
+            .restrict_self()
     });
     rules.map(drop).map_err(ConfinementError::Files)
 }
@@ -119,6 +160,7 @@ fn keep(capabilities: &[&[Capability]]) -> Result<(), ConfinementError> {
 mod tests {
     use std::fs::{self, File};
     use std::io::ErrorKind::PermissionDenied;
+    use std::net::{TcpListener, TcpStream};
     use std::process::Command;
 
     use super::*;
@@ -155,7 +197,8 @@ mod tests {
             fs::write(path.join("file"), "text").unwrap();
         }
         let confined = move || {
-            confine_to(&[&left]).unwrap();
+            let of_others = OfOthers::Everything;
+            confine(&Left { directories: &[&left], of_others, ..Left::default() }).unwrap();
             File::create(left.join("new")).unwrap();
             fs::rename(left.join("new"), left.join("file")).unwrap();
             let refused = |error: std::io::Error| assert_eq!(error.kind(), PermissionDenied);
@@ -165,6 +208,45 @@ mod tests {
             refused(Command::new("/bin/true").spawn().unwrap_err());
             let kept = caps::read(None, CapSet::Permitted).unwrap();
             assert!(kept.iter().all(|capability| FOR_FILES.contains(capability)));
+        };
+        std::thread::spawn(confined).join().unwrap();
+    }
+
+    /// Fails on a kernel without Landlock, or with one before 6.7.
+    #[test]
+    fn what_is_left_to_read_is_not_written_and_connections_are_made_and_not_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let [readable, other] = ["readable", "other"].map(|name| directory.path().join(name));
+        fs::write(&readable, "text").unwrap();
+        fs::write(&other, "text").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = listener.local_addr().unwrap();
+        let confined = move || {
+            let missing = directory.path().join("missing");
+            confine(&Left { readable: &[&readable, &missing], connections: true, ..Left::default() })
+                .unwrap();
+            assert_eq!(fs::read(&readable).unwrap(), b"text");
+            let refused = |error: std::io::Error| assert_eq!(error.kind(), PermissionDenied);
+            refused(File::create(&readable).unwrap_err());
+            refused(File::open(&other).unwrap_err());
+            refused(fs::read_dir(directory.path()).unwrap_err());
+            refused(Command::new("/bin/true").spawn().unwrap_err());
+            TcpStream::connect(there).unwrap();
+            refused(TcpListener::bind("127.0.0.1:0").unwrap_err());
+            assert!(caps::read(None, CapSet::Permitted).unwrap().is_empty());
+        };
+        std::thread::spawn(confined).join().unwrap();
+    }
+
+    #[test]
+    fn without_connections_there_are_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = listener.local_addr().unwrap();
+        let confined = move || {
+            confine(&Left { of_others: OfOthers::Reading, ..Left::default() }).unwrap();
+            assert_eq!(TcpStream::connect(there).unwrap_err().kind(), PermissionDenied);
+            let kept = caps::read(None, CapSet::Permitted).unwrap();
+            assert!(kept.iter().all(|capability| *capability == Capability::CAP_DAC_READ_SEARCH));
         };
         std::thread::spawn(confined).join().unwrap();
     }

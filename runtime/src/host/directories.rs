@@ -35,6 +35,7 @@ use nix::unistd::geteuid;
 
 use super::life;
 use super::user::is_rootless;
+use crate::events::Journal;
 
 /// Where session managers make a directory for each user.
 const SESSIONS: &str = "/run/user";
@@ -110,7 +111,9 @@ impl Directories {
     /// # Errors
     /// Names the directory that cannot be made.
     pub fn create(&self) -> Result<(), DirectoriesError> {
-        for path in [&self.root, &self.containers(), &self.names(), &self.blank(), &self.run] {
+        let journal = Journal::of(&self.root);
+        let below = [&*self.containers(), &self.names(), &self.blank(), journal.directory()];
+        for path in [&*self.root].into_iter().chain(below).chain([&*self.run]) {
             create_private(path)?;
         }
         // Whoever came first to /tmp could have made it, and whoever owns it can put another one in its place.

@@ -10,7 +10,7 @@ mod stacks;
 mod user;
 mod watch;
 
-pub use confinement::{ConfinementError, confine_to, hide, renounce};
+pub use confinement::{ConfinementError, Left, OfOthers, confine, hide, renounce};
 pub(crate) use directories::create_private as create_private_directory;
 pub use directories::{Directories, DirectoriesError};
 pub use disk_usage::disk_usage_bytes;

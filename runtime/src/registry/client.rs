@@ -1,16 +1,16 @@
 //! From a registry's name to a connection: which host, which scheme, which certificates.
 
 use std::collections::HashMap;
-use std::fs;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::blocking::{Client, ClientBuilder};
-use reqwest::{Certificate, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 
+use super::certificates::Certificates;
 use super::challenge::Challenge;
 use super::config::RegistryConfig;
-use super::{CredentialStore, Interrupt, RegistryError, RegistrySettings, Retry, Session};
+use super::{Credential, CredentialStore, Interrupt, RegistryError, RegistrySettings, Retry, Session};
 use crate::image::Reference;
 
 /// Docker Hub's registry does not answer under its name.
@@ -28,6 +28,9 @@ pub struct Registries {
     credentials: CredentialStore,
     retry: Retry,
     interrupt: Interrupt,
+    certificates: Certificates,
+    /// By host, of those that were prepared for.
+    prepared: Mutex<HashMap<String, Option<Credential>>>,
     /// One client, that is one pool of connections, for each kind of TLS settings.
     clients: Mutex<HashMap<(Trust, RegistrySettings), Client>>,
 }
@@ -64,6 +67,8 @@ impl Registries {
             credentials,
             retry: Retry::default(),
             interrupt: Interrupt::default(),
+            certificates: Certificates::default(),
+            prepared: Mutex::default(),
             clients: Mutex::default(),
         }
     }
@@ -103,7 +108,36 @@ impl Registries {
     /// The registry of a name, with its credentials.
     pub(crate) fn connect(&self, reference: &Reference) -> Result<Session, RegistryError> {
         let registry = reference.registry();
-        self.open(registry, self.credentials.find(registry)?)
+        self.open(registry, self.credential(registry)?)
+    }
+
+    /// Reads everything that a transfer from or to a name's registry takes of the host, and has credential helpers answer: from then
+    /// on nothing more is read for it but to find addresses, and no program is run. No connection is made.
+    ///
+    /// # Errors
+    /// Credentials or certificates of the registry cannot be had. What a mirror lacks is found out when it is its turn.
+    pub fn prepare(&self, reference: &Reference) -> Result<(), RegistryError> {
+        for mirror in self.config.settings(reference.registry()).mirrors {
+            if let Err(error) = host_of(&mirror).and_then(|host| self.prepare_host(host)) {
+                tracing::info!(%error, mirror, "a mirror cannot be used");
+            }
+        }
+        self.prepare_host(reference.registry())
+    }
+
+    fn prepare_host(&self, host: &str) -> Result<(), RegistryError> {
+        let credential = self.credentials.find(host)?;
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), credential);
+        let settings = self.config.settings(host);
+        if !settings.insecure {
+            self.certificates.with(&settings.ca, host)?;
+        }
+        Ok(())
+    }
+
+    fn credential(&self, host: &str) -> Result<Option<Credential>, RegistryError> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned();
+        prepared.map_or_else(|| self.credentials.find(host), Ok)
     }
 
     /// The mirrors of a name's registry and then itself, each connected when it is its turn.
@@ -114,7 +148,7 @@ impl Registries {
         let mirrors = self.config.settings(reference.registry()).mirrors;
         let mirrors = mirrors.into_iter().map(move |mirror| {
             let host = host_of(&mirror)?;
-            self.open(&mirror, self.credentials.find(host)?)
+            self.open(&mirror, self.credential(host)?)
         });
         mirrors.chain(std::iter::once_with(|| self.connect(reference)))
     }
@@ -123,7 +157,7 @@ impl Registries {
     pub(super) fn open(
         &self,
         registry: &str,
-        credential: Option<super::Credential>,
+        credential: Option<Credential>,
     ) -> Result<Session, RegistryError> {
         let host = host_of(registry)?;
         let settings = self.config.settings(host);
@@ -162,32 +196,28 @@ impl Registries {
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(trust, settings, registry)?;
+        let client = self.build(trust, settings, registry)?;
         clients.insert(key, client.clone());
         Ok(client)
     }
-}
 
-fn build(trust: Trust, settings: &RegistrySettings, registry: &str) -> Result<Client, RegistryError> {
-    // Fails when there is one already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let tls = |source| RegistryError::Tls { registry: registry.to_owned(), source };
-    let mut more = Vec::new();
-    for path in &settings.ca {
-        let pem = fs::read(path).map_err(RegistryError::file("read", path))?;
-        more.extend(Certificate::from_pem_bundle(&pem).map_err(tls)?);
+    fn build(
+        &self,
+        trust: Trust,
+        settings: &RegistrySettings,
+        registry: &str,
+    ) -> Result<Client, RegistryError> {
+        // Fails when there is one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder: ClientBuilder =
+            Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT).timeout(READ_TIMEOUT);
+        match trust {
+            Trust::Verified => builder.tls_certs_only(self.certificates.with(&settings.ca, registry)?),
+            Trust::Any => builder.danger_accept_invalid_certs(true),
+        }
+        .build()
+        .map_err(|source| RegistryError::Tls { registry: registry.to_owned(), source })
     }
-    let builder: ClientBuilder = Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(READ_TIMEOUT)
-        .tls_certs_merge(more);
-    match trust {
-        Trust::Verified => builder,
-        Trust::Any => builder.danger_accept_invalid_certs(true),
-    }
-    .build()
-    .map_err(tls)
 }
 
 /// Where to try, in order.

@@ -11,6 +11,7 @@
 //! registry and the token server that it names, and nowhere else. Digests are checked by whoever asked for the bytes.
 
 mod blob;
+mod certificates;
 mod challenge;
 mod client;
 mod config;
@@ -19,6 +20,7 @@ mod document;
 mod error;
 mod interrupt;
 mod login;
+mod resolver;
 mod retry;
 mod session;
 mod upload;
@@ -30,5 +32,6 @@ pub use credentials::{Credential, CredentialStore};
 pub(crate) use document::{Document, Target};
 pub use error::RegistryError;
 pub use interrupt::Interrupt;
+pub use resolver::resolver_files;
 pub use retry::Retry;
 pub(crate) use session::Session;

@@ -31,7 +31,7 @@ pub(super) struct Contents {
 }
 
 enum Place {
-    Directory(PathBuf),
+    Directory { root: File, path: PathBuf },
     Tar { file: File, files: HashMap<Vec<u8>, Item> },
 }
 
@@ -78,11 +78,12 @@ impl Contents {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, ImageError> {
         let name = name_of(&archive);
-        if let Archive::Path(path) = &archive
-            && path.is_dir()
-        {
-            return Ok(Self { name, place: Place::Directory(path.clone()) });
-        }
+        let archive = match archive {
+            Archive::Directory { path, root } => {
+                return Ok(Self { name, place: Place::Directory { root, path } });
+            }
+            archive => archive,
+        };
         let failed = |source| ImageError::Archive { archive: name.clone(), source };
         let read_error = |error| failed(LayerError::Tar("cannot read it".to_owned(), Some(error)));
         let file = match open_stream(archive)? {
@@ -117,8 +118,8 @@ impl Contents {
     pub(super) fn blob(&self, name: &str) -> Result<Blob, ImageError> {
         let missing = || ImageError::MissingBlob(name.to_owned());
         match &self.place {
-            Place::Directory(root) => {
-                let path = root.join(name);
+            Place::Directory { root, path } => {
+                let path = path.join(name);
                 let failed = |error: io::Error| match error.kind() {
                     io::ErrorKind::NotFound => missing(),
                     _ => ImageError::io("open", &path)(error),
@@ -206,8 +207,7 @@ pub(in crate::image) fn verify(blob: &str, expected: &Digest, actual: &Digest) -
 /// What an archive is called in messages.
 pub(in crate::image) fn name_of(archive: &Archive) -> String {
     match archive {
-        Archive::Path(path) => path.display().to_string(),
-        Archive::File(_) => "standard input".to_owned(),
+        Archive::Directory { path, .. } | Archive::File { path, .. } => path.display().to_string(),
         Archive::Stream(_) => "the stream".to_owned(),
     }
 }
@@ -231,8 +231,8 @@ impl Opened {
 /// Tells a file that can be read at any place from a stream.
 pub(in crate::image) fn open_stream(archive: Archive) -> Result<Opened, ImageError> {
     let (mut file, path) = match archive {
-        Archive::Path(path) => (File::open(&path).map_err(ImageError::io("open", &path))?, path),
-        Archive::File(file) => (file, PathBuf::from("standard input")),
+        Archive::Directory { path, root } => (root, path),
+        Archive::File { path, file } => (file, path),
         Archive::Stream(stream) => return Ok(Opened::Stream(stream)),
     };
     let is_regular = file.metadata().map_err(ImageError::io("examine", &path))?.is_file();
@@ -243,12 +243,11 @@ pub(in crate::image) fn open_stream(archive: Archive) -> Result<Opened, ImageErr
 
 /// A regular file in a directory, and only there, whatever its name says and whatever is linked to where. Does not wait
 /// for a pipe's other end.
-fn open_beneath(root: &Path, name: &str) -> io::Result<File> {
-    let root = File::open(root)?;
+fn open_beneath(root: &File, name: &str) -> io::Result<File> {
     let how = OpenHow::new()
         .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_BENEATH);
-    let file = File::from(openat2(&root, name, how)?);
+    let file = File::from(openat2(root, name, how)?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 

@@ -16,7 +16,7 @@ mod source;
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) use contents::{name_of, open_stream, verify};
 pub(super) use install::{layer_error, stage as install};
@@ -30,12 +30,49 @@ use super::{Digest, ImageError, LayerLimits, Reference};
 
 /// Where an archive comes from.
 pub enum Archive {
-    /// A file (any compression) or a directory (OCI image layout).
-    Path(PathBuf),
-    /// An open file, pipe or terminal: standard input. Read in place when it is a regular file.
-    File(File),
+    /// A directory (OCI image layout), of which nothing is read yet.
+    Directory {
+        /// What messages call it, and where it is.
+        path: PathBuf,
+        /// The directory.
+        root: File,
+    },
+    /// An open file, pipe or terminal, of any compression. Read in place when it is a regular file.
+    File {
+        /// What messages call it.
+        path: PathBuf,
+        /// The file.
+        file: File,
+    },
     /// Any other stream; spooled into the store while it is read.
     Stream(Box<dyn Read + Send>),
+}
+
+impl Archive {
+    /// Opens a file or a directory.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(path: PathBuf) -> Result<Self, ImageError> {
+        let file = File::open(&path).map_err(ImageError::io("open", &path))?;
+        let found = file.metadata().map_err(ImageError::io("examine", &path))?;
+        Ok(if found.is_dir() { Self::Directory { path, root: file } } else { Self::File { path, file } })
+    }
+
+    /// An open file as standard input.
+    #[must_use]
+    pub fn stdin(file: File) -> Self {
+        Self::File { path: "standard input".into(), file }
+    }
+
+    /// The directory below which there is more to open.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Directory { path, .. } => Some(path),
+            Self::File { .. } | Self::Stream(_) => None,
+        }
+    }
 }
 
 /// What `load` and `import` made.

@@ -26,7 +26,7 @@ mod remove;
 pub(super) mod staging;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) use paths::Paths;
 pub(super) use staging::Staging;
@@ -85,6 +85,13 @@ impl ImageStore {
             remove::sweep(&store.paths, &Catalog::read(&store.paths)?, &lock)?;
         }
         Ok(store)
+    }
+
+    /// The directories below which is all that a change of the store writes: its own, and that of the journal of events.
+    #[must_use]
+    pub fn directories(&self) -> Vec<PathBuf> {
+        let journal = self.journal().map(|journal| journal.directory().to_owned());
+        std::iter::once(self.paths.base().to_owned()).chain(journal).collect()
     }
 
     /// Sets other bounds on layers than the default ones.

@@ -1,7 +1,5 @@
 //! Events of images ([`crate::events`]).
 
-use std::path::Path;
-
 use super::{ImageStore, Removal};
 use crate::container::settings::Labels;
 use crate::events::{Event, Journal, Kind};
@@ -39,9 +37,13 @@ impl ImageStore {
     fn note(&self, action: &str, id: &str, name: &str, labels: Labels) {
         let mut attributes = labels;
         attributes.insert("name".to_owned(), name.to_owned());
-        // <root>/image
-        if let Some(root) = self.paths.base().parent() {
-            Journal::of(Path::new(root)).note(&Event::now(Kind::Image, action, id, attributes));
+        if let Some(journal) = self.journal() {
+            journal.note(&Event::now(Kind::Image, action, id, attributes));
         }
+    }
+
+    pub(super) fn journal(&self) -> Option<Journal> {
+        // <root>/image
+        self.paths.base().parent().map(Journal::of)
     }
 }

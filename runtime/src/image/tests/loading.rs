@@ -95,9 +95,9 @@ fn an_oci_archive_from_a_stream_a_pipe_a_file_compressed_or_not() {
         let bytes = archive.clone();
         let feeder = std::thread::spawn(move || writer.write_all(&bytes));
         for source in [
-            Archive::Path(path.clone()),
-            Archive::File(File::open(&path).unwrap()),
-            Archive::File(std::os::fd::OwnedFd::from(reader).into()),
+            Archive::open(path.clone()).unwrap(),
+            Archive::stdin(File::open(&path).unwrap()),
+            Archive::stdin(std::os::fd::OwnedFd::from(reader).into()),
         ] {
             let fresh = Fixture::new();
             fresh.store.load(source, &mut |_| {}).unwrap();
@@ -118,7 +118,7 @@ fn an_oci_directory() {
     for (name, bytes) in layout.files(&[with(manifest, "annotations", tagged)]) {
         fs::write(directory.path().join(name), bytes).unwrap();
     }
-    fixture.store.load(Archive::Path(directory.path().to_owned()), &mut |_| {}).unwrap();
+    fixture.store.load(Archive::open(directory.path().to_owned()).unwrap(), &mut |_| {}).unwrap();
     check(&fixture, "localhost:5000/app:v2");
 }
 
@@ -135,12 +135,12 @@ fn t22_a_directory_is_not_left() {
     nix::unistd::mkfifo(&layout.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     for name in ["../config.json", outside.to_str().unwrap(), "linked", "fifo", "."] {
         fs::write(layout.join("manifest.json"), json!([{ "Config": name }]).to_string()).unwrap();
-        let error = fixture.store.load(Archive::Path(layout.clone()), &mut |_| {}).unwrap_err();
+        let error = fixture.store.load(Archive::open(layout.clone()).unwrap(), &mut |_| {}).unwrap_err();
         assert!(matches!(error, ImageError::Io { .. }), "{name}: {error}");
     }
     fs::write(layout.join("config.json"), &config).unwrap();
     fs::write(layout.join("manifest.json"), r#"[{ "Config": "config.json" }]"#).unwrap();
-    fixture.store.load(Archive::Path(layout), &mut |_| {}).unwrap();
+    fixture.store.load(Archive::open(layout).unwrap(), &mut |_| {}).unwrap();
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
-use holm_e2e::{Holm, TestImage};
+use holm_e2e::{Holm, TestImage, until};
+use holm_test_registry::{Fault, FaultyRegistry, RegistryImage, blob_path};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The process id of a new container's VMM.
 fn vmm(holm: &Holm, options: &[&str]) -> String {
@@ -102,6 +104,69 @@ fn what_carries_a_guests_bytes_has_nothing_to_open() {
     }
     drop(to);
     assert!(child.wait().unwrap().success());
+}
+
+/// Whether no thread of a process has a capability, or could get one.
+fn has_no_capability(pid: u32) -> bool {
+    let none = |thread: &HashMap<String, String>| {
+        let sets = ["CapEff", "CapPrm", "CapInh", "CapAmb"];
+        thread["NoNewPrivs"] == "1" && sets.iter().all(|set| thread[*set] == "0000000000000000")
+    };
+    threads(&pid.to_string()).iter().all(none)
+}
+
+#[test]
+fn what_reads_an_archive_has_no_capability() {
+    let holm = Holm::empty();
+    let mut child = holm.holm(["load", "-q"]).command().stdin(Stdio::piped()).spawn().unwrap();
+    let mut to = child.stdin.take().unwrap();
+    let archive = fs::read(TestImage::Busybox.archive()).unwrap();
+    let (start, rest) = archive.split_at(archive.len() / 2);
+    // More than fits into a pipe: by the end it reads.
+    assert!(start.len() > 1 << 18);
+    to.write_all(start).unwrap();
+    assert!(has_no_capability(child.id()));
+    to.write_all(rest).unwrap();
+    drop(to);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn what_reads_an_archive_has_nothing_to_open_but_the_store() {
+    let holm = Holm::empty();
+    assert_eq!(holm.holm(["images", "-q"]).outcome().ok(), "");
+    // A part of the store that is elsewhere.
+    let (layers, elsewhere) = (holm.root().join("image/layers"), tempfile::tempdir_in("/var/tmp").unwrap());
+    fs::remove_dir(&layers).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), &layers).unwrap();
+    let archive = TestImage::Busybox.archive();
+    holm.holm(["load", "-i"]).arg(&archive).outcome().fails(125, "Permission denied");
+    fs::remove_file(&layers).unwrap();
+    holm.holm(["load", "-i"]).arg(&archive).outcome().ok();
+}
+
+#[test]
+fn what_reads_a_registrys_answers_has_no_capability() {
+    let image = RegistryImage::new(1, 400_000);
+    for verb in ["pull", "create"] {
+        let (holm, registry) = (Holm::empty(), FaultyRegistry::with(&image));
+        // It tries again, and waits for a second before it does.
+        registry.fail(&blob_path(&image.layers[0]), &[Fault::Status(503); 2]);
+        let name = registry.name().replace("127.0.0.1", "localhost");
+        let mut child = holm.holm([verb, &name]).command().spawn().unwrap();
+        let asked = || registry.requests().iter().any(|line| line.contains(&blob_path(&image.layers[0])));
+        until("it asks for the layer", asked);
+        let own = child.id();
+        let pulls = match verb {
+            "create" => fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap(),
+            _ => own.to_string(),
+        };
+        assert!(has_no_capability(pulls.trim().parse().unwrap()), "{verb}");
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{verb}");
+        assert_eq!(fs::read_dir(holm.root().join("image/staging")).unwrap().count(), 0, "{verb}");
+        holm.holm([verb, &name]).outcome().ok();
+    }
 }
 
 /// The process that started another.

@@ -153,6 +153,17 @@ fn m03_run_never_pulls_when_it_must_not() {
     assert_eq!(registry.requests(), [] as [String; 0]);
 }
 
+/// An image goes to a registry that wants to know who one is, and comes back.
+fn there_and_back(holm: &Holm, host: &str, run: &dyn Fn(&[&str]) -> String) {
+    let archive = holm.directory.path().join("rootfs.tar");
+    fs::write(&archive, tar(1, 5000)).unwrap();
+    let name = format!("{host}/there/and:back");
+    run(&["import", archive.to_str().unwrap(), &name]);
+    run(&["push", &name]);
+    run(&["rmi", &name]);
+    assert!(run(&["pull", &name]).contains("Status: Downloaded newer image"));
+}
+
 #[test]
 fn login_keeps_a_password_that_is_right_and_logout_forgets_it() {
     let registry = DockerRegistry::start(Mode::Secured);
@@ -173,6 +184,7 @@ fn login_keeps_a_password_that_is_right_and_logout_forgets_it() {
     assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(fs::read_to_string(&config).unwrap().contains("bWU6czNjcmV0"));
     assert_eq!(holm.ok(&["login", host]), "Login Succeeded\n");
+    there_and_back(&holm, host, &|arguments| holm.ok(arguments));
     assert_eq!(holm.ok(&["logout", host]), format!("Removing login credentials for {host}\n"));
     assert_eq!(holm.ok(&["logout", host]), format!("Not logged in to {host}\n"));
     assert!(!fs::read_to_string(&config).unwrap().contains("bWU6czNjcmV0"));
@@ -199,6 +211,7 @@ fn credential_helpers_keep_what_docker_would_give_them() {
     assert!(fs::read_to_string(at("kept")).unwrap().contains("s3cret"));
     assert!(!fs::read_to_string(at("docker/config.json")).unwrap().contains("auth\""));
     assert_eq!(run(&["login", &registry.host]), "Login Succeeded\n");
+    there_and_back(&holm, &registry.host, &run);
     run(&["logout", &registry.host]);
     assert!(!at("kept").exists());
 }
