@@ -91,19 +91,31 @@ fn t6_every_thread_of_the_vmm_is_confined() {
 #[test]
 fn what_carries_a_guests_bytes_has_nothing_to_open() {
     let holm = Holm::with(TestImage::Busybox);
-    let mut command = holm.holm(["run", "--rm", "-i", "busybox", "cat"]).command();
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut to, mut from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-    to.write_all(b"echo\n").unwrap();
-    let mut line = String::new();
-    from.read_line(&mut line).unwrap();
-    for thread in threads(&child.id().to_string()) {
-        assert_eq!((line.as_str(), thread["NoNewPrivs"].as_str()), ("echo\n", "1"), "{thread:?}");
-        // The six of chown(2) and access to files.
-        assert_eq!(u64::from_str_radix(&thread["CapPrm"], 16).unwrap() & !0x8000_001f, 0, "{thread:?}");
+    let [created, running] = [holm.name(), holm.name()];
+    holm.holm(["create", "-i", "--name", &created, "busybox", "cat"]).outcome().ok();
+    holm.holm(["run", "-d", "-i", "--name", &running, "busybox", "cat"]).outcome().ok();
+    for words in [
+        &["run", "--rm", "-i", "busybox", "cat"][..],
+        &["start", "-a", "-i", &created],
+        &["exec", "-i", &running, "cat"],
+        &["attach", &running],
+    ] {
+        let mut command = holm.holm(words).command();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut to, mut from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        to.write_all(b"echo\n").unwrap();
+        let mut line = String::new();
+        from.read_line(&mut line).unwrap();
+        assert_eq!(line, "echo\n", "{words:?}");
+        for thread in threads(&child.id().to_string()) {
+            assert_eq!(thread["NoNewPrivs"], "1", "{words:?}: {thread:?}");
+            // The six of chown(2) and access to files.
+            let held = u64::from_str_radix(&thread["CapPrm"], 16).unwrap();
+            assert_eq!(held & !0x8000_001f, 0, "{words:?}: {thread:?}");
+        }
+        drop(to);
+        assert!(child.wait().unwrap().success(), "{words:?}");
     }
-    drop(to);
-    assert!(child.wait().unwrap().success());
 }
 
 /// Whether no thread of a process has a capability, or could get one.
