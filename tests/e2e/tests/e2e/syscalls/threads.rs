@@ -14,6 +14,9 @@ const IOCTL: u32 = 16;
 /// `KVM_RUN` of linux/kvm.h.
 pub(super) const KVM_RUN: u64 = 0xae80;
 
+/// Who asked when nobody knows any more.
+const NAMELESS: &str = "<...>";
+
 /// The probe where a filter ends a process.
 pub(super) const REFUSED: &str = "holm_refused";
 
@@ -94,6 +97,7 @@ impl Threads {
             }
         }
         if number == SECCOMP && arguments[0] == SET_FILTER {
+            self.lost |= name == NAMELESS;
             filters.push(role_of(name));
             // The trace leaves it out, of which there would be too many.
             if role_of(name) == Role::Vcpu {
