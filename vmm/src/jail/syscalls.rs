@@ -81,10 +81,16 @@ const fn small(number: libc::c_long) -> u32 {
 }
 
 /// Of every thread of a debug build, in which the standard library looks at descriptors before it closes them.
-const CHECKS: &[Call] = if cfg!(debug_assertions) { LOOKS } else { &[] };
-const LOOKS: &[Call] = &[one_of!(SYS_fcntl, 1, &[libc::F_GETFD.unsigned_abs()]).unseen(IN_DEBUG_BUILDS)];
+const CHECKS: &[Call] =
+    if cfg!(debug_assertions) { &[one_of!(SYS_fcntl, 1, &[LOOK]).unseen(IN_DEBUG_BUILDS)] } else { &[] };
+const LOOK: u32 = libc::F_GETFD.unsigned_abs();
 /// Of what release builds, which are traced, do not have.
 pub(super) const IN_DEBUG_BUILDS: &str = "in debug builds only";
+
+/// Whether it is only for debug builds that a call with this value is allowed.
+pub(super) fn is_a_check(call: &Call, value: u32) -> bool {
+    call.number == small(libc::SYS_fcntl) && value == LOOK
+}
 
 /// Of every thread: memory, locks, the log, and its own end.
 const EVERY: &[Call] = &[
@@ -116,18 +122,19 @@ const TIMER: &[Call] = &[any!(SYS_timerfd_settime)];
 const BUFFERS: &[Call] = &[any!(SYS_mremap).unseen(OF_THE_ALLOCATOR)];
 
 /// Of vsock and the control channel: nothing connects or listens, connected sockets are received.
-const SOCKETS: &[Call] =
-    &[any!(SYS_accept4), any!(SYS_epoll_ctl), any!(SYS_recvfrom), any!(SYS_recvmsg), any!(SYS_shutdown)];
+const SOCKETS: &[Call] = &[any!(SYS_accept4), any!(SYS_epoll_ctl), any!(SYS_recvmsg), any!(SYS_shutdown)];
 
-/// Of a network, over a TAP or a stream.
-const FRAMES: &[Call] = &[any!(SYS_sendto), any!(SYS_writev)];
+/// Of a network over a TAP; one over a stream writes as to a file.
+const FRAMES: &[Call] = &[any!(SYS_writev)];
 
 /// Of a network of several queues: which of them the host's kernel gives frames to.
 const QUEUES: &[Call] = &[one_of!(SYS_ioctl, 1, commands::OF_QUEUES)];
 
 /// Not F_SETOWN, by which a file signals any process.
 const ON_DESCRIPTORS: &[u32] =
-    &[libc::F_DUPFD_CLOEXEC.unsigned_abs(), libc::F_GETFD.unsigned_abs(), libc::F_SETFL.unsigned_abs()];
+    if cfg!(debug_assertions) { &[LOOK, DUPLICATE, SET] } else { &[DUPLICATE, SET] };
+const DUPLICATE: u32 = libc::F_DUPFD_CLOEXEC.unsigned_abs();
+const SET: u32 = libc::F_SETFL.unsigned_abs();
 
 /// Of whoever starts threads, for a network or a disk that comes later and for the disks of a VM that goes on after its checkpoint, and of
 /// those threads before they have their own filter. No filter sees the arguments of clone3, which lie in memory; where there is
@@ -135,12 +142,11 @@ const ON_DESCRIPTORS: &[u32] =
 const THREADS: &[Call] = &[
     call!(SYS_clone, Arguments::With(0, libc::CLONE_THREAD.unsigned_abs())),
     call!(SYS_clone3, Arguments::Missing),
-    any!(SYS_clock_nanosleep),
     any!(SYS_epoll_create1),
     any!(SYS_eventfd2),
     one_of!(SYS_fcntl, 1, ON_DESCRIPTORS),
     any!(SYS_gettid),
-    any!(SYS_restart_syscall).unseen("a pause while this process is stopped and continued"),
+    any!(SYS_restart_syscall).unseen("a wait with an end while this process is stopped and continued"),
     any!(SYS_rseq),
     any!(SYS_sched_getaffinity),
     any!(SYS_seccomp),
@@ -152,12 +158,8 @@ const THREADS: &[Call] = &[
 ];
 
 /// Of whoever changes and saves the machine.
-const MACHINE: &[Call] = &[
-    any!(SYS_exit_group),
-    any!(SYS_getpid),
-    one_of!(SYS_ioctl, 1, commands::OF_THE_MACHINE),
-    any!(SYS_pread64),
-];
+const MACHINE: &[Call] =
+    &[any!(SYS_exit_group), any!(SYS_getpid), one_of!(SYS_ioctl, 1, commands::OF_THE_MACHINE)];
 
 /// Of a vCPU.
 const GUEST: &[Call] = &[
@@ -173,14 +175,14 @@ const RESUMED: &[Call] = &[any!(SYS_rt_sigreturn)];
 const BLOCKS: &[Call] = &[any!(SYS_fallocate), any!(SYS_fdatasync), any!(SYS_preadv), any!(SYS_pwritev)];
 
 /// As above, and locks.
-const ON_FILES: &[u32] = &[
-    libc::F_DUPFD_CLOEXEC.unsigned_abs(),
-    libc::F_GETFD.unsigned_abs(),
-    libc::F_GETFL.unsigned_abs(),
-    libc::F_SETFL.unsigned_abs(),
-    libc::F_OFD_GETLK.unsigned_abs(),
-    libc::F_OFD_SETLK.unsigned_abs(),
-];
+const ON_FILES: &[u32] = if cfg!(debug_assertions) {
+    &[LOOK, DUPLICATE, GET, SET, GET_LOCK, SET_LOCK]
+} else {
+    &[DUPLICATE, GET, SET, GET_LOCK, SET_LOCK]
+};
+const GET: u32 = libc::F_GETFL.unsigned_abs();
+const GET_LOCK: u32 = libc::F_OFD_GETLK.unsigned_abs();
+const SET_LOCK: u32 = libc::F_OFD_SETLK.unsigned_abs();
 
 /// Of the shares: what a guest does to files (`devices::virtio::fs::files`).
 const FILES: &[Call] = &[
@@ -190,7 +192,6 @@ const FILES: &[Call] = &[
     one_of!(SYS_fcntl, 1, ON_FILES),
     any!(SYS_fdatasync),
     any!(SYS_flock),
-    any!(SYS_fstat),
     any!(SYS_fstatfs),
     any!(SYS_fsync),
     any!(SYS_ftruncate),

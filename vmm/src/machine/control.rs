@@ -5,13 +5,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use holm_protocol::causes::with_causes;
 use holm_protocol::vm_control::{ControlReply, ControlRequest, DevicePlace, MAX_CONTROL_BYTES};
-use nix::sys::socket::{MsgFlags, send};
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::net::RecvFlags;
 use vmm_sys_util::epoll::EventSet;
 
@@ -35,7 +35,9 @@ struct Packet {
 impl Control {
     /// Serves requests on an inherited descriptor. Call it once.
     pub(super) fn inherited(fd: RawFd, machine: Arc<Mutex<Machine>>) -> Result<Self, MachineError> {
-        Ok(Self { socket: descriptors::inherited(fd).map_err(MachineError::Event)?, machine })
+        let socket = descriptors::inherited(fd).map_err(MachineError::Event)?;
+        fcntl_setfl(&socket, OFlags::NONBLOCK).map_err(|errno| MachineError::Event(errno.into()))?;
+        Ok(Self { socket, machine })
     }
 
     /// Answers what is there; false when there will be nothing any more.
@@ -51,7 +53,7 @@ impl Control {
         });
         let reply = serde_json::to_vec(&reply).unwrap_or_default();
         // Who does not listen misses the answer.
-        let _ = send(self.socket.as_raw_fd(), &reply, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+        let _ = rustix::io::write(&self.socket, &reply);
         true
     }
 
@@ -126,7 +128,7 @@ fn plugged(slot: usize) -> Result<ControlReply, String> {
 /// The next packet; `None` at the end.
 fn receive(socket: &OwnedFd) -> io::Result<Option<Packet>> {
     let mut bytes = vec![0; MAX_CONTROL_BYTES];
-    let (length, descriptors) = descriptors::receive(socket, &mut bytes, RecvFlags::DONTWAIT)?;
+    let (length, descriptors) = descriptors::receive(socket, &mut bytes, RecvFlags::empty())?;
     bytes.truncate(length);
     Ok((length > 0).then_some(Packet { bytes, descriptors }))
 }

@@ -1,7 +1,9 @@
 //! What the kernel knows of this process's pages (Linux Documentation/admin-guide/mm/pagemap.rst).
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::{self, IoSliceMut};
+
+use rustix::io::{preadv, retry_on_intr};
 
 use super::memory::{CHUNK_BYTES, MemoryFileError, failed};
 
@@ -54,8 +56,13 @@ impl PageMap {
             let count = (pages - such.len()).min(CHUNK_BYTES / ENTRY_BYTES) * ENTRY_BYTES;
             let Some(chunk) = bytes.get_mut(..count) else { break };
             let offset = (first + such.len()) * ENTRY_BYTES;
-            self.0.read_exact_at(chunk, offset as u64).map_err(failed("read the map of pages"))?;
-            let entries = chunk.as_chunks::<ENTRY_BYTES>().0.iter();
+            // As disks are read: one call of the system that the filter lets through, not two.
+            let read = retry_on_intr(|| preadv(&self.0, &mut [IoSliceMut::new(chunk)], offset as u64));
+            let read = read.map_err(|errno| failed("read the map of pages")(errno.into()))?;
+            let entries = chunk.get(..read).unwrap_or_default().as_chunks::<ENTRY_BYTES>().0.iter();
+            if entries.len() == 0 {
+                return Err(failed("read the map of pages")(io::ErrorKind::UnexpectedEof.into()));
+            }
             such.extend(entries.map(|entry| are_such(PageState(u64::from_le_bytes(*entry)))));
         }
         Ok(such)

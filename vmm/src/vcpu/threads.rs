@@ -73,7 +73,7 @@ impl VcpuThreads {
                 if Instant::now() >= deadline {
                     return Stopped::Some;
                 }
-                std::thread::sleep(Duration::from_micros(50));
+                std::thread::park_timeout(Duration::from_micros(50));
             }
             // A thread that panicked has ended, too.
             vcpus.extend(handle.join().ok().flatten());

@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, SockType, UnixAddr, getpeername, getsockopt, send, sockopt};
+use nix::sys::socket::{SockType, UnixAddr, getpeername, getsockopt, sockopt};
 use vmm_sys_util::epoll::EventSet;
 
 use super::MAX_FRAME_BYTES;
@@ -106,8 +106,7 @@ impl Stream {
     /// Sends what is left of a frame, as far as it goes.
     fn flush(&mut self) {
         while let Some(rest) = self.output.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-            match send(self.socket.as_raw_fd(), rest, flags) {
+            match nix::unistd::write(&self.socket, rest) {
                 Ok(count) => self.sent += count,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => return,

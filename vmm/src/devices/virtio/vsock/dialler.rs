@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use holm_protocol::vm_dial::{CONNECTED, REFUSED};
-use nix::sys::socket::{MsgFlags, Shutdown, send, setsockopt, shutdown, sockopt};
+use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use nix::sys::time::TimeVal;
 use rustix::net::RecvFlags;
 
@@ -64,7 +64,7 @@ impl Dialler {
 }
 
 fn ask(channel: &OwnedFd, port: u32) -> io::Result<Option<UnixStream>> {
-    send(channel.as_raw_fd(), &port.to_le_bytes(), MsgFlags::MSG_NOSIGNAL)?;
+    rustix::io::write(channel, &port.to_le_bytes())?;
     let mut answer = [REFUSED];
     let (length, descriptors) = descriptors::receive(channel, &mut answer, RecvFlags::empty())?;
     if length == 0 {
@@ -79,7 +79,7 @@ mod tests {
     use std::os::fd::IntoRawFd;
 
     use nix::errno::Errno;
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, recv, socketpair};
+    use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
 
     use super::*;
 

@@ -10,12 +10,14 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
 
 use super::VsockError;
 
@@ -119,11 +121,12 @@ impl Listener {
         }
         let mut byte = [0];
         while caller.line.len() < MAX_LINE_BYTES {
-            match (&caller.stream).read(&mut byte) {
+            // As files are read: what sockets have of their own would be one more call for the filter to let through.
+            match rustix::io::read(&caller.stream, &mut byte) {
                 Ok(1..) => caller.line.extend(byte),
                 Ok(0) => return Call::Refused(caller.stream),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
                     self.callers.insert(fd, caller);
                     return Call::Waiting;
                 }
