@@ -91,6 +91,7 @@ lint: packages
 	$(CARGO) fmt --all --check
 	$(LINTED) $(CARGO) build --workspace --all-targets --locked
 	tests/named-tests
+	tests/unsafe-blocks
 
 deny: packages
 	tools/cargo-deny check -D warnings licenses bans sources

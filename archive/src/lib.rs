@@ -6,6 +6,7 @@
 //!
 //! Threads: none. Trust: archives and trees are hostile. A tree may change while it is read, so everything is reached by
 //! descriptors, one name at a time, and no symbolic link in it is ever followed on the way.
+#![forbid(unsafe_code)]
 
 mod node;
 mod pack;

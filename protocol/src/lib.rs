@@ -8,6 +8,7 @@
 //! - [`agent`]: host <-> guest agent, ttrpc over vsock (`proto/agent.proto` is the contract).
 //! - [`causes`]: an error and its causes as one line, a reason that is told.
 //! - [`stream`]: the header line that names a stdio stream on its own vsock connection.
+#![forbid(unsafe_code)]
 
 pub mod agent;
 pub mod causes;

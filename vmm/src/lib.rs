@@ -7,7 +7,7 @@
 //! - [`boot`], [`layout`], [`memory`]: what the guest finds.
 //! - [`vcpu`], [`kvm`]: how it runs.
 //! - [`template`]: how it is saved, for others to go on from.
-//! - [`devices`]: what it can touch.
+//! - [`devices`]: what it can touch. No unsafe code: what devices need of it is in `memory`, `vectors` and `tun`.
 //! - [`ending`], [`signals`], [`event_loop`], [`thread`]: how the process waits, and stops.
 //! - [`probe`]: whether KVM can run guests at all.
 
@@ -28,4 +28,6 @@ pub mod probe;
 pub mod signals;
 pub mod template;
 pub mod thread;
+mod tun;
 pub mod vcpu;
+mod vectors;

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use super::ring::Buffer;
+use crate::devices::virtio::ring::Buffer;
 use crate::memory::{GuestMemory, GuestRam};
 
 /// `struct iovec`, with the address and not a pointer: the next call may be another thread's.
@@ -22,7 +22,7 @@ const _: () = assert!(size_of::<Vector>() == size_of::<libc::iovec>());
 
 /// What is reused from call to call.
 #[derive(Debug, Default)]
-pub(super) struct Vectors(Vec<Vector>);
+pub(crate) struct Vectors(Vec<Vector>);
 
 /// A system call, with what it takes beside guest memory.
 enum Call<'a> {
@@ -36,7 +36,7 @@ enum Call<'a> {
 
 impl Vectors {
     /// Writes `header`, the caller's copy that the guest cannot change any more, and `buffers` in one piece.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         file: BorrowedFd<'_>,
         header: &[u8],
@@ -86,7 +86,7 @@ impl Vectors {
 }
 
 /// Reads from a file at `offset_bytes` into `buffers`; how many bytes, 0 at the file's end. May be fewer than asked.
-pub(super) fn read_at(
+pub(crate) fn read_at(
     file: &File,
     memory: &GuestRam,
     buffers: &[Buffer],
@@ -96,7 +96,7 @@ pub(super) fn read_at(
 }
 
 /// Writes `buffers` to a file at `offset_bytes`; how many bytes. May be fewer than asked.
-pub(super) fn write_at(
+pub(crate) fn write_at(
     file: &File,
     memory: &GuestRam,
     buffers: &[Buffer],

@@ -12,6 +12,7 @@
 //!
 //! Whoever changes a container holds its [lock](ContainerLock); while it runs that is its supervisor. A state that says
 //! "running" while nobody holds the lock is one that a crash left: whoever reads it first puts it right.
+#![forbid(unsafe_code)]
 
 mod error;
 mod health;

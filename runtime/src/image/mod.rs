@@ -10,6 +10,7 @@
 //!
 //! Threads: converting a layer uses three (decompress, hash, parse and write); everything else is the caller's.
 //! Trust: archives are hostile; files of the store are our own, and are checked for damage only.
+#![forbid(unsafe_code)]
 
 mod commit;
 mod compose;

@@ -9,6 +9,7 @@
 //! by several threads at once.
 //! Trust: a registry is hostile. Documents are bounded, blobs end where their descriptors say, credentials go to the
 //! registry and the token server that it names, and nowhere else. Digests are checked by whoever asked for the bytes.
+#![forbid(unsafe_code)]
 
 mod blob;
 mod certificates;

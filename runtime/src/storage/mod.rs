@@ -1,4 +1,5 @@
 //! What containers write: their writable layers.
+#![forbid(unsafe_code)]
 
 mod blank;
 mod sparse_copy;

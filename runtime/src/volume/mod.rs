@@ -10,6 +10,7 @@
 //!
 //! Which containers use a volume is told by their records. Trust: `_data` is written by guests, and never walked but to
 //! measure and to delete it.
+#![forbid(unsafe_code)]
 
 mod check;
 mod driver;

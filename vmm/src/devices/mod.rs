@@ -2,6 +2,7 @@
 //!
 //! Trust: every port, register, descriptor and byte here is chosen by a hostile guest. A guest may break its own device
 //! (the device then asks for a reset and does nothing more); it may not make this process panic, grow, log or spin.
+#![forbid(unsafe_code)]
 
 pub mod bus;
 pub mod changeable;

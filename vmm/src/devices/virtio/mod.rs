@@ -1,4 +1,4 @@
-//! Virtio 1.2 devices: what they have in common ([`device`], [`interrupt`], [`ring`], `vectors`), how the guest reaches them
+//! Virtio 1.2 devices: what they have in common ([`device`], [`interrupt`], [`ring`]), how the guest reaches them
 //! ([`mmio`]), and one folder per device.
 
 pub mod balloon;
@@ -16,5 +16,4 @@ pub mod rng;
 pub mod saved_device;
 pub mod saved_queue;
 pub mod serve;
-mod vectors;
 pub mod vsock;

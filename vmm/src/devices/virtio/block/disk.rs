@@ -10,8 +10,8 @@ use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::segments::Layout;
 use crate::devices::virtio::ring::{Buffer, split_front};
-use crate::devices::virtio::vectors::{read_at, write_at};
 use crate::memory::{Bytes, GuestAddress, GuestRam};
+use crate::vectors::{read_at, write_at};
 
 const PUNCH_HOLE: FallocateFlags = FallocateFlags::FALLOC_FL_PUNCH_HOLE;
 const ZERO_RANGE: FallocateFlags = FallocateFlags::FALLOC_FL_ZERO_RANGE;

@@ -1,12 +1,11 @@
 //! What stat(2) and statvfs(2) say, in the types of the protocol.
-#![allow(unsafe_code)] // a plain structure of C that has padding and no constructor
 
 use std::ffi::CStr;
 use std::io;
-use std::mem::zeroed;
 use std::os::fd::AsFd;
 
 use fuse_backend_rs::abi::fuse_abi::{Attr, stat64, statvfs64};
+use fuse_backend_rs::api::filesystem::{Context, FileSystem, ROOT_ID};
 use rustix::fs::{AtFlags, Statx, StatxFlags, fstatvfs, makedev, statx};
 
 /// The kernel's own flag for the mount's number (linux/stat.h `STATX_MNT_ID`).
@@ -51,11 +50,18 @@ fn converted(found: &Statx, device: u64) -> stat64 {
     status
 }
 
+/// A file system that answers as the library does by itself: there is no other way to such a structure but through unsafe code.
+struct Nothing;
+
+impl FileSystem for Nothing {
+    type Inode = u64;
+    type Handle = u64;
+}
+
 /// The file system that holds what a descriptor refers to.
 pub(super) fn of_file_system(file: impl AsFd) -> io::Result<statvfs64> {
     let found = fstatvfs(file)?;
-    // SAFETY: a structure of integers, all of which may be zero.
-    let mut status: statvfs64 = unsafe { zeroed() };
+    let mut status = Nothing.statfs(&Context::default(), ROOT_ID)?;
     (status.f_bsize, status.f_frsize, status.f_namemax) = (found.f_bsize, found.f_frsize, found.f_namemax);
     (status.f_blocks, status.f_bfree, status.f_bavail) = (found.f_blocks, found.f_bfree, found.f_bavail);
     (status.f_files, status.f_ffree, status.f_favail) = (found.f_files, found.f_ffree, found.f_favail);

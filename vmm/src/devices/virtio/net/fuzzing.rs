@@ -11,8 +11,8 @@ use super::header::HEADER_BYTES;
 use super::{Link, Net, NetError};
 use crate::devices::virtio::device::VirtioDevice;
 use crate::devices::virtio::ring::Buffer;
-use crate::devices::virtio::vectors::Vectors;
 use crate::memory::GuestRam;
+use crate::vectors::Vectors;
 
 /// A datagram socket as a link.
 pub(super) struct Wire {

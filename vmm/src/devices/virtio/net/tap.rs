@@ -1,20 +1,17 @@
 //! A TAP interface as a link (Linux: Documentation/networking/tuntap.rst). It speaks `struct virtio_net_hdr` itself, and gives
 //! and takes one frame with each read and write. One of several queues (`IFF_MULTI_QUEUE`) has a descriptor for each; the host's
 //! kernel chooses by flow on which a frame comes, among those that are attached.
-#![allow(unsafe_code)] // ioctls
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::ptr;
-
-use nix::errno::Errno;
 
 use super::config::{OFFLOADS, Offloads};
 use super::header::HEADER_BYTES;
 use super::link::{self, Link, LinkError};
 use crate::devices::virtio::ring::Buffer;
-use crate::devices::virtio::vectors::Vectors;
 use crate::memory::GuestRam;
+use crate::tun;
+use crate::vectors::Vectors;
 
 /// A TAP interface.
 #[derive(Debug)]
@@ -45,40 +42,14 @@ impl Tap {
 
     fn new(fd: OwnedFd) -> Result<Self, LinkError> {
         link::set_up(&fd)?;
-        set_header_bytes(fd.as_fd()).map_err(LinkError::Setup)?;
+        tun::set_header_bytes(fd.as_fd(), HEADER_BYTES).map_err(LinkError::Setup)?;
         Ok(Self { fd, vectors: Vectors::default(), is_attached: true })
     }
 }
 
-/// `struct ifreq` (netdevice(7)) with the member that TAPs use.
-#[repr(C)]
-#[derive(Default)]
-struct Request {
-    name: [u8; libc::IFNAMSIZ],
-    flags: libc::c_short,
-    rest: [u8; 22],
-}
-
-const _: () = assert!(size_of::<Request>() == size_of::<libc::ifreq>());
-
-/// Makes a call of a TAP that takes a pointer to a `T`.
-fn ioctl<T>(fd: BorrowedFd<'_>, call: libc::Ioctl, argument: &mut T) -> io::Result<()> {
-    // SAFETY: this module names each call with what it reads or fills (linux/if_tun.h): integers and bytes, of which any will do.
-    // Other devices refuse the calls.
-    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), call, ptr::from_mut(argument)) })?;
-    Ok(())
-}
-
-fn set_header_bytes(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let mut header_bytes = libc::c_int::try_from(HEADER_BYTES).map_err(io::Error::other)?;
-    ioctl(fd, libc::TUNSETVNETHDRSZ, &mut header_bytes)
-}
-
 fn require_tap(fd: BorrowedFd<'_>) -> Result<(), LinkError> {
     let wanted = libc::IFF_TAP | libc::IFF_VNET_HDR | libc::IFF_NO_PI;
-    let mut request = Request::default();
-    let asked = ioctl(fd, libc::TUNGETIFF, &mut request);
-    let is_tap = asked.is_ok() && libc::c_int::from(request.flags) & wanted == wanted;
+    let is_tap = tun::flags(fd).is_ok_and(|flags| flags & wanted == wanted);
     if is_tap { Ok(()) } else { Err(LinkError::NotATap(fd.as_raw_fd())) }
 }
 
@@ -100,20 +71,14 @@ impl Link for Tap {
             (offloads.guest_tso6, libc::TUN_F_TSO6),
         ];
         let wanted = bits.iter().filter(|(is_wanted, _)| *is_wanted).fold(0, |all, (_, bit)| all | bit);
-        // SAFETY: TUNSETOFFLOAD takes its argument by value.
-        let set =
-            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(wanted)) };
-        Errno::result(set)?;
-        Ok(())
+        tun::set_offloads(self.fd.as_fd(), wanted)
     }
 
     fn set_used(&mut self, used: bool) -> io::Result<()> {
         if self.is_attached == used {
             return Ok(());
         }
-        let flag = if used { libc::IFF_ATTACH_QUEUE } else { libc::IFF_DETACH_QUEUE };
-        let flags = libc::c_short::try_from(flag).map_err(io::Error::other)?;
-        ioctl(self.fd.as_fd(), libc::TUNSETQUEUE, &mut Request { flags, ..Request::default() })?;
+        tun::set_attached(self.fd.as_fd(), used)?;
         self.is_attached = used;
         Ok(())
     }
