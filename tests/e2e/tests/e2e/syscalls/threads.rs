@@ -31,8 +31,8 @@ pub(super) struct Threads {
     /// Threads of VMMs that live, by number: the roles whose filters they are under.
     filters: HashMap<u32, Vec<Role>>,
     pub(super) vmms: u64,
-    /// Whether anything is missing.
-    pub(super) lost: bool,
+    /// What first told that something is missing.
+    pub(super) lost: Option<String>,
 }
 
 impl Threads {
@@ -44,7 +44,7 @@ impl Threads {
             refused: BTreeMap::new(),
             filters: HashMap::new(),
             vmms: 0,
-            lost: false,
+            lost: None,
         }
     }
 
@@ -56,7 +56,7 @@ impl Threads {
     /// Takes in a line of trace_pipe.
     pub(super) fn read(&mut self, line: &str) {
         if line.starts_with("CPU:") && line.contains("LOST") {
-            self.lost = true;
+            self.lost.get_or_insert_with(|| line.to_owned());
         }
         // `  vcpu0-370     [001] .....   269.612: sys_enter: NR 12 (0, c, 3f, 0, 2, 7fc551671e64)`
         let thread = line.split_whitespace().next().and_then(|name| name.rsplit_once('-'));
@@ -97,7 +97,9 @@ impl Threads {
             }
         }
         if number == SECCOMP && arguments[0] == SET_FILTER {
-            self.lost |= name == NAMELESS;
+            if name == NAMELESS {
+                self.lost.get_or_insert_with(|| format!("the name of thread {thread}"));
+            }
             filters.push(role_of(name));
             // The trace leaves it out, of which there would be too many.
             if role_of(name) == Role::Vcpu {
@@ -151,5 +153,5 @@ fn a_thread_is_under_its_own_filter_and_those_of_who_started_it() {
     let strange: Vec<_> = threads.strange.keys().copied().collect();
     assert_eq!(strange, [(Role::Main, 41), (Role::Network, 41)]);
     assert_eq!(threads.refused.keys().collect::<Vec<_>>(), [&(Role::Vcpu, 57)]);
-    assert!(threads.vmms == 1 && !threads.lost);
+    assert!(threads.vmms == 1 && threads.lost.is_none());
 }
