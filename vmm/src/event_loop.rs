@@ -61,7 +61,7 @@ impl EventLoop {
 /// What is served on a thread of its own.
 #[derive(Debug)]
 pub struct Served {
-    stop: EventFd,
+    stop: Arc<EventFd>,
     thread: JoinHandle<()>,
 }
 
@@ -81,9 +81,9 @@ impl Served {
 /// The host refuses.
 pub fn spawn(name: String, role: Role, served: Subscriber) -> Result<Served, EventLoopError> {
     let failed = |source| EventLoopError::Thread { name: name.clone(), source };
-    let stop = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(failed)?;
+    let stop = Arc::new(EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(failed)?);
     let asked = Arc::new(AtomicBool::new(false));
-    let watch = StopWatch { event: stop.try_clone().map_err(failed)?, asked: Arc::clone(&asked) };
+    let watch = StopWatch { event: Arc::clone(&stop), asked: Arc::clone(&asked) };
     let mut event_loop = EventLoop::new()?;
     event_loop.add(served);
     event_loop.add(Arc::new(Mutex::new(watch)));
@@ -101,7 +101,7 @@ pub fn spawn(name: String, role: Role, served: Subscriber) -> Result<Served, Eve
 
 /// Hears that a loop is to end.
 struct StopWatch {
-    event: EventFd,
+    event: Arc<EventFd>,
     asked: Arc<AtomicBool>,
 }
 
@@ -111,7 +111,7 @@ impl MutEventSubscriber for StopWatch {
     }
 
     fn init(&mut self, ops: &mut EventOps<'_>) {
-        if let Err(error) = ops.add(Events::new(&self.event, EventSet::IN)) {
+        if let Err(error) = ops.add(Events::new(self.event.as_ref(), EventSet::IN)) {
             tracing::error!(?error, "cannot watch for the end of a device");
         }
     }

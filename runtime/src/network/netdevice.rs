@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::ptr;
 
@@ -245,9 +246,9 @@ pub(super) fn make_tap(name: &str, queues: usize) -> Result<Vec<OwnedFd>, Networ
     configure().map(|()| made).map_err(failed("make a TAP interface"))
 }
 
-/// A queue of a TAP interface; the first makes it.
+/// A queue of a TAP interface, which does not block; the first makes it.
 fn add_queue(tap: &str, is_one_of_several: bool) -> Result<OwnedFd, NetworkError> {
-    let tun = File::options().read(true).write(true).open("/dev/net/tun");
+    let tun = File::options().read(true).write(true).custom_flags(nix::libc::O_NONBLOCK).open("/dev/net/tun");
     let tun = tun.map_err(failed("open /dev/net/tun (modprobe tun makes it)"))?;
     let several = if is_one_of_several { nix::libc::IFF_MULTI_QUEUE } else { 0 };
     let flags = nix::libc::IFF_TAP | nix::libc::IFF_NO_PI | nix::libc::IFF_VNET_HDR | several;

@@ -60,9 +60,10 @@ pub struct VmmProcess {
     reaped: Arc<Mutex<bool>>,
 }
 
-/// For the C library: its threads allocate little, and to decide how many heaps they get it would look for the number of processors in
-/// /sys, which no filter of the jail lets it open.
-const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
+/// For the C library (mallopt(3)), whose allocator is to do with few system calls. The threads allocate little, and to decide how many
+/// heaps they get it would look for the number of processors in /sys, which no filter of the jail lets it open; large buffers are no
+/// maps of their own, which would be moved to grow.
+const ONE_HEAP: [(&str, &str); 2] = [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_MAX_", "0")];
 
 impl VmmProcess {
     /// Starts the VMM, which inherits `descriptors` under their numbers; `ended` is called once, on another thread, when it is gone.
@@ -90,7 +91,7 @@ impl VmmProcess {
             .stdout(others)
             .stderr(Stdio::piped())
             .env_clear()
-            .envs([ONE_HEAP])
+            .envs(ONE_HEAP)
             .envs(
                 ["HOLM_LOG", holm_faults::VARIABLE]
                     .into_iter()

@@ -118,7 +118,7 @@ impl Guest {
         for lane in lanes {
             manager.add_subscriber(lane);
         }
-        let transport = Transport::new(device, Arc::clone(&memory), Interrupt::new().unwrap()).unwrap();
+        let transport = Transport::new(device, Arc::clone(&memory), Interrupt::new().unwrap());
         let end = PIECES.map(|(start, bytes)| start as usize + bytes).into_iter().max().unwrap();
         let mut guest = Self {
             memory,

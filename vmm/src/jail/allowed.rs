@@ -74,7 +74,7 @@ mod tests {
     fn few_calls_are_allowed() {
         assert!(numbers(&[Role::Vcpu]).len() <= 18);
         let but_shares = [Role::Main, Role::Vcpu, Role::Disk, Role::Network];
-        assert!(numbers(&but_shares).len() <= 42, "{}", numbers(&but_shares).len());
+        assert!(numbers(&but_shares).len() <= 40, "{}", numbers(&but_shares).len());
         assert!(numbers(&Role::ALL).len() <= 73, "{}", numbers(&Role::ALL).len());
     }
 }

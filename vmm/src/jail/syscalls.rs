@@ -43,7 +43,7 @@ impl Call {
 
 /// All calls of the role, and of the threads that it starts when the VM runs: they are under its filter and their own.
 pub(super) const MAIN: &[&[Call]] =
-    &[CHECKS, EVERY, LOOP, TIMER, BUFFERS, FRAMES, BLOCKS, RESUMED, SOCKETS, THREADS, MACHINE];
+    &[CHECKS, EVERY, LOOP, TIMER, FRAMES, BLOCKS, RESUMED, SOCKETS, THREADS, MACHINE];
 /// All calls of the role.
 pub(super) const VCPU: &[&[Call]] = &[CHECKS, EVERY, GUEST];
 /// All calls of the role.
@@ -51,7 +51,7 @@ pub(super) const DISK: &[&[Call]] = &[CHECKS, EVERY, LOOP, TIMER, BLOCKS];
 /// All calls of the role.
 pub(super) const NETWORK: &[&[Call]] = &[CHECKS, EVERY, LOOP, TIMER, FRAMES, QUEUES];
 /// All calls of the role.
-pub(super) const SHARES: &[&[Call]] = &[CHECKS, EVERY, LOOP, TIMER, BUFFERS, FILES, WATCHES];
+pub(super) const SHARES: &[&[Call]] = &[CHECKS, EVERY, LOOP, TIMER, FILES, WATCHES];
 
 macro_rules! call {
     ($number:ident, $arguments:expr) => {
@@ -118,9 +118,6 @@ const LOOP: &[Call] = &[any!(SYS_epoll_wait), any!(SYS_read)];
 /// Of whoever waits: for rates, and for locks of files.
 const TIMER: &[Call] = &[any!(SYS_timerfd_settime)];
 
-/// Of whoever has buffers that grow beyond 128 KiB: documents about many vCPUs, names in large directories.
-const BUFFERS: &[Call] = &[any!(SYS_mremap).unseen(OF_THE_ALLOCATOR)];
-
 /// Of vsock and the control channel: nothing connects or listens, connected sockets are received.
 const SOCKETS: &[Call] = &[any!(SYS_accept4), any!(SYS_epoll_ctl), any!(SYS_recvmsg), any!(SYS_shutdown)];
 
@@ -130,12 +127,6 @@ const FRAMES: &[Call] = &[any!(SYS_writev)];
 /// Of a network of several queues: which of them the host's kernel gives frames to.
 const QUEUES: &[Call] = &[one_of!(SYS_ioctl, 1, commands::OF_QUEUES)];
 
-/// Not F_SETOWN, by which a file signals any process.
-const ON_DESCRIPTORS: &[u32] =
-    if cfg!(debug_assertions) { &[LOOK, DUPLICATE, SET] } else { &[DUPLICATE, SET] };
-const DUPLICATE: u32 = libc::F_DUPFD_CLOEXEC.unsigned_abs();
-const SET: u32 = libc::F_SETFL.unsigned_abs();
-
 /// Of whoever starts threads, for a network or a disk that comes later and for the disks of a VM that goes on after its checkpoint, and of
 /// those threads before they have their own filter. No filter sees the arguments of clone3, which lie in memory; where there is
 /// none, the C library takes clone.
@@ -144,7 +135,6 @@ const THREADS: &[Call] = &[
     call!(SYS_clone3, Arguments::Missing),
     any!(SYS_epoll_create1),
     any!(SYS_eventfd2),
-    one_of!(SYS_fcntl, 1, ON_DESCRIPTORS),
     any!(SYS_gettid),
     any!(SYS_restart_syscall).unseen("a wait with an end while this process is stopped and continued"),
     any!(SYS_rseq),
@@ -174,12 +164,14 @@ const RESUMED: &[Call] = &[any!(SYS_rt_sigreturn)];
 /// Of a disk.
 const BLOCKS: &[Call] = &[any!(SYS_fallocate), any!(SYS_fdatasync), any!(SYS_preadv), any!(SYS_pwritev)];
 
-/// As above, and locks.
+/// Not F_SETOWN, by which a file signals any process.
 const ON_FILES: &[u32] = if cfg!(debug_assertions) {
     &[LOOK, DUPLICATE, GET, SET, GET_LOCK, SET_LOCK]
 } else {
     &[DUPLICATE, GET, SET, GET_LOCK, SET_LOCK]
 };
+const DUPLICATE: u32 = libc::F_DUPFD_CLOEXEC.unsigned_abs();
+const SET: u32 = libc::F_SETFL.unsigned_abs();
 const GET: u32 = libc::F_GETFL.unsigned_abs();
 const GET_LOCK: u32 = libc::F_OFD_GETLK.unsigned_abs();
 const SET_LOCK: u32 = libc::F_OFD_SETLK.unsigned_abs();

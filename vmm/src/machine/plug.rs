@@ -170,7 +170,7 @@ impl Slots {
             let slot = slots.next().unwrap_or(FIRST_TOLD);
             let thread = Some(ThreadOf { name: "shares".to_owned(), role: Role::Shares });
             let fs = Fs::new(&config.shares)?;
-            let knob = Knob::Shares(fs.roots()?);
+            let knob = Knob::Shares(fs.roots());
             told.push(Opened { slot, device: shared(fs), saved: None, thread, knob });
         }
         for network in &config.networks {
@@ -378,7 +378,7 @@ impl Slots {
         let interrupt = Interrupt::new().map_err(MachineError::Event)?;
         let (shared, memory) = (Arc::clone(&device), Arc::clone(&self.memory));
         let transport = match &saved {
-            None => Transport::new(shared, memory, interrupt).map_err(MachineError::Event)?,
+            None => Transport::new(shared, memory, interrupt),
             Some(saved) => Transport::restored(shared, memory, interrupt, saved)?,
         };
         if let Err(error) = self.wire(&transport, place) {
@@ -408,7 +408,7 @@ impl Slots {
             .map_err(failed("connect an interrupt"))?;
         let notify = IoEventAddress::Mmio(place.notify_address());
         for (queue, kick) in (0_u32..).zip(transport.kicks()) {
-            self.vm.register_ioevent(kick, &notify, queue).map_err(failed("watch a queue"))?;
+            self.vm.register_ioevent(kick.as_ref(), &notify, queue).map_err(failed("watch a queue"))?;
         }
         Ok(())
     }
@@ -483,6 +483,6 @@ fn unwire(vm: &VmFd, transport: &Transport, place: Place) {
     let _ = vm.unregister_irqfd(transport.interrupt().irqfd(), place.gsi);
     let notify = IoEventAddress::Mmio(place.notify_address());
     for (queue, kick) in (0_u32..).zip(transport.kicks()) {
-        let _ = vm.unregister_ioevent(kick, &notify, queue);
+        let _ = vm.unregister_ioevent(kick.as_ref(), &notify, queue);
     }
 }

@@ -22,7 +22,7 @@
 //! ([`VirtioDevice::lanes`]). Interrupt status and acknowledgement never
 //! take that lock, so a device may do slow work under it.
 //!
-//! A device makes one kick [`EventFd`] per queue when it is made and registers all of them in
+//! A device makes one [`Kick`] per queue when it is made and registers all of them in
 //! `MutEventSubscriber::init`; nothing is registered or removed later. KVM writes them when the guest notifies a queue.
 //! The transport also writes each of them once after `activate`, so that work which waited is found. A kick before
 //! `activate` or after `reset` is read and ignored.
@@ -31,9 +31,9 @@ use std::sync::Arc;
 
 use event_manager::MutEventSubscriber;
 use virtio_queue::Queue;
-use vmm_sys_util::eventfd::EventFd;
 
 use super::interrupt::Interrupt;
+use super::kicks::Kick;
 use super::saved_device::DeviceState;
 use crate::event_loop::Subscriber;
 use crate::memory::GuestRam;
@@ -47,7 +47,7 @@ pub trait VirtioDevice: MutEventSubscriber + Send {
     fn queue_sizes(&self) -> &[u16];
 
     /// One per queue, in the order of [`Self::queue_sizes`], constant, non-blocking.
-    fn kicks(&self) -> &[EventFd];
+    fn kicks(&self) -> &[Kick];
 
     /// Parts that are served beside the device, each by a thread of its own; constant. They have the kicks of some of its queues.
     fn lanes(&self) -> Vec<Subscriber> {

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use virtio_bindings::virtio_ids::VIRTIO_ID_BALLOON;
 use virtio_queue::{Queue, QueueT};
-use vmm_sys_util::eventfd::EventFd;
 
 use super::BalloonState;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
-use crate::devices::virtio::kicks;
+use crate::devices::virtio::kicks::{self, Kick};
 use crate::devices::virtio::ring::{Chain, RING_FEATURES, RingError, buffers};
 use crate::devices::virtio::saved_device::DeviceState;
 use crate::devices::virtio::saved_queue::SavedQueue;
@@ -33,7 +32,7 @@ pub struct BalloonError(#[source] io::Error);
 
 /// A balloon that is always empty.
 pub struct Balloon {
-    kicks: [EventFd; 3],
+    kicks: [Kick; 3],
     active: Option<Active>,
 }
 
@@ -49,7 +48,7 @@ impl Balloon {
     /// # Errors
     /// The process is out of file descriptors.
     pub fn new() -> Result<Self, BalloonError> {
-        let kick = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(BalloonError);
+        let kick = || kicks::make().map_err(BalloonError);
         Ok(Self { kicks: [kick()?, kick()?, kick()?], active: None })
     }
 
@@ -107,7 +106,7 @@ impl VirtioDevice for Balloon {
         &QUEUE_SIZES
     }
 
-    fn kicks(&self) -> &[EventFd] {
+    fn kicks(&self) -> &[Kick] {
         &self.kicks
     }
 

@@ -15,7 +15,6 @@ use virtio_bindings::virtio_blk::{
 use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::epoll::EventSet;
-use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::timerfd::TimerFd;
 
 use super::config::{self, MAX_DATA_BUFFERS, QUEUE_SIZE};
@@ -26,6 +25,7 @@ use super::throttle::Throttle;
 use crate::devices::changeable::Changeable;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
+use crate::devices::virtio::kicks::{self, Kick};
 use crate::devices::virtio::ring::{
     Buffer, Chain, RING_FEATURES, RingError, buffers, split_front, total_bytes,
 };
@@ -52,7 +52,7 @@ pub enum BlockError {
 pub struct Block {
     disk: Disk,
     id: String,
-    kicks: [EventFd; 1],
+    kicks: [Kick; 1],
     pace: Pace,
     active: Option<Active>,
 }
@@ -95,7 +95,7 @@ impl Block {
     }
 
     fn with(config: &DiskConfig, disk: Disk) -> Result<Self, BlockError> {
-        let kick = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(BlockError::Event)?;
+        let kick = kicks::make().map_err(BlockError::Event)?;
         let pace = Pace {
             throttle: Throttle::new(&config.rates),
             begun: Instant::now(),
@@ -258,7 +258,7 @@ impl VirtioDevice for Block {
         &[QUEUE_SIZE]
     }
 
-    fn kicks(&self) -> &[EventFd] {
+    fn kicks(&self) -> &[Kick] {
         &self.kicks
     }
 

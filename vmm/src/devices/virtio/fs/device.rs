@@ -15,7 +15,6 @@ use holm_protocol::vm_config::ShareConfig;
 use virtio_bindings::virtio_ids::VIRTIO_ID_FS;
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::epoll::EventSet;
-use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::timerfd::TimerFd;
 
 use super::changes::MAX_CHANGE_BYTES;
@@ -34,7 +33,7 @@ use super::watches::{MAX_WATCHES, Watches};
 use crate::devices::changeable::Changeable;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
-use crate::devices::virtio::kicks;
+use crate::devices::virtio::kicks::{self, Kick};
 use crate::devices::virtio::ring::{Buffer, Chain, RING_FEATURES, RingError, buffers, total_bytes};
 use crate::devices::virtio::saved_queue::SavedQueue;
 use crate::devices::virtio::serve::{Answer, PacedRound, Round, serve_paced};
@@ -67,7 +66,7 @@ pub struct Fs {
     seen: u64,
     limits: Limits,
     owners: Owners,
-    kicks: [EventFd; 2],
+    kicks: [Kick; 2],
     /// When to ask again for locks that requests wait for.
     timer: TimerFd,
     is_timer_set: bool,
@@ -102,12 +101,12 @@ impl Fs {
             Root::open(share)
                 .map_err(|source| FsError::Directory { directory: share.directory.clone(), source })
         };
-        let kick = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(FsError::Event);
         let roots = shares.iter().map(root).collect::<Result<_, _>>()?;
         let shared = Arc::new(Changeable::new(Shared::from_first(roots)));
         let limits = Limits::of(thread::raise_open_files());
         let timer = TimerFd::new().map_err(|error| FsError::Event(error.into()))?;
         let owners = Owners::of_process();
+        let kick = || kicks::make().map_err(FsError::Event);
         let kicks = [kick()?, kick()?];
         let watches = Arc::new(Mutex::new(Watches::new(MAX_WATCHES)));
         let (is_timer_set, is_listened_to) = (false, false);
@@ -126,13 +125,10 @@ impl Fs {
     }
 
     /// To change what is shared, by another thread.
-    ///
-    /// # Errors
-    /// The process is out of file descriptors.
-    pub fn roots(&self) -> Result<Roots, FsError> {
+    #[must_use]
+    pub fn roots(&self) -> Roots {
         let [_, requests] = &self.kicks;
-        let kick = requests.try_clone().map_err(FsError::Event)?;
-        Ok(Roots { shared: Arc::clone(&self.shared), kick })
+        Roots { shared: Arc::clone(&self.shared), kick: Arc::clone(requests) }
     }
 
     #[cfg(test)]
@@ -376,7 +372,7 @@ impl VirtioDevice for Fs {
         &QUEUE_SIZES
     }
 
-    fn kicks(&self) -> &[EventFd] {
+    fn kicks(&self) -> &[Kick] {
         &self.kicks
     }
 

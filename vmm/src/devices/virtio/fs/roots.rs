@@ -9,12 +9,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use holm_protocol::vm_config::MAX_SHARES;
-use vmm_sys_util::eventfd::EventFd;
 
 use super::names::errno;
 use super::share::Root;
 use super::shares::MAX_SHARE_NUMBER;
 use crate::devices::changeable::Changeable;
+use crate::devices::virtio::kicks::Kick;
 
 /// Directories by number.
 pub(super) type Table = BTreeMap<usize, Arc<Root>>;
@@ -38,7 +38,7 @@ impl Shared {
 pub struct Roots {
     pub(super) shared: Arc<Changeable<Shared>>,
     /// Wakes the thread that serves.
-    pub(super) kick: EventFd,
+    pub(super) kick: Kick,
 }
 
 impl Roots {

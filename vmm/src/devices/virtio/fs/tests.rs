@@ -376,7 +376,7 @@ fn nothing_outside_can_be_named() {
 #[test]
 fn a_share_that_comes_later_goes_with_all_that_the_guest_has_of_it() {
     let mut bench = Bench::new(false, None);
-    let roots = bench.fs.roots().unwrap();
+    let roots = bench.fs.roots();
     let path = bench.directory.path().to_owned();
     let directory = || File::open(&path).unwrap().into();
     let add = |number, only, read_only| roots.add(number, directory(), only, read_only);

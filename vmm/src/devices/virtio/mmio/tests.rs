@@ -5,18 +5,18 @@ use std::sync::{Arc, Mutex};
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use proptest::prelude::*;
 use virtio_queue::{Queue, QueueT};
-use vmm_sys_util::eventfd::EventFd;
 
 use super::*;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
+use crate::devices::virtio::kicks::{self, Kick};
 use crate::devices::virtio::ring::RING_FEATURES;
 use crate::memory;
 
 const FEATURES: u64 = RING_FEATURES | 1 << 5;
 
 struct Device {
-    kicks: Vec<EventFd>,
+    kicks: Vec<Kick>,
     active: Option<Vec<Queue>>,
     features: u64,
     config: [u8; 4],
@@ -36,7 +36,7 @@ impl VirtioDevice for Device {
     fn queue_sizes(&self) -> &[u16] {
         &[256, 16]
     }
-    fn kicks(&self) -> &[EventFd] {
+    fn kicks(&self) -> &[Kick] {
         &self.kicks
     }
     fn features(&self) -> u64 {
@@ -74,12 +74,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let kicks = (0..2).map(|_| EventFd::new(libc::EFD_NONBLOCK).unwrap()).collect();
+        let kicks = (0..2).map(|_| kicks::make().unwrap()).collect();
         let device =
             Device { kicks, active: None, features: 0, config: [1, 2, 3, 4], refuses: false, resets: 0 };
         let device = Arc::new(Mutex::new(device));
         let memory = Arc::new(memory::allocate(64).unwrap());
-        let transport = Transport::new(device.clone(), memory, Interrupt::new().unwrap()).unwrap();
+        let transport = Transport::new(device.clone(), memory, Interrupt::new().unwrap());
         Self { transport, device }
     }
 

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use virtio_bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
 use virtio_queue::{Queue, QueueState, QueueT};
-use vmm_sys_util::eventfd::EventFd;
 
 use super::register::{self, Area, Register};
 use super::state::{QueueSetup, TransportState};
 use super::status::{NEEDS_RESET, Status, Step};
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
+use crate::devices::virtio::kicks::Kick;
 use crate::devices::virtio::saved_device::SavedDevice;
 use crate::memory::GuestRam;
 
@@ -21,9 +21,6 @@ pub type SharedDevice = Arc<Mutex<dyn VirtioDevice>>;
 /// Why a saved device cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// The process is out of file descriptors.
-    #[error("cannot make an event")]
-    Event(#[from] std::io::Error),
     /// Other queues than the device has, or outside of memory.
     #[error("the queues of the saved device of type {0} are not its own")]
     Queues(u32),
@@ -42,22 +39,19 @@ pub struct Transport {
     device_type: u32,
     features: u64,
     max_sizes: Vec<u16>,
-    kicks: Vec<EventFd>,
+    kicks: Vec<Kick>,
 }
 
 impl Transport {
     /// A transport in front of `device`, as after a reset.
-    ///
-    /// # Errors
-    /// The device's kicks cannot be duplicated.
-    pub fn new(device: SharedDevice, memory: Arc<GuestRam>, interrupt: Interrupt) -> std::io::Result<Self> {
+    #[must_use]
+    pub fn new(device: SharedDevice, memory: Arc<GuestRam>, interrupt: Interrupt) -> Self {
         let (device_type, features, max_sizes, kicks) = {
             let device = lock(&device);
-            let kicks = device.kicks().iter().map(EventFd::try_clone).collect::<Result<Vec<_>, _>>()?;
-            (device.device_type(), device.features(), device.queue_sizes().to_vec(), kicks)
+            (device.device_type(), device.features(), device.queue_sizes().to_vec(), device.kicks().to_vec())
         };
         let state = TransportState::new(&max_sizes);
-        Ok(Self { device, memory, interrupt, state, device_type, features, max_sizes, kicks })
+        Self { device, memory, interrupt, state, device_type, features, max_sizes, kicks }
     }
 
     /// A transport in front of `device` that goes on as it was saved; the device's own state was restored before.
@@ -70,7 +64,7 @@ impl Transport {
         interrupt: Interrupt,
         saved: &SavedDevice,
     ) -> Result<Self, RestoreError> {
-        let mut transport = Self::new(device, memory, interrupt)?;
+        let mut transport = Self::new(device, memory, interrupt);
         let device_type = transport.device_type;
         let queues = saved.device.queues();
         let count = transport.max_sizes.len();
@@ -108,7 +102,7 @@ impl Transport {
 
     /// One event per queue that KVM writes when the driver notifies the queue.
     #[must_use]
-    pub fn kicks(&self) -> &[EventFd] {
+    pub fn kicks(&self) -> &[Kick] {
         &self.kicks
     }
 

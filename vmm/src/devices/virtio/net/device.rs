@@ -16,7 +16,6 @@ use virtio_bindings::virtio_ids::VIRTIO_ID_NET;
 use virtio_bindings::virtio_net::{VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ};
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::epoll::EventSet;
-use vmm_sys_util::eventfd::EventFd;
 
 use super::config::{self, CONTROL_QUEUE_SIZE, FEATURES, Offloads, QUEUE_SIZE, SEVERAL};
 use super::control::Command;
@@ -27,6 +26,7 @@ use super::state::NetState;
 use crate::devices::changeable::Changeable;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
+use crate::devices::virtio::kicks::{self, Kick};
 use crate::devices::virtio::ring::RING_FEATURES;
 use crate::devices::virtio::saved_device::DeviceState;
 use crate::devices::virtio::saved_queue::SavedQueue;
@@ -54,7 +54,7 @@ pub struct Net<L> {
     pairs: Vec<Arc<Mutex<Pair<L>>>>,
     /// The next two are in the order of the queues.
     queue_sizes: Vec<u16>,
-    kicks: Vec<EventFd>,
+    kicks: Vec<Kick>,
     active: Option<Active>,
 }
 
@@ -71,7 +71,6 @@ impl<L: Link> Net<L> {
     /// # Errors
     /// The process is out of file descriptors.
     pub fn new(links: impl IntoIterator<Item = L>, config: &NetworkDevice) -> Result<Self, NetError> {
-        let kick = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
         let rates = Arc::new(Changeable::new(config.rates));
         let limit = |rate| Limit::new(rate).map_err(NetError::Event);
         let limits = [limit(config.rates.in_bytes_per_s)?, limit(config.rates.out_bytes_per_s)?];
@@ -79,10 +78,9 @@ impl<L: Link> Net<L> {
         for link in links {
             offered |= link.offloads();
             let pair = || -> io::Result<Pair<L>> {
-                let [receive, transmit] = [kick()?, kick()?];
-                let own = [receive.try_clone()?, transmit.try_clone()?];
+                let own = [kicks::make()?, kicks::make()?];
                 let [incoming, outgoing] = &limits;
-                kicks.extend([receive, transmit]);
+                kicks.extend(own.iter().cloned());
                 Ok(Pair::new(link, own, [incoming.shared()?, outgoing.shared()?], Arc::clone(&rates)))
             };
             pairs.push(Arc::new(Mutex::new(pair().map_err(NetError::Event)?)));
@@ -91,7 +89,7 @@ impl<L: Link> Net<L> {
         if pairs.len() > 1 {
             offered |= SEVERAL;
             queue_sizes.push(CONTROL_QUEUE_SIZE);
-            kicks.push(kick().map_err(NetError::Event)?);
+            kicks.push(kicks::make().map_err(NetError::Event)?);
         }
         let (mac, mtu) = (config.mac, config.mtu_bytes);
         Ok(Self { mac, mtu, rates, offered, pairs, queue_sizes, kicks, active: None })
@@ -184,7 +182,7 @@ impl<L: Link + 'static> VirtioDevice for Net<L> {
         &self.queue_sizes
     }
 
-    fn kicks(&self) -> &[EventFd] {
+    fn kicks(&self) -> &[Kick] {
         &self.kicks
     }
 

@@ -73,7 +73,7 @@ pub enum LinkError {
     Setup(#[source] io::Error),
 }
 
-/// Takes over a descriptor that was inherited by number. Call it once for each number, before devices are made; `require` tells
+/// Takes over a descriptor that was inherited by number, and has it not block. Call it once for each number, before devices are made; `require` tells
 /// whether the descriptor is of the kind that nothing in this process opens by itself.
 pub(super) fn inherited(
     number: RawFd,
@@ -83,17 +83,11 @@ pub(super) fn inherited(
         return Err(LinkError::Descriptor(number));
     }
     let fd = descriptors::inherited(number).map_err(|_| LinkError::Descriptor(number))?;
-    match require(fd.as_fd()) {
-        Ok(()) => Ok(fd),
-        Err(error) => {
-            // It is somebody else's to close.
-            let _ = fd.into_raw_fd();
-            Err(error)
-        }
+    if let Err(error) = require(fd.as_fd()) {
+        // It is somebody else's to close.
+        let _ = fd.into_raw_fd();
+        return Err(error);
     }
-}
-
-/// Makes a descriptor one that does not block.
-pub(super) fn set_up(fd: impl AsFd) -> Result<(), LinkError> {
-    fcntl_setfl(fd, OFlags::NONBLOCK).map_err(|errno| LinkError::Setup(errno.into()))
+    fcntl_setfl(&fd, OFlags::NONBLOCK).map_err(|errno| LinkError::Setup(errno.into()))?;
+    Ok(fd)
 }

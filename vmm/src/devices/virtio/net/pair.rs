@@ -11,7 +11,6 @@ use holm_protocol::vm_config::NetworkRates;
 use virtio_bindings::virtio_net::VIRTIO_NET_F_MRG_RXBUF;
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::epoll::EventSet;
-use vmm_sys_util::eventfd::EventFd;
 
 use super::config::Offloads;
 use super::limit::Limit;
@@ -21,6 +20,7 @@ use super::transmit;
 use super::used::needs_interrupt;
 use crate::devices::changeable::Changeable;
 use crate::devices::virtio::interrupt::Interrupt;
+use crate::devices::virtio::kicks::Kick;
 use crate::devices::virtio::ring::{RingError, next_chain};
 use crate::devices::virtio::saved_queue::SavedQueue;
 use crate::devices::virtio::serve::Round;
@@ -33,7 +33,7 @@ const TRANSMIT: usize = 1;
 /// One pair. Locked by the thread that serves it, and by whoever activates or resets the device.
 pub(super) struct Pair<L> {
     link: L,
-    kicks: [EventFd; 2],
+    kicks: [Kick; 2],
     /// In the order of the queues.
     limits: [Limit; 2],
     rates: Arc<Changeable<NetworkRates>>,
@@ -59,7 +59,7 @@ impl<L: Link> Pair<L> {
     /// One whose driver is not ready.
     pub(super) fn new(
         link: L,
-        kicks: [EventFd; 2],
+        kicks: [Kick; 2],
         limits: [Limit; 2],
         rates: Arc<Changeable<NetworkRates>>,
     ) -> Self {
@@ -246,7 +246,7 @@ impl<L: Link> MutEventSubscriber for Pair<L> {
     fn init(&mut self, ops: &mut EventOps<'_>) {
         let link =
             Events::new_raw(self.link.as_fd().as_raw_fd(), self.link.interests() | EventSet::EDGE_TRIGGERED);
-        let kicks = self.kicks.iter().map(|kick| Events::new(kick, EventSet::IN));
+        let kicks = self.kicks.iter().map(|kick| Events::new(kick.as_ref(), EventSet::IN));
         let edges = EventSet::IN | EventSet::EDGE_TRIGGERED;
         let timers = self.limits.iter().map(|limit| Events::new(limit.timer(), edges));
         for events in kicks.chain([link]).chain(timers) {

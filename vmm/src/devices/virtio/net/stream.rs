@@ -51,15 +51,14 @@ impl Stream {
     /// # Errors
     /// The descriptor is not what it should be.
     pub fn inherited(fd: RawFd, host: Ipv4Addr) -> Result<Self, LinkError> {
-        Self::new(link::inherited(fd, require_stream)?, host)
+        Ok(Self::new(link::inherited(fd, require_stream)?, host))
     }
 
-    /// A link over a connected socket.
-    pub(super) fn new(socket: OwnedFd, host: Ipv4Addr) -> Result<Self, LinkError> {
-        link::set_up(&socket)?;
+    /// A link over a connected socket that does not block.
+    pub(super) fn new(socket: OwnedFd, host: Ipv4Addr) -> Self {
         let input = vec![0; INPUT_BYTES].into_boxed_slice();
         let (output, fence) = (Vec::new(), Fence::new(host));
-        Ok(Self { socket, input, taken: 0, filled: 0, output, sent: 0, fence, is_down: false })
+        Self { socket, input, taken: 0, filled: 0, output, sent: 0, fence, is_down: false }
     }
 
     /// The next frame, if all of it is there.

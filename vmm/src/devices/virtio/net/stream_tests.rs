@@ -27,8 +27,9 @@ struct Bench {
 fn bench() -> Bench {
     let (peer, own) = UnixStream::pair().unwrap();
     peer.set_nonblocking(true).unwrap();
+    own.set_nonblocking(true).unwrap();
     let device = NetworkDevice { mac: MAC, mtu_bytes: 1500, rates: NetworkRates::default() };
-    let mut net = Net::new([Stream::new(own.into(), HOST).unwrap()], &device).unwrap();
+    let mut net = Net::new([Stream::new(own.into(), HOST)], &device).unwrap();
     let receive = Driver::new();
     let transmit = receive.of_next_queue();
     receive.activate_with(&mut net, 1 << 32 | 1 << VIRTIO_NET_F_MRG_RXBUF, &[&transmit]);

@@ -31,7 +31,7 @@ impl Tap {
         Self::new(link::inherited(fd, require_tap)?)
     }
 
-    /// Takes a descriptor that came over a socket.
+    /// Takes a descriptor that came over a socket and does not block.
     ///
     /// # Errors
     /// The descriptor is not what it should be.
@@ -41,7 +41,6 @@ impl Tap {
     }
 
     fn new(fd: OwnedFd) -> Result<Self, LinkError> {
-        link::set_up(&fd)?;
         tun::set_header_bytes(fd.as_fd(), HEADER_BYTES).map_err(LinkError::Setup)?;
         Ok(Self { fd, vectors: Vectors::default(), is_attached: true })
     }

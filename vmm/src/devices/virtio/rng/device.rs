@@ -7,12 +7,11 @@ use std::sync::Arc;
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use virtio_bindings::virtio_ids::VIRTIO_ID_RNG;
 use virtio_queue::{Queue, QueueT};
-use vmm_sys_util::eventfd::EventFd;
 
 use super::{MAX_CHAIN_BYTES, RngState};
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
-use crate::devices::virtio::kicks;
+use crate::devices::virtio::kicks::{self, Kick};
 use crate::devices::virtio::ring::{Buffer, RING_FEATURES, RingError, buffers};
 use crate::devices::virtio::saved_device::DeviceState;
 use crate::devices::virtio::saved_queue::SavedQueue;
@@ -37,7 +36,7 @@ pub enum RngError {
 /// An entropy device.
 pub struct Rng {
     source: File,
-    kicks: [EventFd; 1],
+    kicks: [Kick; 1],
     active: Option<Active>,
 }
 
@@ -54,7 +53,7 @@ impl Rng {
     /// The source or an event cannot be had.
     pub fn new() -> Result<Self, RngError> {
         let source = File::open("/dev/urandom").map_err(RngError::Source)?;
-        let kick = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(RngError::Event)?;
+        let kick = kicks::make().map_err(RngError::Event)?;
         Ok(Self { source, kicks: [kick], active: None })
     }
 
@@ -111,7 +110,7 @@ impl VirtioDevice for Rng {
         &[QUEUE_SIZE]
     }
 
-    fn kicks(&self) -> &[EventFd] {
+    fn kicks(&self) -> &[Kick] {
         &self.kicks
     }
 

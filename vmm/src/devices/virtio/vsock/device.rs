@@ -14,7 +14,6 @@ use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
 use holm_protocol::vm_config::VsockConfig;
 use virtio_bindings::virtio_ids::VIRTIO_ID_VSOCK;
 use virtio_queue::{Queue, QueueOwnedT, QueueT};
-use vmm_sys_util::eventfd::EventFd;
 use vmm_sys_util::timerfd::TimerFd;
 
 use super::VsockError;
@@ -25,6 +24,7 @@ use super::packet::{BrokenPacket, Buffers, Direction, HEADER_BYTES};
 use super::state::VsockState;
 use crate::devices::virtio::device::{ActivateError, Activation, VirtioDevice};
 use crate::devices::virtio::interrupt::Interrupt;
+use crate::devices::virtio::kicks::{self, Kick};
 use crate::devices::virtio::ring::{Chain, RING_FEATURES, RingError, next_chain};
 use crate::devices::virtio::saved_device::DeviceState;
 use crate::devices::virtio::saved_queue::SavedQueue;
@@ -44,9 +44,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// The virtio-vsock device of one guest.
 pub struct Vsock {
     guest_cid: u32,
-    kicks: [EventFd; 3],
+    kicks: [Kick; 3],
     /// Written by the device itself when it has more to do than fits into a turn.
-    again: EventFd,
+    again: Kick,
     timer: TimerFd,
     is_timer_armed: bool,
     listener: Listener,
@@ -80,12 +80,12 @@ impl Vsock {
     /// The socket's path is taken by something that is not a socket, is too long, or cannot be listened on; or the
     /// process is out of file descriptors.
     pub fn new(config: &VsockConfig) -> Result<Self, VsockError> {
-        let event = || EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC).map_err(VsockError::Event);
+        let kick = || kicks::make().map_err(VsockError::Event);
         let dialler = Dialler::new(&config.host_ports, config.dial_fd)?;
         Ok(Self {
             guest_cid: config.guest_cid,
-            kicks: [event()?, event()?, event()?],
-            again: event()?,
+            kicks: [kick()?, kick()?, kick()?],
+            again: kick()?,
             timer: TimerFd::new().map_err(|error| VsockError::Event(error.into()))?,
             is_timer_armed: false,
             listener: Listener::new(&config.socket)?,
@@ -321,7 +321,7 @@ impl VirtioDevice for Vsock {
         &QUEUE_SIZES
     }
 
-    fn kicks(&self) -> &[EventFd] {
+    fn kicks(&self) -> &[Kick] {
         &self.kicks
     }
 
