@@ -12,7 +12,7 @@ use std::thread;
 use trace::Trace;
 
 /// As many tests at a time as in `make e2e`.
-const LANES: usize = 2;
+const LANES: usize = 3;
 
 /// How `make e2e` runs them.
 const PROFILES: &str = include_str!("../../../../../.config/nextest.toml");

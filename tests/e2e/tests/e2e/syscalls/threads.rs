@@ -14,9 +14,6 @@ const IOCTL: u32 = 16;
 /// `KVM_RUN` of linux/kvm.h.
 pub(super) const KVM_RUN: u64 = 0xae80;
 
-/// Who asked when nobody knows any more.
-const NAMELESS: &str = "<...>";
-
 /// The probe where a filter ends a process.
 pub(super) const REFUSED: &str = "holm_refused";
 
@@ -30,6 +27,8 @@ pub(super) struct Threads {
     pub(super) refused: BTreeMap<(Role, u32), u64>,
     /// Threads of VMMs that live, by number: the roles whose filters they are under.
     filters: HashMap<u32, Vec<Role>>,
+    /// And those of them that have a name of their own, which tells what they are for.
+    roles: HashMap<u32, Role>,
     pub(super) vmms: u64,
     /// What first told that something is missing.
     pub(super) lost: Option<String>,
@@ -43,6 +42,7 @@ impl Threads {
             strange: BTreeMap::new(),
             refused: BTreeMap::new(),
             filters: HashMap::new(),
+            roles: HashMap::new(),
             vmms: 0,
             lost: None,
         }
@@ -60,7 +60,7 @@ impl Threads {
         }
         // `  vcpu0-370     [001] .....   269.612: sys_enter: NR 12 (0, c, 3f, 0, 2, 7fc551671e64)`
         let thread = line.split_whitespace().next().and_then(|name| name.rsplit_once('-'));
-        let (Some((name, thread)), Some((_, event))) = (thread, line.split_once(": ")) else { return };
+        let (Some((_, thread)), Some((_, event))) = (thread, line.split_once(": ")) else { return };
         let Ok(thread) = thread.parse() else { return };
         if let Some(call) = event.strip_prefix("sys_enter: NR ") {
             let mut numbers = call.split(['(', ')', ',', ' ']).filter(|word| !word.is_empty());
@@ -69,25 +69,38 @@ impl Threads {
             for (argument, word) in arguments.iter_mut().zip(numbers) {
                 *argument = u64::from_str_radix(word, 16).unwrap_or_default();
             }
-            self.asked(name, thread, number, arguments);
+            self.asked(thread, number, arguments);
         } else if let Some(request) = event.strip_prefix("sys_ioctl(").and_then(|_| value(event, "cmd: ")) {
             let request = u64::from_str_radix(request, 16).unwrap_or_default();
-            self.asked(name, thread, IOCTL, [0, request, 0, 0, 0, 0]);
+            self.asked(thread, IOCTL, [0, request, 0, 0, 0, 0]);
         } else if event.starts_with(REFUSED) {
             let number = value(event, "number=").and_then(|number| number.parse().ok()).unwrap_or_default();
-            *self.refused.entry((role_of(name), number)).or_default() += 1;
+            *self.refused.entry((self.role(thread), number)).or_default() += 1;
         } else if event.starts_with("sched_process_fork: ") {
             let child = value(event, "child_pid=").and_then(|child| child.parse().ok());
             if let (Some(child), Some(filters)) = (child, self.filters.get(&thread)) {
                 self.filters.insert(child, filters.clone());
+                self.roles.remove(&child);
+            }
+        } else if event.starts_with("task_rename: ") {
+            if let Some(name) = value(event, "newcomm=") {
+                self.roles.insert(thread, role_of(name));
             }
         } else if event.starts_with("sched_process_exec: ") {
             self.vmms += 1;
             self.filters.insert(thread, Vec::new());
+            self.roles.remove(&thread);
         }
     }
 
-    fn asked(&mut self, name: &str, thread: u32, number: u32, arguments: [u64; 6]) {
+    /// What a thread is for. The name in front of a line is no help: the kernel looks it up when the line is read, in a list that it
+    /// brings up to date when a thread sleeps.
+    fn role(&self, thread: u32) -> Role {
+        self.roles.get(&thread).copied().unwrap_or(Role::Main)
+    }
+
+    fn asked(&mut self, thread: u32, number: u32, arguments: [u64; 6]) {
+        let its_role = self.role(thread);
         let Some(filters) = self.filters.get_mut(&thread) else { return };
         for role in filters.iter() {
             let calls = self.entries.get_mut(role).map(Vec::as_mut_slice).unwrap_or_default();
@@ -97,13 +110,10 @@ impl Threads {
             }
         }
         if number == SECCOMP && arguments[0] == SET_FILTER {
-            if name == NAMELESS {
-                self.lost.get_or_insert_with(|| format!("the name of thread {thread}"));
-            }
-            filters.push(role_of(name));
+            filters.push(its_role);
             // The trace leaves it out, of which there would be too many.
-            if role_of(name) == Role::Vcpu {
-                self.asked(name, thread, IOCTL, [0, KVM_RUN, 0, 0, 0, 0]);
+            if its_role == Role::Vcpu {
+                self.asked(thread, IOCTL, [0, KVM_RUN, 0, 0, 0, 0]);
             }
         }
     }
@@ -133,11 +143,14 @@ fn a_thread_is_under_its_own_filter_and_those_of_who_started_it() {
         holm-vmm-359 [002] ..... 269.426458: sched_process_fork: comm=holm-vmm pid=359 child_comm=holm-vmm child_pid=367
         holm-vmm-359 [001] ..... 269.500000: sys_enter: NR 317 (1, 0, 7fc551a52e18, 0, 7fc52c000048, 3a8)
         holm-vmm-359 [002] ..... 269.600000: sched_process_fork: comm=holm-vmm pid=359 child_comm=holm-vmm child_pid=368
-        disk-image-367 [001] ..... 269.700000: sys_enter: NR 317 (1, 0, 7fc551a52e18, 0, 7fc52c000048, 3a8)
+        holm-vmm-367 [001] ..... 269.650000: task_rename: pid=367 oldcomm=holm-vmm newcomm=disk-image oom_score_adj=0
+        holm-vmm-367 [001] ..... 269.700000: sys_enter: NR 317 (1, 0, 7fc551a52e18, 0, 7fc52c000048, 3a8)
         disk-image-367 [001] ..... 269.800000: sys_enter: NR 295 (5, 0, 1, 0, 0, 0)
+        <...>-368 [001] ..... 269.850000: task_rename: pid=368 oldcomm=holm-vmm newcomm=net-5 oom_score_adj=0
         net-5-368 [001] ..... 269.900000: sys_enter: NR 317 (1, 0, 7fc551a52e18, 0, 7fc52c000048, 3a8)
         net-5-368 [001] ..... 269.900000: sys_enter: NR 72 (3, 1, 0, 0, 0, 0)
         net-5-368 [001] ..... 269.900000: sys_enter: NR 41 (3, 1, 0, 0, 0, 0)
+        holm-vmm-369 [001] ..... 269.900000: task_rename: pid=369 oldcomm=holm-vmm newcomm=vcpu0 oom_score_adj=0
         vcpu0-369 [001] ..... 269.900000: holm_refused_4711: (force_sig_seccomp+0x0/0xb0) number=57
         net-5-999 [001] ..... 269.900000: sys_enter: NR 295 (3, 1, 0, 0, 0, 0)
     ";

@@ -14,8 +14,6 @@ const VMM: &str =
     r#"(comm == "holm-vmm" || comm ~ "vcpu*" || comm ~ "disk-*" || comm ~ "net-*" || comm == "shares")"#;
 /// Of each processor, in KiB.
 const BUFFER: &str = "16384";
-/// The kernel has room for 128 otherwise.
-const NAMES: &str = "16384";
 const END: &str = "the end of the trace";
 
 /// A trace that goes on until it is asked for, or dropped.
@@ -33,8 +31,6 @@ impl Trace {
         fs::create_dir(&directory).expect("an instance of ftrace, which needs root and tracefs");
         let probe = format!("{REFUSED}_{}", std::process::id());
         probes(&format!("p:{probe} force_sig_seccomp number=%di:s32"));
-        // Of that many threads it knows the names, by which roles are told apart, until they are read.
-        fs::write(format!("{TRACING}/saved_cmdlines_size"), NAMES).expect("room for names");
         let mut trace = Self { directory, reader: None, probe };
         trace.set("trace_clock", "global");
         trace.set("buffer_size_kb", BUFFER);
@@ -43,6 +39,7 @@ impl Trace {
         trace.follow("syscalls/sys_enter_ioctl", &format!("cmd != {KVM_RUN:#x} && {VMM}"));
         trace.follow(&format!("kprobes/{}", trace.probe), VMM);
         trace.follow("sched/sched_process_fork", VMM);
+        trace.follow("task/task_rename", r#"oldcomm == "holm-vmm""#);
         trace.follow("sched/sched_process_exec", r#"filename ~ "*/holm-vmm""#);
         let lines = BufReader::new(File::open(trace.directory.join("trace_pipe")).unwrap()).lines();
         let read = move || {
