@@ -103,22 +103,24 @@ impl CredentialStore {
     /// # Errors
     /// The file cannot be read or written, or the helper fails.
     pub fn store(&self, registry: &str, user: &str, password: &str) -> Result<(), RegistryError> {
-        let mut config = self.read()?;
         let key = key(registry);
-        let entry = match helper(&config, key) {
-            Some(helper) => {
-                let secret = json!({ "ServerURL": key, "Username": user, "Secret": password });
-                run_helper(&helper, "store", &secret.to_string())?;
-                json!({})
-            }
-            None => json!({ "auth": STANDARD.encode(format!("{user}:{password}")) }),
-        };
-        let auths = config.entry("auths").or_insert_with(|| json!({}));
-        match auths.as_object_mut() {
-            Some(auths) => auths.insert(key.to_owned(), entry),
-            None => config.insert("auths".to_owned(), json!({ key: entry })),
-        };
-        self.write(&config)
+        self.change(|config| {
+            let entry = match helper(config, key) {
+                Some(helper) => {
+                    let secret = json!({ "ServerURL": key, "Username": user, "Secret": password });
+                    run_helper(&helper, "store", &secret.to_string())?;
+                    json!({})
+                }
+                None => json!({ "auth": STANDARD.encode(format!("{user}:{password}")) }),
+            };
+            let auths = config.entry("auths").or_insert_with(|| json!({}));
+            match auths.as_object_mut() {
+                Some(auths) => auths.insert(key.to_owned(), entry),
+                None => config.insert("auths".to_owned(), json!({ key: entry })),
+            };
+            Ok(true)
+        })
+        .map(drop)
     }
 
     /// Forgets the credential for a registry; whether there was one.
@@ -126,18 +128,18 @@ impl CredentialStore {
     /// # Errors
     /// The file cannot be read or written, or the helper fails.
     pub fn erase(&self, registry: &str) -> Result<bool, RegistryError> {
-        let mut config = self.read()?;
         let key = key(registry);
-        let known =
-            config.get_mut("auths").and_then(Value::as_object_mut).and_then(|auths| auths.remove(key));
-        if known.is_none() {
+        if self.read()?.is_empty() {
             return Ok(false);
         }
-        if let Some(helper) = helper(&config, key) {
-            run_helper(&helper, "erase", key)?;
-        }
-        self.write(&config)?;
-        Ok(true)
+        self.change(|config| {
+            let auths = config.get_mut("auths").and_then(Value::as_object_mut);
+            if auths.and_then(|auths| auths.remove(key)).is_none() {
+                return Ok(false);
+            }
+            helper(config, key).map_or(Ok(()), |helper| run_helper(&helper, "erase", key))?;
+            Ok(true)
+        })
     }
 
     fn read(&self) -> Result<Map<String, Value>, RegistryError> {
@@ -150,8 +152,12 @@ impl CredentialStore {
         }
     }
 
-    /// Replaces the file, for its owner only, and through a symlink if it is one.
-    fn write(&self, config: &Map<String, Value>) -> Result<(), RegistryError> {
+    /// Changes the file while no other command of Holm does, and says whether `change` did. It is for its owner only, and written through
+    /// a symlink if it is one. What commands that were killed left beside it goes: it may hold secrets.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Map<String, Value>) -> Result<bool, RegistryError>,
+    ) -> Result<bool, RegistryError> {
         let no_home = || io::Error::new(io::ErrorKind::NotFound, "neither DOCKER_CONFIG nor HOME is set");
         let named = self.path.clone().ok_or_else(no_home);
         let path = named.map_err(RegistryError::file("write", Path::new("config.json")))?;
@@ -159,10 +165,20 @@ impl CredentialStore {
         let failed = || RegistryError::file("write", &path);
         let directory = path.parent().unwrap_or(Path::new("/"));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed())?;
-        let text = serde_json::to_vec_pretty(config)
+        let lock = File::open(directory).map_err(failed())?;
+        lock.lock().map_err(failed())?;
+        for left in durable::leftovers(directory).map_err(failed())? {
+            fs::remove_file(left).map_err(failed())?;
+        }
+        let mut config = self.read()?;
+        if !change(&mut config)? {
+            return Ok(false);
+        }
+        let text = serde_json::to_vec_pretty(&config)
             .map_err(|source| RegistryError::Credentials { path: path.clone(), source })?;
         // Temporary files are made with mode 0600.
-        durable::write(&path, &text).map_err(failed())
+        durable::write(&path, &text).map_err(failed())?;
+        Ok(true)
     }
 }
 
@@ -226,6 +242,24 @@ mod tests {
         assert_eq!(store.find("docker.io").unwrap(), None);
         let json: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         assert_eq!(json["psFormat"], "x");
+    }
+
+    #[test]
+    fn commands_at_once_lose_nothing_and_take_away_what_killed_ones_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = CredentialStore::at(directory.path());
+        let left = directory.path().join(".new-killed");
+        fs::write(&left, "secret").unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let store = &store;
+                scope.spawn(move || store.store(&format!("{number}.example"), "me", "pw").unwrap());
+            }
+        });
+        assert!(!left.exists());
+        for number in 0..8 {
+            assert_eq!(store.find(&format!("{number}.example")).unwrap(), password("me", "pw"), "{number}");
+        }
     }
 
     #[test]
