@@ -6,12 +6,12 @@ use holm_protocol::vm_config::MAX_VCPUS;
 use holm_runtime::bundle;
 use holm_runtime::config::{Config, ContainerDefaults};
 use holm_runtime::container::settings::{
-    CapabilityName, EnvVar, Label, Labels, LayerSize, Limits, LogDriver, LogOption, MemorySize, Mount,
-    MountFlag, RestartPolicy, Settings, ShmSize, SignalName, Sysctl, TmpfsMount, Ulimit, VolumeFlag,
+    CapabilityName, EnvVar, GuestDevice, Label, Labels, LayerSize, Limits, LogDriver, LogOption, MemorySize,
+    Mount, MountFlag, RestartPolicy, Settings, ShmSize, SignalName, Sysctl, TmpfsMount, Ulimit, VolumeFlag,
     VolumesFrom,
 };
 use holm_runtime::container::{Container, ContainerName, ContainerStore, Record};
-use holm_runtime::image::{Image, ImageError, ImageStore};
+use holm_runtime::image::{Image, ImageError, ImageStore, Platform};
 use holm_runtime::logs;
 use holm_runtime::registry::RegistryConfig;
 use holm_runtime::volume::{self, MountRequests, VolumeName, VolumeStore};
@@ -21,6 +21,7 @@ use crate::cid_file::CidFile;
 use crate::device_rate_options::DeviceRateOptions;
 use crate::fetch::fetch;
 use crate::health_options::HealthOptions;
+use crate::isolation_options::IsolationOptions;
 use crate::limit_options::LimitOptions;
 use crate::network_options::NetworkOptions;
 use crate::nonce::nonce;
@@ -43,10 +44,16 @@ pub(crate) struct ContainerOptions {
     /// Drop Linux capabilities
     #[arg(long, value_name = "CAP")]
     cap_drop: Vec<CapabilityName>,
+    /// Add a device of the guest's kernel to the container (/dev/fuse, /dev/net/tun)
+    #[arg(long, value_name = "PATH[:PATH][:PERMISSIONS]")]
+    device: Vec<GuestDevice>,
     #[command(flatten)]
     limits: LimitOptions,
     #[command(flatten)]
     device_rates: DeviceRateOptions,
+    /// Container NIS domain name
+    #[arg(long, value_name = "NAME", value_parser = hostname)]
+    domainname: Option<String>,
     /// Overwrite the default entrypoint of the image
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
@@ -56,6 +63,9 @@ pub(crate) struct ContainerOptions {
     /// Read in a file of environment variables
     #[arg(long, value_name = "FILE")]
     env_file: Vec<std::path::PathBuf>,
+    /// Add additional groups to join
+    #[arg(long, value_name = "GROUP", value_parser = group)]
+    group_add: Vec<String>,
     #[command(flatten)]
     health: HealthOptions,
     /// Container host name
@@ -64,6 +74,8 @@ pub(crate) struct ContainerOptions {
     /// Run an init inside the container that forwards signals and reaps processes
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     init: Option<bool>,
+    #[command(flatten)]
+    isolation: IsolationOptions,
     /// Keep standard input open
     #[arg(short, long)]
     interactive: bool,
@@ -85,12 +97,21 @@ pub(crate) struct ContainerOptions {
     /// Assign a name to the container
     #[arg(long)]
     name: Option<ContainerName>,
+    /// Tune the kernel's preference to end the container when the guest is out of memory (-1000 to 1000)
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = clap::value_parser!(i16).range(-1000..=1000))]
+    oom_score_adj: Option<i16>,
+    /// Set platform; this host runs linux/amd64
+    #[arg(long)]
+    platform: Option<Platform>,
     /// Give extended privileges inside the VM (never on the host)
     #[arg(long)]
     privileged: bool,
     /// Pull the image before running
     #[arg(long, value_enum, default_value_t = Pull::Missing)]
     pull: Pull,
+    /// Suppress the pull output
+    #[arg(short, long)]
+    quiet: bool,
     /// Mount the container's root filesystem as read only
     #[arg(long)]
     read_only: bool,
@@ -172,6 +193,14 @@ fn hostname(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A name or number in the container's /etc/group.
+fn group(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(['\n', ':']) {
+        return Err(format!("invalid group {text:?}: want a name or a number"));
+    }
+    Ok(text.to_owned())
+}
+
 impl ContainerOptions {
     /// Whether the workload has a terminal.
     pub(crate) const fn tty(&self) -> bool {
@@ -209,10 +238,10 @@ impl ContainerOptions {
             }
         }
         let name = RegistryConfig::from_environment()?.complete(&self.image)?;
-        if self.pull == Pull::Missing {
+        if self.pull == Pull::Missing && !self.quiet {
             output::note(&format!("Unable to find image '{}' locally", name.familiar()));
         }
-        Ok(store.resolve(&fetch(&name)?.to_string())?)
+        Ok(store.resolve(&fetch(&name, self.quiet)?.to_string())?)
     }
 
     fn create_from(
@@ -307,7 +336,9 @@ impl ContainerOptions {
             env: env.iter().filter_map(|variable| variable.pinned(from_caller)).collect(),
             working_dir: self.workdir,
             user: self.user,
+            group_add: self.group_add,
             hostname: self.hostname,
+            domainname: self.domainname,
             healthcheck: self.health.over(image.healthcheck())?,
             labels,
             annotations,
@@ -322,6 +353,8 @@ impl ContainerOptions {
             cap_drop: self.cap_drop,
             mounts,
             tmpfs: self.tmpfs,
+            devices: self.device,
+            oom_score_adj: self.oom_score_adj,
             ulimits: defaults.ulimits(self.ulimit),
             sysctls: self.sysctl,
             restart: self.restart,

@@ -1,4 +1,4 @@
-//! `holm fetch NAME`: the process that pulls an image for `run` and `create`; started by them, since it gives up what they need
+//! `holm fetch NAME [quiet]`: the process that pulls an image for `run` and `create`; started by them, since it gives up what they need
 //! afterwards. Its standard error is theirs, for what people see of a pull; on its standard output it answers with the image's ID, or
 //! says what went wrong.
 //!
@@ -23,6 +23,7 @@ use crate::transfer::{Show, SignalWatch};
 use crate::{commands, confined, output};
 
 const VERB: &str = "fetch";
+const QUIET: &str = "quiet";
 
 /// The words behind `fetch`, if this process is to pull for another.
 pub(crate) fn asked() -> Option<Vec<OsString>> {
@@ -45,7 +46,11 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
 }
 
 fn answer(words: &[OsString]) -> Result<Digest> {
-    let [name] = words else { bail!("one image is fetched at a time") };
+    let (name, show) = match words {
+        [name] => (name, Show::Stderr),
+        [name, quiet] if quiet == QUIET => (name, Show::Nothing),
+        _ => bail!("one image is fetched at a time"),
+    };
     let name: Reference = name.to_string_lossy().parse()?;
     // Without whoever wants the image it is of no use.
     set_parent_process_death_signal(Some(Signal::TERM)).context("cannot end with another process")?;
@@ -54,17 +59,18 @@ fn answer(words: &[OsString]) -> Result<Digest> {
     confined::to_registry(&store, &registries, &name)?;
     let interrupt = registries.interrupt();
     let _watch = SignalWatch::start(move || interrupt.set())?;
-    Ok(commands::pull(&store, &registries, &name, Show::Stderr)?.id)
+    Ok(commands::pull(&store, &registries, &name, show)?.id)
 }
 
 /// Has another process pull an image; gives its ID. To be called while there is one thread only.
 ///
 /// # Errors
 /// What that process says.
-pub(crate) fn fetch(name: &Reference) -> Result<Digest> {
+pub(crate) fn fetch(name: &Reference, quiet: bool) -> Result<Digest> {
     let program = std::env::current_exe().context("cannot find the running program")?;
     let child = Command::new(&program)
         .args([VERB, &name.to_string()])
+        .args(quiet.then_some(QUIET))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

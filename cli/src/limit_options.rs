@@ -4,7 +4,9 @@ use std::fs;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use holm_runtime::container::settings::{CpuList, CpuShares, Cpus, Limits, MemorySize, SwapLimit};
+use holm_runtime::container::settings::{
+    CpuList, CpuPeriod, CpuQuota, CpuShares, Cpus, Limits, MemorySize, SwapLimit,
+};
 
 /// The host's processors that can be used, in the same format.
 const ONLINE: &str = "/sys/devices/system/cpu/online";
@@ -18,6 +20,12 @@ pub(crate) struct LimitOptions {
     /// Number of CPUs
     #[arg(long, value_name = "NUMBER")]
     cpus: Option<Cpus>,
+    /// Limit CPU CFS (Completely Fair Scheduler) period, in microseconds
+    #[arg(long, value_name = "MICROSECONDS", allow_negative_numbers = true)]
+    cpu_period: Option<CpuPeriod>,
+    /// Limit CPU CFS (Completely Fair Scheduler) quota, in microseconds (-1 for unlimited)
+    #[arg(long, value_name = "MICROSECONDS", allow_negative_numbers = true)]
+    cpu_quota: Option<CpuQuota>,
     /// CPUs of the host on which the container's VM runs (0-3, 0,1)
     #[arg(long, value_name = "LIST")]
     cpuset_cpus: Option<CpuList>,
@@ -52,6 +60,8 @@ impl LimitOptions {
             memory_reservation: self.memory_reservation,
             memory_swap: self.memory_swap,
             cpus: self.cpus,
+            cpu_period: self.cpu_period,
+            cpu_quota: self.cpu_quota,
             cpuset_cpus: self.cpuset_cpus,
             cpu_shares: self.cpu_shares,
             pids_limit: self.pids_limit,

@@ -16,6 +16,7 @@ mod fetch;
 mod filters;
 mod format;
 mod health_options;
+mod isolation_options;
 mod label_match;
 mod limit_options;
 mod moment;

@@ -65,6 +65,69 @@ fn history_prints_dockers_columns() {
 }
 
 #[test]
+fn images_networks_and_versions_are_found_as_in_docker() {
+    let holm = Holm::new();
+    let (app, other) = (load(&holm, "app", 1), load(&holm, "other", 2));
+    let ids = |filter: &str| holm.ok(&["images", "-aq", "--no-trunc", "-f", filter]);
+    assert_eq!(ids("label=seed=1"), format!("{app}\n"));
+    assert_eq!(ids("dangling=true"), "");
+    // Both were made at one moment.
+    assert_eq!(ids("before=app") + &ids("since=app"), "");
+    assert_eq!(ids("until=1h").lines().count(), 2);
+    holm.ok(&["rmi", "-f", "other"]);
+    load(&holm, "app", 2);
+    assert_eq!(ids("dangling=true"), format!("{app}\n"));
+    assert_eq!(ids("dangling=false"), format!("{other}\n"));
+    assert!(holm.ok(&["images", "--digests"]).contains("DIGEST"));
+    holm.fails(&["images", "-f", "since=nothing"], "nothing");
+    holm.ok(&["network", "create", "--label", "stage=test", "back"]);
+    let networks = |filter: &str| {
+        let names = holm.ok(&["network", "ls", "--format", "{{.Name}}", "-f", filter]);
+        names.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(networks("label=stage=test"), ["back"]);
+    assert_eq!(networks("type=builtin"), ["bridge"]);
+    assert_eq!(networks("name=ac"), ["back"]);
+    assert_eq!(networks("driver=overlay"), [""; 0]);
+    assert_eq!(
+        holm.ok(&["version", "-f", "{{.Client.Version}} {{.Server.Version}} {{.Server.Arch}}"]),
+        format!("{0} {0} amd64\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn what_a_container_has_of_its_own_is_taken_and_the_hosts_refused() {
+    let holm = Holm::new();
+    load(&holm, "app", 1);
+    let own = ["--pid=private", "--ipc=private", "--uts=", "--userns=host", "--cgroupns=private"];
+    let more =
+        ["--platform=linux/amd64", "-q", "--group-add=7", "--oom-score-adj=-5", "--device=/dev/fuse:r"];
+    holm.ok(
+        &[&["create", "--name", "web", "--domainname", "example.org"], &own[..], &more, &["app"]].concat()
+    );
+    let fields = "{{with .HostConfig}}{{json .GroupAdd}} {{.OomScoreAdj}} {{json .Devices}}{{end}} {{.Config.Domainname}}";
+    assert_eq!(
+        holm.ok(&["inspect", "-f", fields, "web"]),
+        "[\"7\"] -5 [{\"CgroupPermissions\":\"r\",\"PathInContainer\":\"/dev/fuse\",\"PathOnHost\":\"/dev/fuse\"}] \
+         example.org\n"
+    );
+    for (flag, why) in [
+        ("--pid=host", "nothing of the host's is in it"),
+        ("--ipc=container:web", "whose namespaces nobody else can join"),
+        ("--userns=keep-id", "want host"),
+        ("--gpus=all", "GPUs are not supported"),
+        ("--device=/dev/sda", "none of the host's devices"),
+        ("--platform=linux/arm64", "linux/arm64"),
+        ("--oom-score-adj=1001", "1001"),
+        ("--group-add=", "invalid group"),
+    ] {
+        let refused = holm.command(&["create", flag, "app"]).output().unwrap();
+        let said = text(&refused.stderr);
+        assert!(refused.status.code() == Some(125) && said.contains(why), "{flag}: {said}");
+    }
+}
+
+#[test]
 fn what_is_saved_is_loaded_elsewhere() {
     let (holm, other) = (Holm::new(), Holm::new());
     let id = load(&holm, "app:v1", 1);
@@ -357,6 +420,7 @@ fn m18_update_changes_restart_policy_and_limits_and_nothing_else() {
     );
     refused(&["--memory-swap=16m"], "minimum memory-swap limit should be larger than memory limit");
     refused(&["--cpuset-cpus=900"], "requested CPUs are not available");
+    refused(&["--cpu-quota=50000"], "conflicting options: --cpus and --cpu-period or --cpu-quota");
     refused(&["-c=-1"], "invalid CPU shares (-1): value must be a positive integer");
     refused(&["--blkio-weight=10"], "--blkio-weight cannot be changed");
     assert_eq!(holm.ok(&["inspect", "-f", "{{.Id}}", "web"]), id);

@@ -28,8 +28,8 @@ pub(crate) struct Process {
     pub(crate) selinux_label: Option<String>,
 }
 
-/// Who the process runs as. `username`, when there is one, wins over the numbers: `name|uid[:group|gid]`, looked up in
-/// the container's own /etc/passwd and /etc/group, which the host never sees.
+/// Who the process runs as. `username`, when there is one, wins over the numbers: `name|uid[:group|gid]`, and in a
+/// line each further groups, looked up in the container's own /etc/passwd and /etc/group, which the host never sees.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct User {

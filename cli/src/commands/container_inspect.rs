@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use holm_runtime::bundle;
-use holm_runtime::container::settings::{CpuShares, LogDriver, Mount, MountKind, NetworkRate, Settings};
+use holm_runtime::container::settings::{
+    CpuPeriod, CpuQuota, CpuShares, LogDriver, Mount, MountKind, NetworkRate, Settings,
+};
 use holm_runtime::container::{Container, ContainerStore};
 use holm_runtime::image::ImageStore;
 use holm_runtime::sandbox::{Confinement, VmShape};
@@ -75,12 +77,16 @@ fn host_config(container: &Container, settings: &Settings) -> Value {
         "BlkioDeviceWriteIOps": settings.device_rates.write_iops,
         "CapAdd": settings.cap_add,
         "CapDrop": settings.cap_drop,
+        "Devices": settings.devices,
+        "GroupAdd": settings.group_add,
         "Init": settings.init,
         "LogConfig": settings.log_config,
         "Memory": limits.memory.map_or(0, |memory| memory.bytes()),
         "MemoryReservation": limits.memory_reservation.map_or(0, |memory| memory.bytes()),
         "MemorySwap": limits.memory_swap.map_or(0, |swap| swap.bytes()),
         "CpuShares": limits.cpu_shares.map_or(0, CpuShares::shares),
+        "CpuPeriod": limits.cpu_period.map_or(0, CpuPeriod::us),
+        "CpuQuota": limits.cpu_quota.map_or(0, CpuQuota::us),
         "CpusetCpus": limits.cpuset_cpus.as_ref().map(ToString::to_string).unwrap_or_default(),
         "PidsLimit": limits.pids_limit,
         "ShmSize": settings.shm_size.bytes(),
@@ -96,6 +102,7 @@ fn host_config(container: &Container, settings: &Settings) -> Value {
             let address = host.address.map_or_else(|| "host-gateway".to_owned(), |ip| ip.to_string());
             format!("{}:{address}", host.name)
         }).collect::<Vec<_>>(),
+        "OomScoreAdj": settings.oom_score_adj.unwrap_or(0),
         "Privileged": settings.privileged,
         "ReadonlyRootfs": settings.read_only_rootfs,
         "RestartPolicy": {
@@ -160,6 +167,7 @@ pub(super) fn inspect(store: &ContainerStore, container: &Container, images: &Im
         "Mounts": mounts(container)?,
         "Config": {
             "Hostname": hostname,
+            "Domainname": settings.domainname.as_deref().unwrap_or_default(),
             "User": settings.user.clone().or_else(|| image_config.user().clone()).unwrap_or_default(),
             "Tty": settings.tty,
             "OpenStdin": settings.open_stdin,

@@ -1,22 +1,36 @@
 //! `holm images`: what is in the store.
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
-use holm_runtime::image::{Image, Reference};
-
+use holm_runtime::image::{Image, ImageStore, Reference};
 use serde_json::{Value, json};
 
+use time::OffsetDateTime;
+
 use crate::format::Format;
-use crate::output;
+use crate::label_match::LabelMatch;
+use crate::{moment, output};
 
 /// List images
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  holm images\n  holm images --format '{{.Repository}}:{{.Tag}} {{.Size}}'"
+    after_help = "Examples:\n  holm images\n  holm images --format '{{.Repository}}:{{.Tag}} {{.Size}}'\n  \
+                  holm images -q -f dangling=true\n\nFilters: dangling=, label=, before=IMAGE, since=IMAGE, until=TIME\n\
+                  Fields: .Repository .Tag .ID .Digest .CreatedSince .CreatedAt .Size"
 )]
 pub(crate) struct Images {
+    /// Show all images (there are no intermediate ones to hide)
+    #[arg(short, long)]
+    all: bool,
+    /// Show digests
+    #[arg(long)]
+    digests: bool,
+    /// Provide filter values
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<Filter>,
     /// Format output using a Go template, 'json' or 'table TEMPLATE'
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -30,9 +44,68 @@ pub(crate) struct Images {
     repository: Option<Reference>,
 }
 
-const COLUMNS: [(&str, &str); 5] = [
+/// `KEY=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Filter {
+    Dangling(bool),
+    Label(LabelMatch),
+    /// Made before this image.
+    Before(String),
+    /// Made after this image.
+    Since(String),
+    Until(OffsetDateTime),
+}
+
+impl FromStr for Filter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or("invalid filter: want KEY=VALUE")?;
+        match (key, value) {
+            ("dangling", "true" | "1") => Ok(Self::Dangling(true)),
+            ("dangling", "false" | "0") => Ok(Self::Dangling(false)),
+            ("dangling", _) => Err(format!("invalid filter 'dangling={value}'")),
+            ("label", _) => Ok(Self::Label(LabelMatch::new(value))),
+            ("before", _) => Ok(Self::Before(value.to_owned())),
+            ("since", _) => Ok(Self::Since(value.to_owned())),
+            ("until", _) => {
+                moment::parse(value).map(Self::Until).map_err(|error| format!("invalid filter: {error}"))
+            }
+            _ => Err(format!("invalid filter '{key}'")),
+        }
+    }
+}
+
+/// A filter, and the image that it names.
+struct Sought<'a> {
+    filter: &'a Filter,
+    made: Option<OffsetDateTime>,
+}
+
+impl<'a> Sought<'a> {
+    fn new(store: &ImageStore, filter: &'a Filter) -> Result<Self> {
+        let made = match filter {
+            Filter::Before(name) | Filter::Since(name) => super::find_image(store, name)?.created(),
+            _ => None,
+        };
+        Ok(Self { filter, made })
+    }
+
+    fn passes(&self, image: &Image) -> bool {
+        match self.filter {
+            Filter::Dangling(wanted) => image.names().is_empty() == *wanted,
+            Filter::Label(label) => label.matches(&image.labels()),
+            Filter::Before(_) => image.created() < self.made,
+            Filter::Since(_) => image.created() > self.made,
+            Filter::Until(until) => image.created().is_none_or(|created| created < *until),
+        }
+    }
+}
+
+const COLUMNS: [(&str, &str); 6] = [
     ("REPOSITORY", "Repository"),
     ("TAG", "Tag"),
+    ("DIGEST", "Digest"),
     ("IMAGE ID", "ID"),
     ("CREATED", "CreatedSince"),
     ("SIZE", "Size"),
@@ -42,7 +115,13 @@ impl Images {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let format = Format::parse(self.format.as_deref())?;
         let mut found = Vec::new();
-        for image in super::images()?.list()? {
+        let store = super::images()?;
+        let sought =
+            self.filter.iter().map(|filter| Sought::new(&store, filter)).collect::<Result<Vec<_>>>()?;
+        for image in store.list()? {
+            if !sought.iter().all(|sought| sought.passes(&image)) {
+                continue;
+            }
             let names: Vec<_> = image.names().iter().filter(|name| self.wanted(name)).collect();
             if names.is_empty() && image.names().is_empty() && self.repository.is_none() {
                 found.push(self.describe(&image, "<none>", "<none>"));
@@ -55,7 +134,8 @@ impl Images {
         if self.quiet {
             super::print_ids(&found);
         } else {
-            format.print(&COLUMNS, &found)?;
+            let shown = |(_, field): &&(&str, &str)| self.digests || *field != "Digest";
+            format.print(&COLUMNS.iter().filter(shown).copied().collect::<Vec<_>>(), &found)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -79,5 +159,21 @@ impl Images {
             "CreatedAt": image.created().map_or_else(|| "N/A".to_owned(), output::moment),
             "Size": output::size(image.size_bytes()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_dockers() {
+        for text in
+            ["dangling=true", "dangling=0", "label=a=b", "before=busybox", "since=busybox:1", "until=24h"]
+        {
+            assert!(text.parse::<Filter>().is_ok(), "{text}");
+        }
+        assert_eq!("dangling=x".parse::<Filter>(), Err("invalid filter 'dangling=x'".to_owned()));
+        assert_eq!("reference=*".parse::<Filter>(), Err("invalid filter 'reference'".to_owned()));
     }
 }

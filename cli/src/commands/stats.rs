@@ -26,6 +26,9 @@ use crate::{output, published};
                         .SharedMem  what is saved because other VMs have the same pages (RSS less PSS)"
 )]
 pub(crate) struct Stats {
+    /// Show all containers (default shows just running)
+    #[arg(short, long)]
+    all: bool,
     /// Format output using a Go template, 'json' or 'table TEMPLATE'
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -94,6 +97,7 @@ impl Stats {
                 Ok(Report::Usage(usage)) => looks.push((container, (Instant::now(), usage))),
                 Ok(_) => bail!("the supervisor answered something else"),
                 // It does not run, or ends just now.
+                Err(_) if self.all => looks.push((container, (Instant::now(), Usage::default()))),
                 Err(_) if all => {}
                 Err(error) => return Err(error),
             }

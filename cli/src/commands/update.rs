@@ -61,12 +61,6 @@ struct Refused {
     /// Block IO weight (cannot be changed)
     #[arg(long, value_name = "WEIGHT")]
     blkio_weight: Option<String>,
-    /// CPU CFS period (cannot be changed; use --cpus)
-    #[arg(long, value_name = "MICROSECONDS")]
-    cpu_period: Option<String>,
-    /// CPU CFS quota (cannot be changed; use --cpus)
-    #[arg(long, value_name = "MICROSECONDS")]
-    cpu_quota: Option<String>,
 }
 
 impl Update {
@@ -128,11 +122,7 @@ fn limit(store: &ContainerStore, container: &Container, change: &Limits) -> Resu
 impl Refused {
     /// The first flag that was given.
     fn first(&self) -> Option<&'static str> {
-        let given = [
-            ("blkio-weight", &self.blkio_weight),
-            ("cpu-period", &self.cpu_period),
-            ("cpu-quota", &self.cpu_quota),
-        ];
+        let given = [("blkio-weight", &self.blkio_weight)];
         given.into_iter().find(|(_, value)| value.is_some()).map(|(flag, _)| flag)
     }
 }

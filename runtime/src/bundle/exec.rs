@@ -56,12 +56,13 @@ pub fn exec_process(
         process.set_cwd(PathBuf::from(dir));
     }
     if let Some(user) = &request.user {
-        process.set_user(user_to_resolve(user));
+        process.set_user(user_to_resolve(user, &settings.group_add));
     }
     if request.user.is_some() || request.privileged {
         let user = process.user().username().clone().unwrap_or_default();
+        let user = user.lines().next().unwrap_or_default();
         let settings = Settings { privileged: settings.privileged || request.privileged, ..settings.clone() };
-        process.set_capabilities(Some(user_capabilities(&settings, &user)));
+        process.set_capabilities(Some(user_capabilities(&settings, user)));
     }
     Ok(process)
 }

@@ -2,7 +2,7 @@
 
 use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
 
-use crate::container::settings::{CpuShares, Limits, MemorySize, SwapLimit};
+use crate::container::settings::{CpuPeriod, CpuQuota, CpuShares, Limits, MemorySize, SwapLimit};
 
 /// Period of the CPU bandwidth controller in microseconds.
 const CPU_PERIOD_US: u64 = 100_000;
@@ -26,7 +26,9 @@ pub fn limit_resources(limits: &Limits) -> LinuxResources {
     pids.set_limit(limits.pids_limit.unwrap_or(-1));
     resources.set_pids(Some(pids));
     let mut cpu = LinuxCpu::default();
-    cpu.set_shares(limits.cpu_shares.map(CpuShares::shares));
+    cpu.set_shares(limits.cpu_shares.map(CpuShares::shares))
+        .set_period(limits.cpu_period.map(CpuPeriod::us))
+        .set_quota(limits.cpu_quota.map(CpuQuota::us));
     if let Some(cpus) = limits.cpus {
         let quota = i64::try_from(cpus.nano() / (1_000_000_000 / CPU_PERIOD_US)).unwrap_or(i64::MAX);
         cpu.set_period(Some(CPU_PERIOD_US)).set_quota(Some(quota));

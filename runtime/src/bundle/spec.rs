@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{
-    Linux, LinuxCapabilities, LinuxDeviceCgroup, LinuxDeviceType, LinuxNamespace, LinuxNamespaceType,
-    LinuxResources, Mount, PosixRlimit, PosixRlimitBuilder, Process, Root, Spec, User,
+    Linux, LinuxCapabilities, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxNamespace,
+    LinuxNamespaceType, LinuxResources, Mount, PosixRlimit, PosixRlimitBuilder, Process, Root, Spec, User,
 };
 
 use super::command::{CommandError, arguments};
 use super::environment::environment;
 use super::resources::limit_resources;
 use super::{capabilities, mounts, seccomp};
-use crate::container::settings::Settings;
+use crate::container::settings::{GuestDevice, Settings};
 
 /// What the guest needs to make the container.
 #[derive(Clone, Debug)]
@@ -35,6 +35,11 @@ pub enum BundleError {
 
 /// Annotation that asks the agent for a small init before the workload (`--init`).
 const INIT_ANNOTATION: &str = "holm.init";
+
+/// Block devices over files, by linux/major.h, and how many of them a host has by custom; the kernel makes one when it is opened.
+const LOOP_MAJOR: i64 = 7;
+const LOOP_DEVICES: i64 = 8;
+const LOOP_MODE: u32 = 0o660;
 
 const MASKED_PATHS: &[&str] = &[
     "/proc/asound",
@@ -66,6 +71,7 @@ pub fn build(image: &ImageConfiguration, settings: &Settings, hostname: &str) ->
     spec.set_version("1.2.0".to_owned())
         .set_root(Some(root))
         .set_hostname(Some(hostname.to_owned()))
+        .set_domainname(settings.domainname.clone())
         .set_mounts(Some(mounts::mounts(settings)))
         .set_annotations(Some(annotations.into_iter().collect::<HashMap<_, _>>()))
         .set_process(Some(process(image, settings, hostname)?))
@@ -88,7 +94,7 @@ fn process(image: &ImageConfiguration, settings: &Settings, hostname: &str) -> R
     let mut process = Process::default();
     process
         .set_terminal(Some(settings.tty))
-        .set_user(user_to_resolve(&user))
+        .set_user(user_to_resolve(&user, &settings.group_add))
         .set_args(Some(arguments(&entrypoint, &cmd, settings)?))
         .set_env(Some(environment(
             &config.env().clone().unwrap_or_default(),
@@ -99,6 +105,7 @@ fn process(image: &ImageConfiguration, settings: &Settings, hostname: &str) -> R
         .set_cwd(working_dir(settings, config.working_dir().as_deref())?)
         .set_capabilities(Some(user_capabilities(settings, &user)))
         .set_rlimits(Some(rlimits(settings)))
+        .set_oom_score_adj(settings.oom_score_adj.map(i32::from))
         .set_no_new_privileges(Some(settings.no_new_privileges));
     Ok(process)
 }
@@ -113,10 +120,13 @@ fn working_dir(settings: &Settings, image: Option<&str>) -> Result<PathBuf, Bund
     }
 }
 
-/// Names are looked up by the guest, in the container's own passwd and group files.
-pub(super) fn user_to_resolve(user: &str) -> User {
+/// Names are looked up by the guest, in the container's own passwd and group files: the user, and in a line each the groups that it
+/// has beside its own.
+pub(super) fn user_to_resolve(user: &str, more_groups: &[String]) -> User {
+    let lines = std::iter::once(user).chain(more_groups.iter().map(String::as_str));
+    let lines = lines.collect::<Vec<_>>().join("\n");
     let mut resolved = User::default();
-    resolved.set_username((!user.is_empty()).then(|| user.to_owned()));
+    resolved.set_username((!lines.is_empty()).then_some(lines));
     resolved
 }
 
@@ -157,6 +167,7 @@ fn linux(settings: &Settings, chosen: &std::collections::HashSet<oci_spec::runti
     ];
     let mut linux = Linux::default();
     linux
+        .set_devices(Some(devices(settings)))
         .set_namespaces(Some(namespaces.map(namespace).to_vec()))
         .set_resources(Some(resources(settings)))
         .set_sysctl(Some(sysctls(settings)))
@@ -164,6 +175,30 @@ fn linux(settings: &Settings, chosen: &std::collections::HashSet<oci_spec::runti
         .set_readonly_paths(Some(if settings.privileged { vec![] } else { owned(READONLY_PATHS) }))
         .set_seccomp((!settings.privileged).then(|| seccomp::default_profile(chosen)));
     linux
+}
+
+/// The devices beside those that every container has. With --privileged these are all that a workload can need of its guest.
+fn devices(settings: &Settings) -> Vec<LinuxDevice> {
+    let node = |path: &str, kind, (major, minor), mode| {
+        let mut device = LinuxDevice::default();
+        device
+            .set_path(PathBuf::from(path))
+            .set_typ(kind)
+            .set_major(major)
+            .set_minor(minor)
+            .set_file_mode(Some(mode));
+        device
+    };
+    let of_guest = |device: &GuestDevice| {
+        Some(node(&device.path_in_container, LinuxDeviceType::C, device.numbers()?, device.mode()))
+    };
+    let mut devices: Vec<_> = settings.devices.iter().filter_map(of_guest).collect();
+    if settings.privileged {
+        devices.extend(GuestDevice::of_privileged().filter_map(|device| of_guest(&device)));
+        let loops = (0..LOOP_DEVICES).map(|minor| (format!("/dev/loop{minor}"), (LOOP_MAJOR, minor)));
+        devices.extend(loops.map(|(path, numbers)| node(&path, LinuxDeviceType::B, numbers, LOOP_MODE)));
+    }
+    devices
 }
 
 fn sysctls(settings: &Settings) -> HashMap<String, String> {
@@ -204,6 +239,10 @@ fn device_rules(settings: &Settings) -> Vec<LinuxDeviceCgroup> {
     let usable = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)];
     rules.extend(usable.map(|(major, minor)| rule(true, character, Some(major), Some(minor), "rwm")));
     rules.push(rule(true, character, Some(136), None, "rwm")); // /dev/pts/*
+    rules.extend(settings.devices.iter().filter_map(|device| {
+        let (major, minor) = device.numbers()?;
+        Some(rule(true, character, Some(major), Some(minor), &device.cgroup_permissions))
+    }));
     rules
 }
 

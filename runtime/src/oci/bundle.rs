@@ -18,6 +18,7 @@ use super::namespaces::NetworkNamespace;
 use super::process::{without_impossible_ambient, without_unknown_capabilities};
 use super::role::{GuestNamespace, HostNamespace, Role, pid_in, sandbox_id};
 use super::root::{Root, RootDevice};
+use crate::container::settings;
 use crate::sandbox::VmShape;
 use crate::volume::Shares;
 
@@ -29,9 +30,6 @@ const NEEDED: [(LinuxNamespaceType, &str); 5] = [
     (LinuxNamespaceType::Uts, "the host's name (no uts namespace of its own)"),
     (LinuxNamespaceType::Mount, "the host's mounts (no mount namespace of its own)"),
 ];
-
-/// Character devices that a guest has under the same numbers: those of memory, terminals, FUSE.
-const GUESTS_DEVICES: [(i64, Option<i64>); 3] = [(1, None), (5, None), (10, Some(229))];
 
 /// A bundle that can be run in a VM.
 #[derive(Clone, Debug)]
@@ -304,13 +302,10 @@ fn not_shared(kind: LinuxNamespaceType, path: &Path) -> OciError {
 }
 
 fn is_guests(device: &LinuxDevice) -> bool {
-    let known = |(major, minor): &(i64, Option<i64>)| {
-        device.major() == *major && minor.is_none_or(|minor| device.minor() == minor)
-    };
     match device.typ() {
         LinuxDeviceType::P => true,
         LinuxDeviceType::B => false,
-        _ => GUESTS_DEVICES.iter().any(known),
+        _ => settings::is_guests(device.major(), device.minor()),
     }
 }
 

@@ -5,7 +5,7 @@ use holm_protocol::vm_memory::MEMORY_BLOCK_MIB;
 use oci_spec::runtime::LinuxResources;
 use serde::{Deserialize, Serialize};
 
-use crate::container::settings::{Cpus, Settings};
+use crate::container::settings::Settings;
 
 /// Size of a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl VmShape {
         // More virtual CPUs than processors to run on would only wait for each other.
         let processors = limits.cpuset_cpus.as_ref().map(|list| list.cpus().len());
         let processors = processors.map(|count| u8::try_from(count).unwrap_or(MAX_VCPUS).min(MAX_VCPUS));
-        let wanted = limits.cpus.map(Cpus::vcpus);
+        let wanted = limits.vcpus();
         let vcpus = match (wanted, processors) {
             (Some(wanted), Some(processors)) => wanted.min(processors),
             (one, other) => one.or(other).unwrap_or(DEFAULT_VCPUS),

@@ -59,7 +59,9 @@ impl Supervisor {
                 needs.memory_mib, has.memory_mib
             ));
         }
-        if change.cpus.is_some() && needs.vcpus > has.vcpus {
+        let is_of_processors =
+            change.cpus.is_some() || change.cpu_quota.is_some() || change.cpu_period.is_some();
+        if is_of_processors && needs.vcpus > has.vcpus {
             return Err(format!(
                 "that many CPUs need a VM of {} and the running one has {}: {advice}, or make it with --vm-cpus",
                 needs.vcpus, has.vcpus

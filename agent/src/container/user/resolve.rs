@@ -4,15 +4,15 @@ use super::Identity;
 use super::database::{self, Group, User};
 use crate::fault::Fault;
 
-/// Resolves a user as written on the command line or in an image. `more_groups` are added to what /etc/group says.
+/// Resolves a user as written on the command line or in an image, and in a line each the groups that were added by name or number
+/// (`--group-add`). Those and `more_groups` are added to what /etc/group says.
 ///
 /// A number is always an id, even when it is somebody's name. An id needs no entry; a name does. Supplementary groups
 /// come from /etc/group for a user who has an entry, unless a group was named. The primary group is one of them.
 pub(super) fn resolve(spec: &str, more_groups: &[u32], passwd: &str, group: &str) -> Result<Identity, Fault> {
-    let (user_part, group_part) = match spec.split_once(':') {
-        Some((user, group)) => (user, group),
-        None => (spec, ""),
-    };
+    let mut lines = spec.split('\n');
+    let user = lines.next().unwrap_or_default();
+    let (user_part, group_part) = user.split_once(':').unwrap_or((user, ""));
     let entry = find_user(user_part, passwd)?;
     let uid = match (entry, user_part) {
         (Some(entry), _) => entry.uid,
@@ -28,6 +28,9 @@ pub(super) fn resolve(spec: &str, more_groups: &[u32], passwd: &str, group: &str
         gid = find_group(group_part, group)?;
     }
     groups.insert(0, gid);
+    for added in lines {
+        groups.push(find_group(added, group)?);
+    }
     groups.extend_from_slice(more_groups);
     let mut seen = Vec::with_capacity(groups.len());
     groups.retain(|gid| {
@@ -136,6 +139,9 @@ mod tests {
     fn added_groups_join_without_repetition() {
         let identity = resolve("app", &[50, 7, 7], PASSWD, GROUP).unwrap();
         assert_eq!(identity.groups, [1000, 4, 50, 7]);
+        assert_eq!(resolved("app:app\n7\nstaff\n7").unwrap().2, [1000, 7, 50]);
+        assert_eq!(resolved("\nstaff").unwrap(), (0, 0, vec![0, 50], "/root".into()));
+        assert!(resolved("app\nghosts").unwrap_err().message.contains("unable to find group ghosts"));
         let nobody = resolve("", &[], "", "").unwrap();
         assert_eq!((nobody.uid, nobody.gid, nobody.home.as_str()), (0, 0, "/"));
     }

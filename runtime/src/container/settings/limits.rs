@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CpuList, CpuShares, Cpus, DeviceRates, MemorySize, NetworkRate, SwapLimit};
+use super::{CpuList, CpuPeriod, CpuQuota, CpuShares, Cpus, DeviceRates, MemorySize, NetworkRate, SwapLimit};
 
 /// Limits, or a change of them. `None` is no limit, and in a change: as before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,12 @@ pub struct Limits {
     pub memory_swap: Option<SwapLimit>,
     /// `--cpus`.
     pub cpus: Option<Cpus>,
+    /// `--cpu-period`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_period: Option<CpuPeriod>,
+    /// `--cpu-quota`; without a limit in a change takes it away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<CpuQuota>,
     /// `--cpuset-cpus`.
     pub cpuset_cpus: Option<CpuList>,
     /// `--cpu-shares`.
@@ -47,6 +53,9 @@ pub enum LimitsError {
         "memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
     )]
     MemoryAboveSwap,
+    /// Processor time is said in two ways.
+    #[error("conflicting options: --cpus and --cpu-period or --cpu-quota cannot both be set")]
+    CpusAndQuota,
     /// A soft limit above the hard one.
     #[error("minimum memory limit can not be less than memory reservation limit, see usage")]
     ReservationAboveMemory,
@@ -64,6 +73,8 @@ impl Limits {
             memory_reservation: change.memory_reservation.or(self.memory_reservation),
             memory_swap: swap.or(self.memory_swap),
             cpus: change.cpus.or(self.cpus),
+            cpu_period: change.cpu_period.or(self.cpu_period),
+            cpu_quota: change.cpu_quota.or(self.cpu_quota),
             cpuset_cpus: change.cpuset_cpus.clone().or_else(|| self.cpuset_cpus.clone()),
             cpu_shares: change.cpu_shares.or(self.cpu_shares),
             pids_limit: change.pids_limit.or(self.pids_limit).filter(|limit| *limit > 0),
@@ -71,6 +82,9 @@ impl Limits {
             net_rate_out: change.net_rate_out.or(self.net_rate_out),
             device_rates: self.device_rates.changed(&change.device_rates),
         };
+        if changed.cpus.is_some() && (changed.cpu_period.is_some() || changed.cpu_quota.is_some()) {
+            return Err(LimitsError::CpusAndQuota);
+        }
         let memory = changed.memory.map(|memory| i64::try_from(memory.bytes()).unwrap_or(i64::MAX));
         match (memory, changed.memory_swap.map(SwapLimit::bytes)) {
             (None, Some(1..)) => return Err(LimitsError::SwapWithoutMemory),
@@ -88,6 +102,13 @@ impl Limits {
             return Err(LimitsError::ReservationAboveMemory);
         }
         Ok(changed)
+    }
+
+    /// Virtual CPUs that the processor time needs; `None` where it has no limit.
+    #[must_use]
+    pub fn vcpus(&self) -> Option<u8> {
+        let by_quota = || self.cpu_quota?.vcpus(self.cpu_period.unwrap_or_default());
+        self.cpus.map(Cpus::vcpus).or_else(by_quota)
     }
 }
 
@@ -124,5 +145,11 @@ mod tests {
         let soft = Limits { memory_reservation: Some("65m".parse().unwrap()), ..Limits::default() };
         assert_eq!(memory("64m").changed(&soft), Err(LimitsError::ReservationAboveMemory));
         assert_eq!(none.changed(&soft).unwrap(), soft);
+        let cpus = Limits { cpus: Some("1".parse().unwrap()), ..Limits::default() };
+        let quota = Limits { cpu_quota: Some("50000".parse().unwrap()), ..Limits::default() };
+        let period = Limits { cpu_period: Some("50000".parse().unwrap()), ..Limits::default() };
+        assert_eq!(cpus.changed(&quota), Err(LimitsError::CpusAndQuota));
+        assert_eq!(period.changed(&cpus), Err(LimitsError::CpusAndQuota));
+        assert_eq!(quota.changed(&period).unwrap().vcpus(), Some(1));
     }
 }

@@ -5,11 +5,14 @@
 
 mod capability_name;
 mod cpu_list;
+mod cpu_period;
+mod cpu_quota;
 mod cpu_shares;
 mod cpus;
 mod device_rate;
 mod env_var;
 mod extra_host;
+mod guest_device;
 mod health_config;
 mod label;
 mod layer_size;
@@ -36,11 +39,14 @@ mod ulimit;
 
 pub use capability_name::{CapabilityName, CapabilityNameError};
 pub use cpu_list::{CpuList, CpuListError};
+pub use cpu_period::{CpuPeriod, CpuPeriodError};
+pub use cpu_quota::{CpuQuota, CpuQuotaError};
 pub use cpu_shares::{CpuShares, CpuSharesError};
 pub use cpus::{Cpus, CpusError};
 pub use device_rate::{DeviceRate, DeviceRateError, DeviceRates};
 pub use env_var::{EnvFileError, EnvVar, EnvVarError};
 pub use extra_host::{ExtraHost, ExtraHostError, parse_resolver_word};
+pub use guest_device::{GuestDevice, GuestDeviceError, is_guests};
 pub use health_config::{HealthConfig, parse_health_time};
 pub use label::{Label, LabelError, LabelFileError, Labels};
 pub use layer_size::{LayerSize, LayerSizeError};
@@ -87,8 +93,14 @@ pub struct Settings {
     pub working_dir: Option<String>,
     /// `-u`: `name|uid[:group|gid]`, resolved in the guest.
     pub user: Option<String>,
+    /// `--group-add`: names or numbers, resolved in the guest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group_add: Vec<String>,
     /// `--hostname`; the short id when absent.
     pub hostname: Option<String>,
+    /// `--domainname`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domainname: Option<String>,
     /// `--health-*` over the image's, as it was when the container was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<HealthConfig>,
@@ -118,6 +130,12 @@ pub struct Settings {
     pub mounts: Vec<Mount>,
     /// `--tmpfs`.
     pub tmpfs: Vec<TmpfsMount>,
+    /// `--device`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<GuestDevice>,
+    /// `--oom-score-adj`: among the processes of the guest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_score_adj: Option<i16>,
     /// `--ulimit`.
     pub ulimits: Vec<Ulimit>,
     /// `--sysctl`.

@@ -23,6 +23,22 @@ fn m31_limits_are_those_of_the_containers_cgroup() {
 }
 
 #[test]
+fn m31_processor_time_is_given_by_period_and_quota_too() {
+    let holm = Holm::with(TestImage::Busybox);
+    let name = holm.background(&["--cpu-period=50000", "--cpu-quota=75000"], "sleep 1000");
+    let shown = || holm.holm(["exec", &name, "sh", "-c", "cat /sys/fs/cgroup/cpu.max; nproc"]).outcome().ok();
+    assert_eq!(shown(), "75000 50000\n2");
+    holm.holm(["update", "--cpu-quota", "25000", &name]).outcome().ok();
+    assert_eq!(shown(), "25000 50000\n2");
+    holm.holm(["update", "--cpu-quota", "-1", &name]).outcome().ok();
+    assert_eq!(shown(), "max 50000\n2");
+    holm.holm(["update", "--cpu-period", "1000", "--cpu-quota", "9000", &name])
+        .outcome()
+        .fails(1, "--vm-cpus");
+    holm.run(["--cpus=1", "--cpu-quota=5000", "busybox", "true"]).fails(125, "conflicting options");
+}
+
+#[test]
 fn a_vm_of_32_processors_has_memory_above_the_devices_too() {
     let holm = Holm::with(TestImage::Busybox);
     let script = "cat /sys/devices/system/cpu/online; grep MemTotal /proc/meminfo";

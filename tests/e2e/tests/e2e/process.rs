@@ -42,6 +42,32 @@ fn m27_users_and_groups() {
 }
 
 #[test]
+fn m27_groups_are_added_by_name_and_number() {
+    let holm = Holm::with(TestImage::Busybox);
+    let added = ["-u", "www-data", "--group-add", "4711", "--group-add", "root", "busybox", "id", "-G"];
+    assert_eq!(holm.run(added).ok(), "33 0 50 4711");
+    let name = holm.background(&["--group-add", "staff"], "sleep 1000");
+    assert_eq!(holm.holm(["exec", &name, "sh", "-c", "id -G | grep -ow 50"]).outcome().ok(), "50");
+    assert_eq!(holm.holm(["exec", "-u", "1000", &name, "id", "-G"]).outcome().ok(), "0 50");
+    holm.run(["--group-add", "nobody-here", "busybox", "id"]).fails(125, "unable to find group nobody-here");
+}
+
+#[test]
+fn m28_devices_of_the_guest_are_given_and_those_of_the_host_are_not() {
+    let holm = Holm::with(TestImage::Busybox);
+    let script = "ls /dev/fuse /dev/vpn; (: </dev/fuse) && echo fuse; (: >/dev/fuse) || echo not written; (: <>/dev/vpn) && echo tun";
+    let devices = ["--device=/dev/fuse:r", "--device=/dev/net/tun:/dev/vpn"];
+    let given = holm.run(devices.iter().copied().chain(["busybox", "sh", "-c", script]));
+    assert_eq!(given.out(), "/dev/fuse\n/dev/vpn\nfuse\nnot written\ntun", "{}", given.err());
+    assert_eq!(holm.run(["busybox", "ls", "/dev/fuse"]).code, 1);
+    let script = "ls /dev/fuse /dev/net/tun >/dev/null && dd if=/dev/zero of=/disk bs=1M count=4 2>/dev/null && mke2fs -F /disk >/dev/null && mkdir -p /mnt && \
+                  mount -t ext4 -o loop /disk /mnt && echo here >/mnt/file && umount /mnt && echo mounted";
+    assert_eq!(holm.run(["--privileged", "busybox", "sh", "-c", script]).ok(), "mounted");
+    holm.run(["--device", "/dev/sda", "busybox", "true"]).fails(125, "none of the host's devices");
+    holm.run(["--pid", "host", "busybox", "true"]).fails(125, "a kernel of its own");
+}
+
+#[test]
 fn m28_namespaces_and_hostname_are_the_containers_own() {
     let holm = Holm::with(TestImage::Busybox).networked();
     let script = "echo $$; hostname; cat /etc/hostname; ls /sys/class/net; cat /proc/self/cgroup; ps >/tmp/ps; wc -l </tmp/ps";
@@ -111,6 +137,9 @@ fn m28_ulimits_sysctls_and_init() {
     assert_eq!(limits.ok(), "100\n200");
     let sysctl = ["--sysctl", "net.core.somaxconn=77", "busybox", "cat", "/proc/sys/net/core/somaxconn"];
     assert_eq!(holm.run(sysctl).ok(), "77");
+    let told = "cat /proc/self/oom_score_adj /proc/sys/kernel/domainname";
+    let told = ["--oom-score-adj", "500", "--domainname", "example.org", "busybox", "sh", "-c", told];
+    assert_eq!(holm.run(told).ok(), "500\nexample.org");
     assert_ne!(holm.run(["--init", "busybox", "sh", "-c", "echo $$"]).ok(), "1");
     assert_eq!(holm.run(["--init", "busybox", "sh", "-c", "exit 9"]).code, 9);
 }
