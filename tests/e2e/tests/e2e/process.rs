@@ -63,8 +63,8 @@ fn m28_devices_of_the_guest_are_given_and_those_of_the_host_are_not() {
     let script = "ls /dev/fuse /dev/net/tun >/dev/null && dd if=/dev/zero of=/disk bs=1M count=4 2>/dev/null && mke2fs -F /disk >/dev/null && mkdir -p /mnt && \
                   mount -t ext4 -o loop /disk /mnt && echo here >/mnt/file && umount /mnt && echo mounted";
     assert_eq!(holm.run(["--privileged", "busybox", "sh", "-c", script]).ok(), "mounted");
-    holm.run(["--device", "/dev/sda", "busybox", "true"]).fails(125, "none of the host's devices");
-    holm.run(["--pid", "host", "busybox", "true"]).fails(125, "a kernel of its own");
+    let refused = holm.run(["--device", "/dev/sda", "busybox", "true"]);
+    assert!(refused.code == 125 && refused.err().contains("none of the host's devices"), "{}", refused.err());
 }
 
 #[test]
