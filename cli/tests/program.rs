@@ -86,6 +86,23 @@ fn images_networks_and_versions_are_found_as_in_docker() {
         names.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(networks("label=stage=test"), ["back"]);
+    holm.ok(&["network", "create", "-o", "com.docker.network.driver.mtu=1400", "narrow"]);
+    let options = holm.ok(&["network", "inspect", "-f", "{{json .Options}}", "narrow"]);
+    assert_eq!(json_of(&options)["com.docker.network.driver.mtu"], "1400");
+    for (option, why) in [
+        ("com.docker.network.driver.mtu=60", "invalid MTU"),
+        ("com.docker.network.bridge.name=br0", "is not supported"),
+    ] {
+        let refused = holm.command(&["network", "create", "-o", option, "more"]).output().unwrap();
+        assert!(
+            !refused.status.success() && text(&refused.stderr).contains(why),
+            "{}",
+            text(&refused.stderr)
+        );
+    }
+    let narrow6 = ["network", "create", "--ipv6", "-o", "com.docker.network.driver.mtu=1200", "more"];
+    let refused = holm.command(&narrow6).output().unwrap();
+    assert!(text(&refused.stderr).contains("at least 1280"), "{}", text(&refused.stderr));
     assert_eq!(networks("type=builtin"), ["bridge"]);
     assert_eq!(networks("name=ac"), ["back"]);
     assert_eq!(networks("driver=overlay"), [""; 0]);

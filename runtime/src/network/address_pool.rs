@@ -110,6 +110,7 @@ mod tests {
             ipv6: None,
             bridge: String::new(),
             internal: false,
+            mtu: None,
             labels: Default::default(),
         }
     }

@@ -73,6 +73,12 @@ pub struct Joined {
     pub slot: u32,
 }
 
+impl Joined {
+    fn join_bridge(&self) -> Result<(), NetworkError> {
+        netdevice::join_bridge(&self.network.bridge, &self.endpoint.tap, self.network.mtu)
+    }
+}
+
 impl Attachment {
     /// Puts a container whose lock this process holds onto its networks, with interfaces of this many queues; `None` for one that
     /// has none to be on. The links, in the order of [`Attachment::joined`], lead nowhere yet: see [`Attachment::connect`].
@@ -170,15 +176,13 @@ impl Attachment {
             return passt.await_ready();
         }
         apply_rules(&self.store, &[])?;
-        self.joined
-            .iter()
-            .try_for_each(|joined| netdevice::join_bridge(&joined.network.bridge, &joined.endpoint.tap))
+        self.joined.iter().try_for_each(Joined::join_bridge)
     }
 
-    /// What the container's interfaces carry, in bytes.
+    /// What the container's interface on a network carries, in bytes.
     #[must_use]
-    pub fn mtu_bytes(&self) -> u16 {
-        if self.is_rootless { passt::MTU_BYTES } else { super::MTU_BYTES }
+    pub fn mtu_bytes(&self, joined: &Joined) -> u16 {
+        if self.is_rootless { passt::MTU_BYTES } else { joined.network.mtu.unwrap_or_default().bytes() }
     }
 
     /// Whether the container's nameserver is its supervisor: on networks that users made, because of their names; and where the
@@ -207,8 +211,7 @@ impl Attachment {
         let joined = self.joined.last().cloned().ok_or(NetworkError::TooMany(MAX_NETWORKS))?;
         self.publish()?;
         drop(lock);
-        let connected = apply_rules(&self.store, &[])
-            .and_then(|()| netdevice::join_bridge(&joined.network.bridge, &joined.endpoint.tap));
+        let connected = apply_rules(&self.store, &[]).and_then(|()| joined.join_bridge());
         match connected {
             Ok(()) => Ok((joined, link)),
             Err(error) => {
@@ -459,6 +462,7 @@ mod tests {
                 ipv6: None,
                 bridge: format!("none{number}"),
                 internal: false,
+                mtu: None,
                 labels: Default::default(),
             };
             let endpoint = Endpoint {

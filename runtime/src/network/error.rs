@@ -80,6 +80,9 @@ pub enum NetworkError {
         /// The network's addresses.
         subnet: String,
     },
+    /// Too little for IPv6.
+    #[error("a network with IPv6 has an MTU of at least {0} bytes")]
+    MtuBelowIpv6(u16),
     /// The network has IPv4 addresses only.
     #[error("network {0} has no IPv6 addresses; 'holm network create --ipv6' makes one that has")]
     NoIpv6(String),

@@ -25,6 +25,7 @@ mod endpoint;
 mod error;
 mod host_resolver;
 mod mac_address;
+mod mtu;
 mod name;
 mod names;
 mod netdevice;
@@ -46,6 +47,7 @@ pub use endpoint::{Endpoint, PublishedPort};
 pub use error::NetworkError;
 pub use host_resolver::{host_nameservers, nameservers_of_host};
 pub use mac_address::{MacAddress, MacAddressError};
+pub use mtu::{Mtu, MtuError};
 pub use name::{NetworkName, NetworkNameError};
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -60,5 +62,3 @@ pub use subnet6::{Subnet6, Subnet6Error};
 
 /// The network of containers that name none.
 pub const DEFAULT_NETWORK: &str = "bridge";
-/// What a bridge and the interfaces on it carry, in bytes.
-pub const MTU_BYTES: u16 = 1500;

@@ -16,6 +16,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::error::NetworkError;
 use super::mac_address::MacAddress;
+use super::mtu::Mtu;
 use super::record::{Network, NetworkIpv6};
 
 fn failed(action: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {
@@ -271,21 +272,26 @@ pub(super) fn mtu(name: &str) -> Result<u16, NetworkError> {
     read().map_err(failed(format!("read the MTU of {name}")))
 }
 
+fn set_mtu(control: &OwnedFd, name: &str, mtu_bytes: u16) -> io::Result<()> {
+    let mtu = i32::from(mtu_bytes).to_ne_bytes();
+    ioctl(control, nix::libc::SIOCSIFMTU, &mut Request::with(name, mtu)?)
+}
+
 /// Brings an interface up that carries this much.
 pub(super) fn bring_up_with_mtu(name: &str, mtu_bytes: u16) -> Result<(), NetworkError> {
     let set = || {
         let control = control()?;
-        let mtu = i32::from(mtu_bytes).to_ne_bytes();
-        ioctl(&control, nix::libc::SIOCSIFMTU, &mut Request::with(name, mtu)?)?;
+        set_mtu(&control, name, mtu_bytes)?;
         bring_up(&control, name)
     };
     set().map_err(failed(format!("bring {name} up")))
 }
 
-/// Puts an interface on a bridge and brings it up.
-pub(super) fn join_bridge(bridge: &str, interface: &str) -> Result<(), NetworkError> {
+/// Puts an interface on a bridge and brings it up. The bridge carries what the one that carries the least does.
+pub(super) fn join_bridge(bridge: &str, interface: &str, mtu: Option<Mtu>) -> Result<(), NetworkError> {
     let join = || {
         let control = control()?;
+        mtu.map_or(Ok(()), |mtu| set_mtu(&control, interface, mtu.bytes()))?;
         let index = nix::net::if_::if_nametoindex(interface)?;
         holm_faults::fault!("network.tap.join")?;
         ioctl(&control, SIOCBRADDIF, &mut Request::with(bridge, index.to_ne_bytes())?)?;

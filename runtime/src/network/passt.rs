@@ -176,6 +176,7 @@ mod tests {
             ipv6: None,
             bridge: String::new(),
             internal: false,
+            mtu: None,
             labels: Labels::new(),
         }
     }

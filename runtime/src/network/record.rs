@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::DEFAULT_NETWORK;
+use super::mtu::Mtu;
 use super::name::NetworkName;
 use super::subnet::Subnet;
 use super::subnet6::Subnet6;
@@ -34,6 +35,9 @@ pub struct Network {
     pub bridge: String,
     /// Without a way to the outside.
     pub internal: bool,
+    /// What its interfaces carry, if it was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<Mtu>,
     /// What users note about it.
     pub labels: Labels,
 }

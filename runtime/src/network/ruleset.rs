@@ -324,6 +324,7 @@ mod tests {
             ipv6: None,
             bridge: format!("br-{name}"),
             internal: false,
+            mtu: None,
             labels: Default::default(),
         }
     }

@@ -12,6 +12,7 @@ use super::address_pool::{choose_subnet, choose_subnet6};
 use super::attachment::apply_rules;
 use super::endpoint::Endpoint;
 use super::error::NetworkError;
+use super::mtu::Mtu;
 use super::name::NetworkName;
 use super::record::{Network, NetworkIpv6};
 use super::subnet::Subnet;
@@ -48,6 +49,8 @@ pub struct NewNetwork {
     pub ipv6: Option<NewIpv6>,
     /// Without a way to the outside.
     pub internal: bool,
+    /// What its interfaces carry, if it is chosen.
+    pub mtu: Option<Mtu>,
     /// What users note about it.
     pub labels: Labels,
 }
@@ -139,6 +142,10 @@ impl NetworkStore {
         }
         let mut network = self.record(new.name, subnet, new.internal, new.labels);
         network.chosen_gateway = new.gateway;
+        network.mtu = new.mtu;
+        if new.ipv6.is_some() && new.mtu.is_some_and(|mtu| mtu < Mtu::LEAST_OF_IPV6) {
+            return Err(NetworkError::MtuBelowIpv6(Mtu::LEAST_OF_IPV6.bytes()));
+        }
         if let Some(new) = new.ipv6 {
             let subnet = self.choose_ipv6(new.subnet, &network, &networks)?;
             let gateway = new.gateway.unwrap_or(subnet.gateway());
@@ -313,8 +320,8 @@ impl NetworkStore {
         let is_plain = name.as_str() == DEFAULT_NETWORK && self.directories.root() == Path::new(DEFAULT_ROOT);
         let bridge =
             if is_plain { "holm0".to_owned() } else { format!("holm-{}", id.get(..10).unwrap_or_default()) };
-        let (chosen_gateway, ipv6) = (None, None);
-        Network { id, name, created, subnet, chosen_gateway, ipv6, bridge, internal, labels }
+        let (chosen_gateway, ipv6, mtu) = (None, None, None);
+        Network { id, name, created, subnet, chosen_gateway, ipv6, bridge, internal, mtu, labels }
     }
 
     pub(super) fn read_all(&self) -> Result<Vec<Network>, NetworkError> {

@@ -202,7 +202,11 @@ impl Networks {
         // What cannot be read now was as the container was made when it could.
         let rates =
             network_rates(self.container.settings().as_ref().unwrap_or(&self.container.record.settings));
-        NetworkDevice { mac: joined.endpoint.mac.bytes(), mtu_bytes: self.attachment.mtu_bytes(), rates }
+        NetworkDevice {
+            mac: joined.endpoint.mac.bytes(),
+            mtu_bytes: self.attachment.mtu_bytes(joined),
+            rates,
+        }
     }
 
     /// One network, as the agent sets it up.
@@ -221,7 +225,7 @@ impl Networks {
             prefix_length: joined.network.subnet.prefix_length(),
             gateway: is_way_out.then_some(joined.network.gateway()),
             ipv6,
-            mtu_bytes: self.attachment.mtu_bytes(),
+            mtu_bytes: self.attachment.mtu_bytes(joined),
         }
     }
 }

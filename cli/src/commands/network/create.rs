@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 use holm_runtime::container::settings::{Label, Labels};
-use holm_runtime::network::{NetworkName, NewIpv6, NewNetwork, Subnet, Subnet6};
+use holm_runtime::network::{Mtu, MtuError, NetworkName, NewIpv6, NewNetwork, Subnet, Subnet6};
 
 use crate::output;
 
@@ -31,6 +31,9 @@ pub(crate) struct Create {
     /// Set metadata on a network
     #[arg(long, value_name = "KEY=VALUE")]
     label: Vec<Label>,
+    /// Set driver specific options (com.docker.network.driver.mtu=BYTES)
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = mtu)]
+    opt: Option<Mtu>,
     /// Subnet in CIDR format: one of IPv4, and with --ipv6 one of IPv6
     #[arg(long, value_name = "SUBNET")]
     subnet: Vec<String>,
@@ -52,10 +55,19 @@ impl Create {
             gateway: asked.gateway,
             ipv6: self.ipv6.then_some(NewIpv6 { subnet: asked.subnet6, gateway: asked.gateway6 }),
             internal: self.internal,
+            mtu: self.opt,
             labels,
         };
         output::line(&crate::commands::networks()?.create(new)?.id);
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The only option that there is.
+fn mtu(text: &str) -> Result<Mtu, String> {
+    match text.split_once('=') {
+        Some((Mtu::OPTION, bytes)) => bytes.parse().map_err(|error: MtuError| error.to_string()),
+        _ => Err(format!("network option {text:?} is not supported: there is {}", Mtu::OPTION)),
     }
 }
 

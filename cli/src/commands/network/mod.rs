@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use holm_runtime::network::{Network, NetworkStore};
+use holm_runtime::network::{Mtu, Network, NetworkStore};
 use serde_json::{Map, Value, json};
 
 use super::prune;
@@ -75,6 +75,11 @@ pub(super) fn describe(store: &NetworkStore, network: &Network) -> Result<Value>
     }
     let mut config = vec![json!({"Subnet": network.subnet, "Gateway": network.gateway()})];
     config.extend(network.ipv6.map(|ipv6| json!({"Subnet": ipv6.subnet, "Gateway": ipv6.gateway})));
+    let mut options = Map::new();
+    options.insert("com.docker.network.bridge.name".to_owned(), json!(network.bridge));
+    if let Some(mtu) = network.mtu {
+        options.insert(Mtu::OPTION.to_owned(), json!(mtu.bytes().to_string()));
+    }
     Ok(json!({
         "Name": network.name,
         "Id": network.id,
@@ -92,7 +97,7 @@ pub(super) fn describe(store: &NetworkStore, network: &Network) -> Result<Value>
         "Attachable": false,
         "Ingress": false,
         "Containers": on,
-        "Options": {"com.docker.network.bridge.name": network.bridge},
+        "Options": options,
         "Labels": network.labels,
     }))
 }

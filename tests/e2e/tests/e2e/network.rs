@@ -325,6 +325,22 @@ fn m37_the_gateway_keeps_its_hardware_address_when_containers_come_and_go() {
 }
 
 #[test]
+fn m38_a_network_carries_what_it_was_made_for() {
+    let holm = Holm::with(TestImage::Busybox).networked();
+    let network = holm.name();
+    let option = "com.docker.network.driver.mtu=1300";
+    holm.holm(["network", "create", "-o", option, &network]).outcome().ok();
+    let name = holm.background(&["--network", &network], "sleep 1000");
+    assert_eq!(holm.holm(["exec", &name, "cat", "/sys/class/net/eth0/mtu"]).outcome().ok(), "1300");
+    let bridge = "{{index .Options \"com.docker.network.bridge.name\"}}";
+    let bridge = holm.holm(["network", "inspect", "-f", bridge, &network]).outcome().ok();
+    let of_host = std::fs::read_to_string(format!("/sys/class/net/{bridge}/mtu")).unwrap();
+    assert_eq!(of_host.trim(), "1300");
+    holm.holm(["rm", "-f", &name]).outcome().ok();
+    holm.holm(["network", "rm", &network]).outcome().ok();
+}
+
+#[test]
 fn m38_networks_do_not_reach_each_other() {
     let holm = Holm::with(TestImage::Busybox).networked();
     let network = holm.name();
